@@ -1,0 +1,335 @@
+//! What the documents mean: validated, defaults filled in, names resolved. The engine and the gateway read this.
+//!
+//! Written → meant → running: `document.rs` is what people write, this is what it means, `engine::Snapshot` is what
+//! runs. Every field here changes behavior and has a test for that.
+
+use std::net::SocketAddr;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+
+use bartizan_model::Mode;
+use ipnet::IpNet;
+
+/// A whole, valid configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where the gateway listens; at least one
+    pub listeners: Vec<Listener>,
+    /// Where requests go; at least one, names unique
+    pub upstreams: Vec<Upstream>,
+    /// What is behind which host and path; at least one (a lone upstream gets the API `default` on every host)
+    pub apis: Vec<Api>,
+    /// What must hold; in the order written
+    pub policies: Vec<Policy>,
+    /// Addresses whose forwarding headers and PROXY headers are believed
+    pub trusted_proxies: Vec<IpNet>,
+    /// Hard limits of the listener side
+    pub limits: Limits,
+    /// Where events and state are kept, and for how long
+    pub data: Data,
+    /// The console and admin API; `None` when switched off
+    pub console: Option<Console>,
+    /// Gateway worker threads; `None` = one per core
+    pub threads: Option<NonZeroUsize>,
+    /// How long requests in flight may take after a stop was asked for, in milliseconds
+    pub shutdown_grace_ms: u64,
+}
+
+/// One listening socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Address and port
+    pub address: SocketAddr,
+    /// TLS; `None` listens in the clear
+    pub tls: Option<ListenerTls>,
+    /// Offer HTTP/2: by ALPN under TLS, with prior knowledge (h2c) in the clear
+    pub http2: bool,
+    /// Expect a PROXY protocol header (v1 or v2) first; believed only from `trusted_proxies`
+    pub proxy_protocol: bool,
+}
+
+/// TLS of a listener. The certificate is chosen by SNI; the first one serves clients that name none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerTls {
+    /// At least one
+    pub certificates: Vec<Certificate>,
+    /// Lowest version accepted
+    pub version_min: TlsVersion,
+}
+
+/// A certificate chain with its key, both PEM files. Its names come from the certificate itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// Chain, leaf first
+    pub certificate: PathBuf,
+    /// Private key
+    pub key: PathBuf,
+}
+
+/// TLS versions that can be a minimum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// RFC 5246
+    Tls12,
+    /// RFC 8446
+    Tls13,
+}
+
+/// A pool of servers that answer alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// Name, unique
+    pub name: String,
+    /// At least one
+    pub targets: Vec<Target>,
+    /// How a target is chosen
+    pub balance: Balance,
+    /// TLS towards the targets; `None` in the clear
+    pub tls: Option<UpstreamTls>,
+    /// HTTP version towards the targets
+    pub protocol: UpstreamProtocol,
+    /// Every timeout, always set
+    pub timeouts: Timeouts,
+    /// Active health check; `None` when switched off
+    pub health: Option<HealthCheck>,
+    /// Further targets tried when nothing was sent, or the method is idempotent and nothing was answered
+    pub retries_max: u32,
+    /// How often host names are resolved again, in milliseconds
+    pub resolve_interval_ms: u64,
+}
+
+/// One server of an upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Host name or address literal
+    pub host: String,
+    /// Port
+    pub port: u16,
+    /// Share of requests relative to its siblings
+    pub weight: NonZeroU32,
+}
+
+/// How a target is chosen among the healthy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Balance {
+    /// In turn, by weight
+    RoundRobin,
+    /// At random, by weight
+    Random,
+    /// The same key goes to the same target (Ketama)
+    ConsistentHash(HashKey),
+}
+
+/// What a consistent hash is taken over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HashKey {
+    /// Client address
+    ClientAddress,
+    /// Path without query
+    Path,
+    /// Value of a header; requests without it fall back to the client address
+    Header(String),
+}
+
+/// TLS towards an upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamTls {
+    /// Name sent as SNI and checked in the certificate; `None` takes the target's host
+    pub server_name: Option<String>,
+    /// Check certificate and name
+    pub verify: bool,
+    /// PEM file of the authorities to trust instead of the system's
+    pub authorities: Option<PathBuf>,
+}
+
+/// HTTP version towards an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpstreamProtocol {
+    /// HTTP/1.1
+    Http1,
+    /// HTTP/2: by ALPN under TLS, with prior knowledge in the clear (needed for gRPC)
+    Http2,
+}
+
+/// Timeouts towards an upstream, in milliseconds, all greater than zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// TCP connect
+    pub connect_ms: u64,
+    /// TCP and TLS together
+    pub handshake_ms: u64,
+    /// Between two reads; the wait for the response head counts as one
+    pub read_ms: u64,
+    /// Between two writes
+    pub write_ms: u64,
+    /// How long an idle connection is kept for reuse
+    pub idle_ms: u64,
+}
+
+/// Active health check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// What is asked
+    pub probe: HealthProbe,
+    /// Between two checks
+    pub interval_ms: u64,
+    /// Longest wait for an answer
+    pub timeout_ms: u64,
+    /// Failures in a row until a target is taken out
+    pub unhealthy_after: NonZeroU32,
+    /// Successes in a row until it is taken back
+    pub healthy_after: NonZeroU32,
+}
+
+/// What a health check asks of a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HealthProbe {
+    /// A TCP connection
+    Tcp,
+    /// `GET path`; healthy when the status is between 200 and 399
+    Http {
+        /// Path and query
+        path: String,
+        /// Host header; `None` sends the target's own
+        host: Option<String>,
+    },
+}
+
+/// A set of endpoints with one purpose, found by host and path prefix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Api {
+    /// Name, unique
+    pub name: String,
+    /// Hosts; empty = every host. The most specific match wins: exact, then wildcard, then every host
+    pub hosts: Vec<HostPattern>,
+    /// Path prefix, whole segments, begins with `/`; the longest wins
+    pub path_prefix: String,
+    /// Name of an upstream that exists
+    pub upstream: String,
+    /// Host header towards the upstream
+    pub host_header: HostHeader,
+    /// Largest request body in bytes; beyond it the answer is 413
+    pub body_bytes_max: u64,
+    /// Paths whose bodies stream through uninspected (uploads, gRPC streams); the size limit does not apply there
+    pub streaming: Vec<PathPattern>,
+}
+
+/// A host name or a wildcard for one or more leftmost labels. Lower case, no port.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum HostPattern {
+    /// `api.example.com`
+    Exact(String),
+    /// `*.example.com`: holds what follows `*`, so `.example.com`
+    Wildcard(String),
+}
+
+/// Host header towards an upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostHeader {
+    /// As the client sent it
+    Keep,
+    /// This one
+    Replace(String),
+}
+
+/// A path pattern: segments; `*` stands for any one segment, a final `**` for any rest (also none).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PathPattern(pub String);
+
+/// What must hold for a scope.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Name, unique
+    pub name: String,
+    /// Enforce, observe or off
+    pub mode: Mode,
+    /// Which requests it applies to
+    pub scope: Scope,
+    /// What must hold
+    pub rule: PolicyRule,
+}
+
+/// Which requests a policy applies to; an empty list does not narrow.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// Names of APIs that exist
+    pub apis: Vec<String>,
+    /// Methods, as sent
+    pub methods: Vec<String>,
+    /// Paths
+    pub paths: Vec<PathPattern>,
+}
+
+/// What a policy demands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PolicyRule {
+    /// Only these methods; others are answered 405 with `Allow`
+    Methods {
+        /// Allowed methods, upper case
+        allow: Vec<String>,
+    },
+    /// Client addresses; others are answered 403. A listed deny wins; an empty allow list allows all the rest
+    Addresses {
+        /// Allowed networks
+        allow: Vec<IpNet>,
+        /// Denied networks
+        deny: Vec<IpNet>,
+    },
+    /// Sizes; exceeding them is answered 414, 431 or 413
+    Limits {
+        /// Path and query together
+        target_bytes_max: Option<u64>,
+        /// Header section: names, values and four bytes a field
+        header_bytes_max: Option<u64>,
+        /// Header fields
+        header_count_max: Option<u32>,
+        /// Request body
+        body_bytes_max: Option<u64>,
+    },
+}
+
+impl PolicyRule {
+    /// The word for it in documents and the console.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Methods { .. } => "methods",
+            Self::Addresses { .. } => "addresses",
+            Self::Limits { .. } => "limits",
+        }
+    }
+}
+
+/// Hard limits of the listener side, before any policy is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a request head (request line and fields)
+    pub header_bytes_max: u64,
+    /// Header fields
+    pub header_count_max: u32,
+    /// Longest wait for a complete request head, in milliseconds
+    pub header_timeout_ms: u64,
+    /// Longest wait between two reads from a client, in milliseconds
+    pub client_read_timeout_ms: u64,
+}
+
+/// Where events and state are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Data {
+    /// Directory; made when missing
+    pub directory: PathBuf,
+    /// Events older than this are deleted, in seconds
+    pub retention_secs: u64,
+    /// Oldest events are deleted beyond this many bytes on disk
+    pub retention_bytes_max: u64,
+    /// Events that may wait to be written; beyond it they are dropped and counted
+    pub queue_events_max: NonZeroUsize,
+}
+
+/// The console and admin API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Console {
+    /// Address and port; loopback by default
+    pub address: SocketAddr,
+    /// Mark session cookies `Secure`: set when the console is reached over TLS
+    pub secure_cookies: bool,
+}
