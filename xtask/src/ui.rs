@@ -1,0 +1,35 @@
+//! The console's pages: npm packages, lint, types, unit tests, build.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::run;
+
+/// Installs npm packages if the lock file changed, then builds `ui/dist`; with `check`, lint, types and tests first.
+pub fn run(check: bool) -> Result<()> {
+    install()?;
+    if check {
+        for script in ["lint", "check", "test"] {
+            npm(&["run", "--silent", script])?;
+        }
+    }
+    npm(&["run", "--silent", "build"])
+}
+
+/// `npm ci`, unless the installed packages are those of the lock file.
+fn install() -> Result<()> {
+    let folder = run::root().join("ui");
+    let lock = std::fs::read(folder.join("package-lock.json"))?;
+    let stamp = folder.join("node_modules/.bartizan-lock");
+    if std::fs::read(&stamp).is_ok_and(|installed| installed == lock) {
+        return Ok(());
+    }
+    npm(&["ci", "--no-audit", "--no-fund", "--loglevel=error"])?;
+    Ok(std::fs::write(stamp, lock)?)
+}
+
+fn npm(arguments: &[&str]) -> Result<()> {
+    let mut command = Command::new("npm");
+    run::run(command.args(arguments).current_dir(run::root().join("ui")))
+}
