@@ -1,1 +1,22 @@
-//! placeholder
+//! The sole owner of disk: the event log (zstd Parquet segments, read through DataFusion) and the state (SQLite).
+//!
+//! No other crate names a database. One process writes to a directory at a time ([`Store::open`], guarded by a lock
+//! file); others may read it meanwhile ([`Store::open_read_only`]).
+
+mod answer;
+mod error;
+mod filter;
+mod state;
+mod store;
+
+pub use answer::{
+    Bucket, CheckCount, Column, EndpointSeries, EventPage, EventQuery, EventRow, FacetValue, Facets, HealthState,
+    Histogram, Latency, Overview, PolicyCount, Quarantined, SourceCount, SqlLimits, StatusBucket, StoreHealth, Table,
+    TopEndpoint, Totals,
+};
+pub use error::Error;
+pub use filter::Filter;
+pub use state::{
+    CatalogEntry, NewRevision, Revision, RevisionCause, RevisionDetail, RevisionOutcome, Role, Session, User,
+};
+pub use store::{Store, StoreOptions};
