@@ -1,1 +1,13 @@
-//! placeholder
+//! Inline enforcement: listeners, TLS, HTTP/1 and HTTP/2 proxying on Pingora, driven by the engine's decisions.
+//!
+//! The only crate that names Pingora. A [`Gateway`] binds its listeners, then [`Gateway::run`] serves until a signal or
+//! [`GatewayHandle::stop`]. Every exchange drives one `engine::Inspection` and ends as exactly one `Event` in the sink.
+
+mod error;
+mod gateway;
+
+pub use error::Error;
+pub use gateway::{
+    EventSink, ExchangeSink, Gateway, GatewayHandle, GatewayOptions, GatewayStats, Sinks, Stop, TargetHealth,
+    UpstreamHealth,
+};
