@@ -13,6 +13,8 @@ mod system;
 mod tidy;
 mod ui;
 
+use std::process::ExitCode;
+
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
@@ -76,8 +78,18 @@ enum Verb {
     },
 }
 
-fn main() -> Result<()> {
-    match Arguments::parse().verb {
+fn main() -> ExitCode {
+    match obey(Arguments::parse().verb) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn obey(verb: Verb) -> Result<()> {
+    match verb {
         Verb::Check { from, only, list } => check::run(from.as_deref(), only.as_deref(), list),
         Verb::Test { name, rest } => check::test(name.as_deref(), &rest),
         Verb::Tidy => tidy::run(),

