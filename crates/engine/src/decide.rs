@@ -1,0 +1,1 @@
+//! Findings and policies in, one decision out. The only place that builds a `Decision`.
