@@ -125,8 +125,26 @@ mod tests {
     #[test]
     fn what_can_be_read_in_two_ways_is_refused() {
         for sent in [
-            "", ".", ":80", "user@a", "a,b", "a b", "a/b", "a\\b", "a?b", "a#b", "a:b", "a:1:2", "a:70000", "[::1", "[::1]x",
-            "[::g]", "::1", "a%2eb", "é.example", "\u{0}",
+            "",
+            ".",
+            ":80",
+            "user@a",
+            "a,b",
+            "a b",
+            "a/b",
+            "a\\b",
+            "a?b",
+            "a#b",
+            "a:b",
+            "a:1:2",
+            "a:70000",
+            "[::1",
+            "[::1]x",
+            "[::g]",
+            "::1",
+            "a%2eb",
+            "é.example",
+            "\u{0}",
         ] {
             assert_eq!(text(sent), None, "{sent}");
         }

@@ -1,22 +1,36 @@
 //! The life of a request, top to bottom: begin, head, body, end, response, finish.
+//!
+//! The host drives it and obeys each [`Step`]. The engine never waits, never fails and never sees two exchanges in one
+//! inspection. All that an inspection owns is bounded; what it keeps of the request is redacted at once.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use bartizan_model::{
-    Client, Connection, Decision, Event, Finding, Missing, Outcome, RequestHead, RequestId, ResponseHead, Source,
-    Timestamp,
+    Client, Connection, Decision, Event, Finding, Location, Missing, Outcome, Part, RequestHead, RequestId,
+    ResponseHead, Scheme, Source, Timestamp,
 };
+use smallvec::SmallVec;
 
-use crate::{Answer, Route, Snapshot, answer};
+use crate::answer::{self, Answer};
+use crate::checks;
+use crate::decide::{Ground, Notices, Refusal, decide};
+use crate::event::{Ended, Seen, response_type};
+use crate::fields::Fields;
+use crate::path::Readings;
+use crate::policy::Rule;
+use crate::snapshot::{Route, Snapshot};
+use crate::stage::limit::body::BodyGate;
+use crate::stage::{Facts, HeadContext, REQUEST_HEAD};
 
 /// What the host does next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Pass on what was seen so far
     Continue,
-    /// Keep the body back until a later step says [`Step::Continue`] or [`Step::Stop`]; when no body follows,
-    /// `request_end` says which
+    /// Keep the body back until a later step says [`Step::Continue`] or [`Step::Stop`]. When no body follows, call
+    /// `request_end` at once
     Hold,
     /// Answer in the upstream's place with [`Inspection::answer`]; nothing more goes to the upstream
     Stop(Decision),
@@ -57,11 +71,27 @@ pub struct Inspection {
     id: RequestId,
     source: Source,
     begun: Timestamp,
-    client: Client,
-    route: Option<Arc<Route>>,
-    findings: Vec<Finding>,
+    peer: Option<IpAddr>,
+    scheme: Scheme,
+    client_certificate: bool,
+    facts: Facts,
+    seen: Option<Seen>,
+    body: BodyGate,
+    is_request_complete: bool,
+    response: ResponseState,
+    notices: Notices,
+    /// How many findings there were after each stage
+    trace: SmallVec<[(&'static str, usize); 4]>,
     decision: Decision,
     missing: Missing,
+}
+
+/// What was seen of the response.
+#[derive(Debug, Default)]
+struct ResponseState {
+    media_type: Option<Box<str>>,
+    is_body_expected: bool,
+    is_complete: bool,
 }
 
 impl Inspection {
@@ -73,74 +103,123 @@ impl Inspection {
         source: Source,
         now: Timestamp,
     ) -> Self {
-        let client = Client { ip: connection.peer.map(|peer| peer.ip()), via: None, tls_version: None };
+        let peer = connection.peer.map(|peer| peer.ip().to_canonical());
+        let tls = connection.tls.as_ref();
+        let client = Client { ip: peer, via: None, tls_version: tls.map(|tls| tls.version.as_str().into()) };
         Self {
             snapshot,
             id,
             source,
             begun: now,
-            client,
-            route: None,
-            findings: Vec::new(),
+            peer,
+            scheme: connection.scheme(),
+            client_certificate: tls.is_some_and(|tls| tls.client_certificate),
+            facts: Facts { client, rival: None, host: None, route: None, endpoint: None, policies: SmallVec::new() },
+            seen: None,
+            body: BodyGate::default(),
+            is_request_complete: false,
+            response: ResponseState::default(),
+            notices: Notices::default(),
+            trace: SmallVec::new(),
             decision: Decision::default(),
-            missing: Missing::default(),
+            missing: Missing { client: peer.is_none(), ..Missing::default() },
         }
     }
 
     /// The request's head. Call once, first.
     pub fn request_head(&mut self, head: &RequestHead<'_>) -> Step {
-        let _ = (head, &self.snapshot, self.source, self.begun);
-        Step::Continue
+        debug_assert!(self.seen.is_none(), "one head per inspection");
+        let fields = Fields::scan(head.headers);
+        let readings = Readings::of(head.path());
+        for (name, stage) in REQUEST_HEAD {
+            let before = self.notices.len();
+            stage(&mut HeadContext {
+                snapshot: &self.snapshot,
+                source: self.source,
+                peer: self.peer,
+                lacks_headers: self.missing.headers,
+                head,
+                fields: &fields,
+                readings: &readings,
+                facts: &mut self.facts,
+                body: &mut self.body,
+                notices: &mut self.notices,
+            });
+            self.trace.push((name, self.notices.len()));
+            self.decide_if_new(before);
+            if self.decision.is_stop() {
+                break;
+            }
+        }
+        let key = self.snapshot.key();
+        self.seen = Some(Seen::head(head, &fields, &mut self.facts, self.client_certificate, key));
+        self.step()
     }
 
     /// A piece of the request's body, in order.
     pub fn request_body(&mut self, chunk: &[u8]) -> Step {
-        let _ = chunk;
-        Step::Continue
+        self.count_request_body(chunk.len() as u64)
     }
 
-    /// The request is complete.
+    /// As [`Self::request_body`], for a recording that knows a body's size but not its bytes.
+    pub(crate) fn count_request_body(&mut self, bytes: u64) -> Step {
+        if !self.decision.is_stop() {
+            let before = self.notices.len();
+            self.body.advance(bytes, self.snapshot.policies(), &mut self.notices);
+            self.decide_if_new(before);
+        }
+        self.step()
+    }
+
+    /// The request is complete. Call it also when there was no body.
     pub fn request_end(&mut self) -> Step {
-        Step::Continue
+        self.is_request_complete = !self.decision.is_stop();
+        self.body.is_held = false;
+        self.step()
     }
 
-    /// The upstream's response head.
+    /// The upstream's response head. Interim ones (1xx but 101) are not passed in.
     pub fn response_head(&mut self, head: &ResponseHead<'_>) -> Step {
-        let _ = head;
-        Step::Continue
+        self.response.media_type = response_type(head);
+        let is_empty = matches!(head.status, 101 | 204 | 304) || head.header("content-length") == Some(b"0");
+        self.response.is_body_expected = !is_empty;
+        self.step()
     }
 
     /// A piece of the response's body, in order.
     pub fn response_body(&mut self, chunk: &[u8]) -> Step {
-        let _ = chunk;
-        Step::Continue
+        let _ = chunk; // no check looks at response bodies yet; hosts are written for those that will
+        self.step()
     }
 
-    /// The response is complete.
+    /// The response is complete. Call it also when there was no body.
     pub fn response_end(&mut self) -> Step {
-        Step::Continue
+        self.response.is_complete = true;
+        self.step()
     }
 
-    /// The request could not be parsed: `reason` is a word from a closed set, such as `bad_request_line`. Then call
-    /// [`Inspection::finish`] with `Ending::Malformed`.
+    /// The request could not be parsed; `reason` is a word from the host's closed set, such as `bad_request_line`. The
+    /// host answers as [`Self::answer`] says (or its HTTP library already did) and finishes with `Ending::Malformed`.
     pub fn malformed(&mut self, reason: &'static str) -> Step {
-        let _ = reason;
-        Step::Continue
+        let finding = checks::MALFORMED.finding(Location::part(Part::Connection), reason);
+        self.notices.push(finding, Ground::Always(Refusal::BadRequest));
+        self.decision = decide(self.snapshot.policies(), &self.notices);
+        self.step()
     }
 
     /// Where the request goes, after `request_head`; `None` when nothing matches: answer 404, `Ending::NoRoute`.
     pub fn route(&self) -> Option<&Route> {
-        self.route.as_deref()
+        self.facts.route.as_deref()
     }
 
     /// Where the request came from.
     pub fn client(&self) -> &Client {
-        &self.client
+        &self.facts.client
     }
 
     /// What was noticed so far.
     pub fn findings(&self) -> &[Finding] {
-        &self.findings
+        self.notices.findings()
     }
 
     /// What is decided so far.
@@ -160,12 +239,68 @@ impl Inspection {
 
     /// The answer to give after a [`Step::Stop`], with `Allow` on a 405.
     pub fn answer(&self) -> Answer {
-        answer(&self.decision, self.id)
+        let mut answer = answer::answer(&self.decision, self.id);
+        answer.headers.extend(self.allow().map(|allow| ("allow", allow.to_owned())));
+        answer
+    }
+
+    /// The deciding policy's list of methods.
+    fn allow(&self) -> Option<&str> {
+        if self.decision.status != Refusal::MethodNotAllowed.status() {
+            return None;
+        }
+        let policies = self.snapshot.policies();
+        let mut deciding = self.facts.policies.iter().filter_map(|index| policies.policy(*index));
+        deciding.find(|policy| Some(&policy.name) == self.decision.policy.as_ref()).and_then(|policy| {
+            match &policy.rule {
+                Rule::Methods { allow_field, .. } => Some(&**allow_field),
+                Rule::Addresses { .. } | Rule::Limits(_) => None,
+            }
+        })
     }
 
     /// Ends the inspection and gives its event: exactly one per exchange.
-    pub fn finish(self, outcome: Outcome, now: Timestamp) -> Event {
-        let _ = (outcome, now);
-        unimplemented!()
+    pub fn finish(mut self, outcome: Outcome, now: Timestamp) -> Event {
+        self.missing.request_body |= self.body.is_expected && !self.is_request_complete;
+        self.missing.response_body |= self.response.is_body_expected && !self.response.is_complete;
+        let seen = self.seen.unwrap_or_else(|| Seen::nothing(self.scheme, &self.facts));
+        let ended = Ended {
+            id: self.id,
+            source: self.source,
+            begun: self.begun,
+            now,
+            response_type: self.response.media_type,
+            findings: self.notices.into_findings(),
+            decision: self.decision,
+            missing: self.missing,
+            outcome,
+        };
+        seen.event(self.facts, ended)
+    }
+
+    /// For `judge`: the route, shared.
+    pub(crate) fn shared_route(&self) -> Option<Arc<Route>> {
+        self.facts.route.clone()
+    }
+
+    /// For `judge`: each stage that ran, and how many findings there were after it.
+    pub(crate) fn trace(&self) -> &[(&'static str, usize)] {
+        &self.trace
+    }
+
+    fn decide_if_new(&mut self, before: usize) {
+        if self.notices.len() > before {
+            self.decision = decide(self.snapshot.policies(), &self.notices);
+        }
+    }
+
+    fn step(&self) -> Step {
+        if self.decision.is_stop() {
+            Step::Stop(self.decision.clone())
+        } else if self.body.is_held {
+            Step::Hold
+        } else {
+            Step::Continue
+        }
     }
 }

@@ -1,10 +1,19 @@
-//! Drives an inspection with a recorded exchange: the same event as inline.
+//! Drives an inspection with a recorded exchange, exactly as an inline host would: the same event comes out.
+//!
+//! What the gateway would have stopped ends as stopped, whatever the recording's upstream answered. Only an exchange
+//! that another server recorded (HAR, access log) and that no API of ours would take keeps its own ending: it did
+//! happen, and the catalog wants to know.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bartizan_model::{Event, Exchange, Finding, RequestId, Source, Timestamp};
+use bartizan_model::{
+    Connection, Ending, Event, Exchange, Finding, HeaderField, HttpVersion, Outcome, Request, RequestHead, RequestId,
+    Response, ResponseHead, Source, Timestamp,
+};
 
-use crate::{Route, Snapshot};
+use crate::inspection::{Inspection, Step};
+use crate::snapshot::{Route, Snapshot};
 
 /// What came of a recorded exchange.
 #[derive(Clone, Debug)]
@@ -13,7 +22,7 @@ pub struct Judged {
     pub event: Event,
     /// Where it would have gone
     pub route: Option<Arc<Route>>,
-    /// What each stage noticed, in the order they ran
+    /// What each stage noticed, in the order they ran; a stop ends the list
     pub trace: Vec<StageTrace>,
 }
 
@@ -34,6 +43,119 @@ pub fn judge(
     id: RequestId,
     read_at: Timestamp,
 ) -> Judged {
-    let _ = (snapshot, exchange, source, id, read_at);
-    unimplemented!()
+    let begun = exchange.time.unwrap_or(read_at);
+    let peer = exchange.client.map(|ip| SocketAddr::new(ip, 0));
+    let connection = Connection { peer, local: None, tls: None };
+    let mut inspection = Inspection::new(Arc::clone(snapshot), &connection, id, source, begun);
+    mark_missing(&mut inspection, exchange, source);
+    let outcome = drive(&mut inspection, exchange, source);
+    let route = inspection.shared_route();
+    let trace = trace(&inspection);
+    let now = begun.plus_micros(exchange.duration_us.and_then(|us| i64::try_from(us).ok()).unwrap_or(0));
+    Judged { event: inspection.finish(outcome, now), route, trace }
+}
+
+fn mark_missing(inspection: &mut Inspection, exchange: &Exchange, source: Source) {
+    let missing = inspection.missing_mut();
+    missing.time = exchange.time.is_none();
+    missing.headers = source == Source::AccessLog;
+    missing.request_body = may_lack_body(&exchange.request, source);
+    missing.response = exchange.response.is_none();
+    missing.response_body = match &exchange.response {
+        Some(response) => response.body.is_none() && response.body_bytes != Some(0),
+        None => true,
+    };
+}
+
+/// Whether there was, or may have been, a request body that the recording does not have.
+fn may_lack_body(request: &Request, source: Source) -> bool {
+    if request.body.is_some() || request.body_bytes == Some(0) {
+        return false;
+    }
+    let announces = |name: &[u8], value: &[u8]| {
+        name.eq_ignore_ascii_case(b"transfer-encoding")
+            || (name.eq_ignore_ascii_case(b"content-length") && value != b"0")
+    };
+    let is_announced = request.headers.iter().any(|(name, value)| announces(name, value));
+    let is_http1 = matches!(request.version, HttpVersion::Http10 | HttpVersion::Http11);
+    let is_known_empty = is_http1 && !is_announced && source != Source::AccessLog && !request.headers.is_empty();
+    !is_known_empty || request.body_bytes.is_some()
+}
+
+fn drive(inspection: &mut Inspection, exchange: &Exchange, source: Source) -> Outcome {
+    let request = &exchange.request;
+    let headers = fields(&request.headers);
+    let mut step = inspection.request_head(&RequestHead {
+        method: &request.method,
+        target: &request.target,
+        scheme: request.scheme,
+        authority: &request.authority,
+        version: request.version,
+        headers: &headers,
+    });
+    let request_bytes = body_bytes(request.body.as_deref(), request.body_bytes);
+    let mut outcome = Outcome { request_bytes, duration_us: exchange.duration_us, ..Outcome::default() };
+    let is_routed = inspection.route().is_some() || matches!(source, Source::Har | Source::AccessLog);
+    if !matches!(step, Step::Stop(_)) && is_routed {
+        if request_bytes > 0 {
+            step = inspection.count_request_body(request_bytes);
+        }
+        if !matches!(step, Step::Stop(_)) {
+            step = inspection.request_end();
+        }
+    }
+    if matches!(step, Step::Stop(_)) {
+        let answer = inspection.answer();
+        return Outcome {
+            ending: Ending::Stopped,
+            status: answer.status,
+            response_bytes: answer.body.len() as u64,
+            ..outcome
+        };
+    }
+    if !is_routed {
+        let answer = crate::answer::answer_ending(Ending::NoRoute, inspection.id());
+        outcome.ending = Ending::NoRoute;
+        outcome.status = answer.as_ref().map_or(404, |answer| answer.status);
+        outcome.response_bytes = answer.map_or(0, |answer| answer.body.len() as u64);
+        return outcome;
+    }
+    if let Some(response) = &exchange.response {
+        respond(inspection, response);
+        outcome.status = response.status;
+        outcome.response_bytes = body_bytes(response.body.as_deref(), response.body_bytes);
+    }
+    outcome
+}
+
+fn respond(inspection: &mut Inspection, response: &Response) {
+    let headers = fields(&response.headers);
+    inspection.response_head(&ResponseHead { status: response.status, headers: &headers });
+    if let Some(body) = &response.body {
+        inspection.response_body(body);
+    }
+    inspection.response_end();
+}
+
+fn fields(headers: &[(Vec<u8>, Vec<u8>)]) -> Vec<HeaderField<'_>> {
+    headers.iter().map(|(name, value)| HeaderField { name, value: value.trim_ascii() }).collect()
+}
+
+fn body_bytes(body: Option<&[u8]>, known: Option<u64>) -> u64 {
+    body.map(|body| body.len() as u64).or(known).unwrap_or(0)
+}
+
+/// Findings by stage; those made while the body streamed belong to the last stage, `limit`.
+fn trace(inspection: &Inspection) -> Vec<StageTrace> {
+    let findings = inspection.findings();
+    let mut from = 0;
+    let stages = inspection.trace();
+    let last = stages.len().saturating_sub(1);
+    let cut = |(at, (stage, until)): (usize, &(&'static str, usize))| {
+        let until = if at == last { findings.len() } else { *until };
+        let findings = findings.get(from..until).unwrap_or_default().to_vec();
+        from = until;
+        StageTrace { stage, findings }
+    };
+    stages.iter().enumerate().map(cut).collect()
 }

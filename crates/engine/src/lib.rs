@@ -3,21 +3,41 @@
 //! Synchronous and free of IO: hosts (the gateway, `bartizan replay`, `bartizan explain`) drive an [`Inspection`] with
 //! the parts of an exchange, obey each [`Step`], and get exactly one redacted `Event` at the end. Everything that an
 //! inspection may read is compiled beforehand into an immutable [`Snapshot`].
+//!
+//! ```text
+//! Engine::begin ─► request_head ─► identify ─► route ─► access ─► limit ─► decide ─► Step
+//!                  request_body ─► limit ─► decide ─► Step
+//!                  finish       ─► Event
+//! ```
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::string_slice))]
 
+mod address;
 mod answer;
+mod checks;
+mod credential;
 mod decide;
+mod endpoints;
+mod event;
+mod fields;
+mod forwarded;
+#[doc(hidden)]
+pub mod fuzz;
+mod host;
 mod inspection;
 mod judge;
+mod parameters;
+mod path;
+mod policy;
+mod redact;
+mod routes;
 mod snapshot;
+mod stage;
+#[cfg(test)]
+mod testing;
 
 pub use answer::{Answer, answer, answer_ending};
+pub use checks::CHECKS;
 pub use inspection::{Engine, Inspection, Step};
 pub use judge::{Judged, StageTrace, judge};
 pub use snapshot::{Inputs, Route, Snapshot};
-
-use bartizan_model::CheckInfo;
-
-/// Every check of the engine.
-pub const CHECKS: &[&CheckInfo] = &[];

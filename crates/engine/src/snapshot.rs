@@ -1,9 +1,17 @@
 //! Everything an inspection may read: compiled from a `Config` and the learned endpoints, immutable, swapped whole.
+//!
+//! Configuration changes rarely and endpoints change often, so they are shared separately: teaching the engine new
+//! endpoints rebuilds the endpoint router and nothing else.
 
 use std::sync::Arc;
 
 use bartizan_config::{Config, HostHeader};
-use bartizan_model::Endpoint;
+use bartizan_model::{Endpoint, Secret};
+
+use crate::address::AddressSet;
+use crate::endpoints::EndpointRouter;
+use crate::policy::Policies;
+use crate::routes::Routes;
 
 /// What a Snapshot is compiled from besides the configuration.
 #[derive(Clone, Copy)]
@@ -35,20 +43,35 @@ pub struct Route {
 #[derive(Debug)]
 pub struct Snapshot {
     generation: u64,
-    endpoints: usize,
+    core: Arc<Core>,
+    endpoints: EndpointRouter,
+}
+
+/// What comes from the configuration.
+#[derive(Debug)]
+struct Core {
+    routes: Routes,
+    policies: Policies,
+    trusted_proxies: AddressSet,
+    key: Secret<[u8; 32]>,
 }
 
 impl Snapshot {
     /// Compiles a valid configuration; cannot fail.
     pub fn compile(config: &Config, inputs: Inputs<'_>) -> Self {
-        let _ = config;
-        Self { generation: inputs.generation, endpoints: inputs.endpoints.len() }
+        let core = Core {
+            routes: Routes::compile(config),
+            policies: Policies::compile(config),
+            trusted_proxies: AddressSet::new(&config.trusted_proxies),
+            key: Secret::new(inputs.key),
+        };
+        Self { generation: inputs.generation, core: Arc::new(core), endpoints: EndpointRouter::new(inputs.endpoints) }
     }
 
     /// The same Snapshot with other endpoints; everything else is shared.
     #[must_use]
     pub fn with_endpoints(&self, generation: u64, endpoints: &[Endpoint]) -> Self {
-        Self { generation, endpoints: endpoints.len() }
+        Self { generation, core: Arc::clone(&self.core), endpoints: EndpointRouter::new(endpoints) }
     }
 
     /// Counts up with every Snapshot.
@@ -58,6 +81,26 @@ impl Snapshot {
 
     /// How many endpoints it can label.
     pub fn endpoint_count(&self) -> usize {
-        self.endpoints
+        self.endpoints.len()
+    }
+
+    pub(crate) fn routes(&self) -> &Routes {
+        &self.core.routes
+    }
+
+    pub(crate) fn policies(&self) -> &Policies {
+        &self.core.policies
+    }
+
+    pub(crate) fn trusted_proxies(&self) -> &AddressSet {
+        &self.core.trusted_proxies
+    }
+
+    pub(crate) fn key(&self) -> &Secret<[u8; 32]> {
+        &self.core.key
+    }
+
+    pub(crate) fn endpoints(&self) -> &EndpointRouter {
+        &self.endpoints
     }
 }

@@ -1,0 +1,53 @@
+//! The catalogue of the engine's checks, and those that belong to no stage.
+
+use bartizan_model::{CheckInfo, Severity};
+
+use crate::stage::{access, limit, route};
+
+/// The host could not parse the request; it says so through [`crate::Inspection::malformed`].
+pub(crate) static MALFORMED: CheckInfo = CheckInfo {
+    id: "ENG-101",
+    title: "malformed request",
+    severity: Severity::Medium,
+    owasp: "API8:2023",
+    cwe: &[444, 20],
+    since: "0.1",
+    why: "a request that is not valid HTTP is a broken client, or an attempt to make two servers read one request \
+          differently (request smuggling)",
+    fix: "look at the reason in the evidence and at the client; a request that no server should answer needs no exception",
+};
+
+/// Every check of the engine, in order of their ids.
+pub const CHECKS: &[&CheckInfo] = &[
+    &access::methods::INFO,
+    &access::addresses::DENIED,
+    &access::addresses::NOT_ALLOWED,
+    &MALFORMED,
+    &route::NO_ROUTE,
+    &route::HOST,
+    &limit::target::INFO,
+    &limit::header::BYTES,
+    &limit::header::COUNT,
+    &limit::body::INFO,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_unique_and_in_order() {
+        assert!(CHECKS.is_sorted_by(|a, b| a.id < b.id));
+    }
+
+    #[test]
+    fn every_check_says_why_and_what_to_do() {
+        for info in CHECKS {
+            assert!(info.id.len() == 7 && info.id.is_char_boundary(3), "{}", info.id);
+            for text in [info.title, info.why, info.fix] {
+                assert!(!text.is_empty() && !text.ends_with('.'), "{}: `{text}`", info.id);
+                assert!(text.starts_with(|first: char| first.is_lowercase()), "{}: `{text}`", info.id);
+            }
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Which credentials a request shows, and the actor they make: seen, not verified.
+//!
+//! The actor's id is a keyed BLAKE3 hash: stable within one installation, useless outside of it, and the credential
+//! cannot be read back. What names the holder is hashed, not what changes with each request: Basic's user
+//! (RFC 7617 §2), Digest's username (RFC 7616 §3.4), a token or key as a whole.
+
+use std::net::IpAddr;
+
+use bartizan_model::{Actor, ActorKind, AuthKind, AuthKinds, Secret, ValueKind};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::address::network_of;
+
+/// LIMIT: longest Basic credential that is decoded; a longer one is hashed as it stands.
+const BASIC_BYTES_MAX: usize = 1024;
+
+/// The credentials of one request, borrowed from it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Credentials<'a> {
+    pub(crate) authorization: Option<&'a [u8]>,
+    pub(crate) key_header: Option<&'a [u8]>,
+    pub(crate) query_key: Option<&'a [u8]>,
+    pub(crate) session: Option<&'a [u8]>,
+    pub(crate) client_certificate: bool,
+}
+
+impl Credentials<'_> {
+    /// The kinds that were seen.
+    pub(crate) fn kinds(&self) -> AuthKinds {
+        [
+            self.authorization.map(|value| authorization(value).0),
+            self.key_header.map(|_| AuthKind::KeyHeader),
+            self.query_key.map(|_| AuthKind::KeyQuery),
+            self.session.map(|_| AuthKind::SessionCookie),
+            self.client_certificate.then_some(AuthKind::ClientCertificate),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
+    /// Whom the request is charged to: the strongest credential, else the session, else the network.
+    pub(crate) fn actor(&self, address: Option<IpAddr>, key: &Secret<[u8; 32]>) -> Actor {
+        if let Some(value) = self.authorization {
+            let (kind, holder) = authorization(value);
+            return match kind {
+                AuthKind::Basic => {
+                    hashed(key, ActorKind::Credential, b"basic", basic_user(holder).as_deref().unwrap_or(holder))
+                }
+                AuthKind::Digest => {
+                    hashed(key, ActorKind::Credential, b"digest", digest_user(holder).unwrap_or(holder))
+                }
+                _ => hashed(key, ActorKind::Credential, b"token", holder),
+            };
+        }
+        if let Some(value) = self.key_header.or(self.query_key) {
+            return hashed(key, ActorKind::Credential, b"token", value);
+        }
+        if let Some(value) = self.session {
+            return hashed(key, ActorKind::Session, b"session", value);
+        }
+        network(address)
+    }
+}
+
+/// The client's network, or nobody.
+pub(crate) fn network(address: Option<IpAddr>) -> Actor {
+    match address {
+        Some(address) => Actor { kind: ActorKind::Network, id: network_of(address) },
+        None => Actor { kind: ActorKind::Unknown, id: "".into() },
+    }
+}
+
+/// The kind of an `Authorization` value and what follows the scheme (RFC 9110 §11.4).
+fn authorization(value: &[u8]) -> (AuthKind, &[u8]) {
+    let space = value.iter().position(|byte| *byte == b' ').unwrap_or(value.len());
+    let (scheme, rest) = value.split_at_checked(space).unwrap_or((value, b""));
+    let rest = rest.trim_ascii();
+    let is = |name: &str| scheme.eq_ignore_ascii_case(name.as_bytes());
+    if rest.is_empty() {
+        (AuthKind::OtherAuthorization, value)
+    } else if is("Bearer") {
+        let kind = if ValueKind::of(rest) == ValueKind::Jwt { AuthKind::Jwt } else { AuthKind::Bearer };
+        (kind, rest)
+    } else if is("Basic") {
+        (AuthKind::Basic, rest)
+    } else if is("Digest") {
+        (AuthKind::Digest, rest)
+    } else {
+        (AuthKind::OtherAuthorization, value)
+    }
+}
+
+fn basic_user(encoded: &[u8]) -> Option<Vec<u8>> {
+    let mut user = STANDARD.decode(encoded.get(..).filter(|text| text.len() <= BASIC_BYTES_MAX)?).ok()?;
+    let colon = user.iter().position(|&byte| byte == b':')?;
+    user.truncate(colon);
+    Some(user)
+}
+
+fn digest_user(parameters: &[u8]) -> Option<&[u8]> {
+    let at = memchr::memmem::find(parameters, b"username=\"")?;
+    parameters.get(at + b"username=\"".len()..)?.split(|&byte| byte == b'"').next()
+}
+
+fn hashed(key: &Secret<[u8; 32]>, kind: ActorKind, domain: &[u8], value: &[u8]) -> Actor {
+    let mut hasher = blake3::Hasher::new_keyed(key.expose());
+    hasher.update(domain).update(b"\0").update(value);
+    let mut hex = String::with_capacity(32);
+    for byte in hasher.finalize().as_bytes().iter().take(16) {
+        for nibble in [byte >> 4, byte & 15] {
+            hex.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
+        }
+    }
+    Actor { kind, id: hex.into_boxed_str() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: Secret<[u8; 32]> = Secret::new([7; 32]);
+
+    fn with(authorization: &str) -> Credentials<'_> {
+        Credentials { authorization: Some(authorization.as_bytes()), ..Credentials::default() }
+    }
+
+    fn kind(authorization: &str) -> AuthKind {
+        with(authorization).kinds().iter().next().unwrap()
+    }
+
+    fn id(credentials: Credentials<'_>) -> Actor {
+        credentials.actor(Some("192.0.2.7".parse().unwrap()), &KEY)
+    }
+
+    #[test]
+    fn schemes_are_told_apart_in_any_case() {
+        assert_eq!(kind("bearer abc"), AuthKind::Bearer);
+        assert_eq!(kind("Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln"), AuthKind::Jwt);
+        assert_eq!(kind("Basic YTpi"), AuthKind::Basic);
+        assert_eq!(kind("Digest username=\"a\""), AuthKind::Digest);
+        assert_eq!(kind("AWS4-HMAC-SHA256 Credential=x"), AuthKind::OtherAuthorization);
+        assert_eq!(kind("secret-without-scheme"), AuthKind::OtherAuthorization);
+        assert_eq!(kind("Bearer "), AuthKind::OtherAuthorization);
+    }
+
+    #[test]
+    fn the_actor_is_the_user_whatever_the_password() {
+        assert_eq!(id(with("Basic YTpi")), id(with("basic YTpj"))); // a:b, a:c
+        assert_ne!(id(with("Basic YTpi")), id(with("Basic Yjpi"))); // b:b
+        assert_eq!(id(with("Digest username=\"a\", nc=1")), id(with("Digest nc=2, username=\"a\"")));
+        assert_ne!(id(with("Bearer a")), id(with("Bearer b")));
+    }
+
+    #[test]
+    fn a_key_is_one_actor_wherever_it_travels() {
+        let header = Credentials { key_header: Some(b"k1"), ..Credentials::default() };
+        let query = Credentials { query_key: Some(b"k1"), ..Credentials::default() };
+        assert_eq!(id(header), id(query));
+        assert_eq!(id(header).kind, ActorKind::Credential);
+    }
+
+    #[test]
+    fn the_id_depends_on_the_installation_and_hides_the_value() {
+        let other = with("Bearer abc").actor(None, &Secret::new([8; 32]));
+        assert_ne!(id(with("Bearer abc")), other);
+        assert_eq!(other.id.len(), 32);
+    }
+
+    #[test]
+    fn without_credentials_the_network_answers() {
+        assert_eq!(&*id(Credentials::default()).id, "192.0.2.7");
+        assert_eq!(Credentials::default().actor(None, &KEY).kind, ActorKind::Unknown);
+        let session = Credentials { session: Some(b"s"), ..Credentials::default() };
+        assert_eq!(id(session).kind, ActorKind::Session);
+    }
+}

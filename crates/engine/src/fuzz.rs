@@ -1,0 +1,87 @@
+//! Fuzz targets: plain functions over bytes. `fuzz/` explores them, ordinary tests replay the corpus.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bartizan_model::{
+    Connection, Ending, HeaderField, HttpVersion, Outcome, RequestHead, RequestId, Scheme, Source, Timestamp,
+};
+
+use crate::address::AddressSet;
+use crate::forwarded::{List, nearest_untrusted};
+use crate::path::Readings;
+use crate::{Inspection, Snapshot, Step};
+
+/// A request head from lines: method, target, authority, then `name:value` fields; the rest is the body. Runs it
+/// through a whole inspection on `snapshot`.
+pub fn request_head(snapshot: &Arc<Snapshot>, bytes: &[u8]) {
+    let (flags, bytes) = bytes.split_first().unwrap_or((&0, b""));
+    let mut lines = bytes.split(|&byte| byte == b'\n');
+    let mut line = || lines.next().unwrap_or_default();
+    let (method, target, authority) = (line(), line(), line());
+    let headers: Vec<HeaderField<'_>> = lines
+        .by_ref()
+        .take_while(|line| !line.is_empty())
+        .map(|line| {
+            let at = line.iter().position(|&byte| byte == b':').unwrap_or(line.len());
+            HeaderField { name: line.get(..at).unwrap_or(line), value: line.get(at + 1..).unwrap_or_default() }
+        })
+        .collect();
+    let head = RequestHead {
+        method,
+        target,
+        scheme: if flags & 1 == 0 { Scheme::Http } else { Scheme::Https },
+        authority,
+        version: if flags & 2 == 0 { HttpVersion::Http11 } else { HttpVersion::Http2 },
+        headers: &headers,
+    };
+    let peer = (flags & 4 == 0).then(|| (IpAddr::from([10, 0, 0, 1]), 1).into());
+    let connection = Connection { peer, local: None, tls: None };
+    let id = RequestId::from_bits(1);
+    let now = Timestamp::default();
+    let mut inspection = Inspection::new(Arc::clone(snapshot), &connection, id, Source::Gateway, now);
+    let mut step = inspection.request_head(&head);
+    for chunk in lines {
+        step = inspection.request_body(chunk);
+    }
+    if !matches!(step, Step::Stop(_)) {
+        step = inspection.request_end();
+    }
+    let ending = if let Step::Stop(decision) = &step {
+        assert_eq!(inspection.answer().status, decision.status, "the answer carries the decision's status");
+        Ending::Stopped
+    } else {
+        assert_ne!(step, Step::Hold, "a complete request is not held");
+        Ending::Answered
+    };
+    let event = inspection.finish(Outcome { ending, ..Outcome::default() }, now);
+    assert!(event.path.len() <= 2048 && event.method.len() <= 32 && event.host.len() <= 255, "text is bounded");
+    assert!(event.parameters.len() <= 64 && event.findings.len() <= 32, "lists are bounded");
+}
+
+/// Bytes as the value of both forwarding lists.
+pub fn forwarded_header(bytes: &[u8]) {
+    let trusted = AddressSet::new(&["10.0.0.0/8".parse(), "::1/128".parse()].into_iter().flatten().collect::<Vec<_>>());
+    let peer = IpAddr::from([10, 0, 0, 1]);
+    for (list, name) in [(List::XForwardedFor, &b"x-forwarded-for"[..]), (List::Forwarded, b"forwarded")] {
+        let headers = [HeaderField { name, value: bytes }];
+        let client = nearest_untrusted(&headers, list, &trusted, peer);
+        assert_eq!(client, client.to_canonical(), "an address has one form");
+        // What a trusted proxy appends is believed, whatever stands to its left.
+        let appended = [bytes, if list == List::Forwarded { b",for=192.0.2.7" } else { b",192.0.2.7" }].concat();
+        let headers = [HeaderField { name, value: &appended }];
+        assert_eq!(nearest_untrusted(&headers, list, &trusted, peer), IpAddr::from([192, 0, 2, 7]));
+    }
+}
+
+/// Bytes as a path in its readings.
+pub fn path_readings(bytes: &[u8]) {
+    let readings = Readings::of(bytes);
+    for path in [readings.normal(), readings.lax()] {
+        assert!(path.len() <= bytes.len() + 1, "a reading is no longer than the path and a slash");
+    }
+    if readings.is_ambiguous() {
+        let climbs = |path: &[u8]| path.split(|&byte| byte == b'/').any(|segment| segment == b"..");
+        assert!(!climbs(readings.normal()) && !climbs(readings.lax()), "dot segments are resolved");
+    }
+}

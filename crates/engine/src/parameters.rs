@@ -1,0 +1,209 @@
+//! The parameters of a request: names and kinds from query, header fields and cookies, never a value.
+//!
+//! The same pass finds credentials that travel as parameters: API keys in the query and session cookies. Their values
+//! are borrowed for the actor's keyed hash and go no further.
+
+use std::borrow::Cow;
+
+use bartizan_model::{Parameter, ParameterPlace, RequestHead, ValueKind};
+use smallvec::SmallVec;
+
+use crate::fields::{Fields, Role};
+use crate::redact;
+
+/// LIMIT: parameters that an event keeps; what a request has beyond them is not looked at.
+const PARAMETERS_MAX: usize = 64;
+
+/// LIMIT: bytes of a parameter's name that an event keeps.
+const NAME_BYTES_MAX: usize = 128;
+
+/// LIMIT: decoded bytes of a value that tell its kind; `ValueKind` looks at no more.
+const VALUE_BYTES_MAX: usize = 256;
+
+/// LIMIT: items of a query or cookie string that are read; real ones have dozens.
+const ITEMS_MAX: usize = 512;
+
+/// What the pass finds.
+#[derive(Debug, Default)]
+pub(crate) struct Parameters<'a> {
+    pub(crate) list: Vec<Parameter>,
+    /// Value of a query parameter that carries a key
+    pub(crate) query_key: Option<&'a [u8]>,
+    /// Value of a cookie that looks like a session
+    pub(crate) session: Option<&'a [u8]>,
+}
+
+impl<'a> Parameters<'a> {
+    pub(crate) fn read(head: &RequestHead<'a>, fields: &Fields<'_>) -> Self {
+        let mut found = Self::default();
+        if let Some(query) = head.query() {
+            found.read_query(query);
+        }
+        if fields.parameters || fields.cookies {
+            for field in head.headers {
+                match Role::of(field.name) {
+                    Role::Other => found.add_header(field.name, field.value),
+                    Role::Cookie => found.read_cookies(field.value),
+                    _ => {}
+                }
+            }
+        }
+        found
+    }
+
+    fn read_query(&mut self, query: &'a [u8]) {
+        for item in query.split(|&byte| byte == b'&').filter(|item| !item.is_empty()).take(ITEMS_MAX) {
+            let (name, value) = split_pair(item);
+            let name = decode(name);
+            let kind = ValueKind::of(&decode(value.get(..VALUE_BYTES_MAX * 3).unwrap_or(value)));
+            if self.query_key.is_none() && !value.is_empty() && is_key_name(&name, kind) {
+                self.query_key = Some(value);
+            }
+            self.add(ParameterPlace::Query, &name, kind);
+        }
+    }
+
+    fn add_header(&mut self, name: &[u8], value: &[u8]) {
+        let lower: SmallVec<[u8; 64]> = name.iter().take(NAME_BYTES_MAX).map(u8::to_ascii_lowercase).collect();
+        self.add(ParameterPlace::Header, &lower, ValueKind::of(value));
+    }
+
+    /// RFC 6265 §4.2: pairs apart by `;`, nothing decoded.
+    fn read_cookies(&mut self, cookies: &'a [u8]) {
+        for item in cookies.split(|&byte| byte == b';').map(<[u8]>::trim_ascii).take(ITEMS_MAX) {
+            let (name, value) = split_pair(item);
+            if name.is_empty() {
+                continue;
+            }
+            if self.session.is_none() && !value.is_empty() && is_session_name(name) {
+                self.session = Some(value);
+            }
+            self.add(ParameterPlace::Cookie, name, ValueKind::of(value));
+        }
+    }
+
+    fn add(&mut self, place: ParameterPlace, name: &[u8], kind: ValueKind) {
+        if self.list.len() >= PARAMETERS_MAX {
+            return;
+        }
+        let name = match redact::secret(name) {
+            Some(mask) => Cow::Borrowed(mask),
+            None => redact::cut(name, NAME_BYTES_MAX),
+        };
+        if !self.list.iter().any(|known| known.place == place && *known.name == *name) {
+            self.list.push(Parameter { place, name: name.into(), kind });
+        }
+    }
+}
+
+/// Name and value at the first `=`; without one, a name alone.
+fn split_pair(item: &[u8]) -> (&[u8], &[u8]) {
+    let at = memchr::memchr(b'=', item).unwrap_or(item.len());
+    (item.get(..at).unwrap_or(item), item.get(at + 1..).unwrap_or_default())
+}
+
+fn decode(text: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memchr2(b'%', b'+', text).is_none() {
+        return Cow::Borrowed(text);
+    }
+    let mut decoded = Vec::with_capacity(text.len());
+    redact::decode_onto(&mut decoded, text, true);
+    Cow::Owned(decoded)
+}
+
+/// Names that carry keys; the short, common ones only when the value looks like a key.
+fn is_key_name(name: &[u8], kind: ValueKind) -> bool {
+    const CERTAIN: [&str; 9] = [
+        "api_key",
+        "apikey",
+        "api-key",
+        "access_token",
+        "auth_token",
+        "subscription-key",
+        "x-api-key",
+        "app_key",
+        "authkey",
+    ];
+    const LIKELY: [&str; 6] = ["key", "token", "auth", "jwt", "sig", "signature"];
+    let is_one_of = |names: &[&str]| names.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(name));
+    let is_keylike = matches!(kind, ValueKind::Token | ValueKind::Jwt | ValueKind::Hex | ValueKind::Uuid);
+    matches!(name.len(), 3..=16) && (is_one_of(&CERTAIN) || (is_keylike && is_one_of(&LIKELY)))
+}
+
+/// `JSESSIONID`, `PHPSESSID`, `connect.sid`, `session`, `auth_token`; not a CSRF token, which any page hands out.
+fn is_session_name(name: &[u8]) -> bool {
+    let lower: SmallVec<[u8; 64]> = name.iter().take(64).map(u8::to_ascii_lowercase).collect();
+    let has = |word: &[u8]| lower.windows(word.len()).any(|window| window == word);
+    if has(b"csrf") || has(b"xsrf") {
+        return false;
+    }
+    has(b"sess") || lower.ends_with(b"sid") || has(b"auth") || has(b"token") || has(b"jwt")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bartizan_model::{HeaderField, HttpVersion, Scheme};
+
+    fn read<'a>(target: &'a str, headers: &'a [HeaderField<'a>]) -> Parameters<'a> {
+        let head = RequestHead {
+            method: b"GET",
+            target: target.as_bytes(),
+            scheme: Scheme::Http,
+            authority: b"a",
+            version: HttpVersion::Http11,
+            headers,
+        };
+        Parameters::read(&head, &Fields::scan(headers))
+    }
+
+    fn names(parameters: &Parameters<'_>) -> Vec<String> {
+        parameters.list.iter().map(|one| format!("{}.{}:{}", one.place.as_str(), one.name, one.kind.as_str())).collect()
+    }
+
+    #[test]
+    fn names_and_kinds_are_kept_and_values_are_not() {
+        let headers = [
+            HeaderField { name: b"X-Tenant", value: b"42" },
+            HeaderField { name: b"Accept", value: b"*/*" },
+            HeaderField { name: b"Cookie", value: b"theme=dark; =x; sid=4eC39HqLyjWDarjtT1zdp7dc" },
+        ];
+        let found = read("/a?id=7&id=8&q=a+b&user%5Bmail%5D=jane%40example.com&flag&&jane@example.com", &headers);
+        assert_eq!(
+            names(&found),
+            [
+                "query.id:integer",
+                "query.q:text",
+                "query.user[mail]:email",
+                "query.flag:empty",
+                "query.{email}:empty",
+                "header.x-tenant:integer",
+                "cookie.theme:word",
+                "cookie.sid:token",
+            ]
+        );
+        assert_eq!(found.session, Some(&b"4eC39HqLyjWDarjtT1zdp7dc"[..]));
+    }
+
+    #[test]
+    fn keys_in_the_query_are_told_from_ordinary_words() {
+        assert_eq!(read("/?api_key=x", &[]).query_key, Some(&b"x"[..]));
+        assert!(read("/?key=4eC39HqLyjWDarjtT1zdp7dc", &[]).query_key.is_some());
+        assert_eq!(read("/?key=name&sort=asc", &[]).query_key, None);
+    }
+
+    #[test]
+    fn a_flood_of_parameters_is_bounded() {
+        let target = format!("/?{}", (0..5000).map(|n| format!("{n:0200}=1&")).collect::<String>());
+        let found = read(&target, &[]);
+        assert_eq!(found.list.len(), 1, "names alike in their first bytes are one");
+        let target = format!("/?{}", (0..5000).map(|n| format!("p{n}=1&")).collect::<String>());
+        assert_eq!(read(&target, &[]).list.len(), PARAMETERS_MAX);
+    }
+
+    #[test]
+    fn a_csrf_cookie_is_no_session() {
+        assert!(is_session_name(b"JSESSIONID") && is_session_name(b"connect.sid") && is_session_name(b"auth_token"));
+        assert!(!is_session_name(b"csrftoken") && !is_session_name(b"XSRF-TOKEN") && !is_session_name(b"theme"));
+    }
+}

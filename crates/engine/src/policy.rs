@@ -1,0 +1,129 @@
+//! Policies compiled: lists become sets, patterns are split, and each API knows which policies can concern it.
+
+use std::sync::Arc;
+
+use bartizan_config::{Config, PolicyRule, Scope};
+use bartizan_model::Mode;
+
+use crate::address::AddressSet;
+use crate::path::{Pattern, Readings};
+use crate::routes::ApiIndex;
+
+/// Number of a policy within its Snapshot.
+pub(crate) type PolicyIndex = u32;
+
+/// The policies of a Snapshot; those that are off are not among them.
+#[derive(Debug, Default)]
+pub(crate) struct Policies {
+    list: Box<[Policy]>,
+}
+
+/// One policy.
+#[derive(Debug)]
+pub(crate) struct Policy {
+    pub(crate) name: Arc<str>,
+    pub(crate) mode: Mode,
+    scope: CompiledScope,
+    pub(crate) rule: Rule,
+}
+
+#[derive(Debug)]
+struct CompiledScope {
+    /// Sorted; `None` = every request, also one without a route
+    apis: Option<Box<[ApiIndex]>>,
+    methods: Box<[Box<[u8]>]>,
+    paths: Box<[Pattern]>,
+}
+
+/// What a policy demands.
+#[derive(Debug)]
+pub(crate) enum Rule {
+    Methods { allow: Box<[Box<[u8]>]>, allow_field: Box<str> },
+    Addresses { allow: AddressSet, deny: AddressSet },
+    Limits(SizeLimits),
+}
+
+/// Sizes; `None` = no limit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SizeLimits {
+    pub(crate) target_bytes_max: Option<u64>,
+    pub(crate) header_bytes_max: Option<u64>,
+    pub(crate) header_count_max: Option<u32>,
+    pub(crate) body_bytes_max: Option<u64>,
+}
+
+/// What a scope is compared with.
+pub(crate) struct Subject<'a> {
+    pub(crate) method: &'a [u8],
+    pub(crate) readings: &'a Readings<'a>,
+    /// The API of the route, and those that other readings of the path lead to
+    pub(crate) apis: &'a [ApiIndex],
+}
+
+impl Policies {
+    pub(crate) fn compile(config: &Config) -> Self {
+        let running = config.policies.iter().filter(|policy| policy.mode != Mode::Off);
+        let list = running.map(|policy| Policy {
+            name: policy.name.as_str().into(),
+            mode: policy.mode,
+            scope: CompiledScope::new(&policy.scope, config),
+            rule: Rule::new(&policy.rule),
+        });
+        Self { list: list.collect() }
+    }
+
+    pub(crate) fn policy(&self, index: PolicyIndex) -> Option<&Policy> {
+        self.list.get(index as usize)
+    }
+
+    /// The policies that apply to `subject`, in the order written.
+    pub(crate) fn applying<'a>(&'a self, subject: &'a Subject<'a>) -> impl Iterator<Item = PolicyIndex> + 'a {
+        (0..).zip(&self.list).filter(|(_, policy)| policy.scope.holds(subject)).map(|(index, _)| index)
+    }
+}
+
+impl CompiledScope {
+    fn new(scope: &Scope, config: &Config) -> Self {
+        let apis = (!scope.apis.is_empty()).then(|| {
+            let named = (0..).zip(&config.apis).filter(|(_, api)| scope.apis.contains(&api.name));
+            named.map(|(index, _)| index).collect()
+        });
+        Self {
+            apis,
+            methods: scope.methods.iter().map(|method| method.as_bytes().into()).collect(),
+            paths: scope.paths.iter().map(Pattern::new).collect(),
+        }
+    }
+
+    /// Methods are compared without case here, though they are case-sensitive (RFC 9110 §9.1): an upstream that
+    /// takes `post` for `POST` must not open a way around a policy.
+    fn holds(&self, subject: &Subject<'_>) -> bool {
+        self.apis.as_ref().is_none_or(|apis| subject.apis.iter().any(|api| apis.contains(api)))
+            && (self.methods.is_empty()
+                || self.methods.iter().any(|method| method.eq_ignore_ascii_case(subject.method)))
+            && (self.paths.is_empty()
+                || subject.readings.any(|path| self.paths.iter().any(|pattern| pattern.is_match(path))))
+    }
+}
+
+impl Rule {
+    fn new(rule: &PolicyRule) -> Self {
+        match rule {
+            PolicyRule::Methods { allow } => Self::Methods {
+                allow: allow.iter().map(|method| method.as_bytes().into()).collect(),
+                allow_field: allow.join(", ").into(),
+            },
+            PolicyRule::Addresses { allow, deny } => {
+                Self::Addresses { allow: AddressSet::new(allow), deny: AddressSet::new(deny) }
+            }
+            PolicyRule::Limits { target_bytes_max, header_bytes_max, header_count_max, body_bytes_max } => {
+                Self::Limits(SizeLimits {
+                    target_bytes_max: *target_bytes_max,
+                    header_bytes_max: *header_bytes_max,
+                    header_count_max: *header_count_max,
+                    body_bytes_max: *body_bytes_max,
+                })
+            }
+        }
+    }
+}

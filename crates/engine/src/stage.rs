@@ -1,0 +1,68 @@
+//! The stages a request's head goes through, in order. Each is a `fn`; the list below is the whole order.
+//!
+//! A stage reads the head and what the stages before it found, and pushes findings. After each one `decide` looks at
+//! the findings; the first enforced deny ends the walk.
+
+pub(crate) mod access;
+pub(crate) mod identify;
+pub(crate) mod limit;
+pub(crate) mod route;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bartizan_model::{Client, EndpointRef, RequestHead, Source};
+use smallvec::SmallVec;
+
+use crate::decide::Notices;
+use crate::fields::Fields;
+use crate::host::Host;
+use crate::path::Readings;
+use crate::policy::{Policy, PolicyIndex};
+use crate::snapshot::{Route, Snapshot};
+use limit::body::BodyGate;
+
+/// One stage: its name in traces, and what it does.
+pub(crate) type Stage = (&'static str, fn(&mut HeadContext<'_>));
+
+/// What a request's head goes through.
+pub(crate) const REQUEST_HEAD: &[Stage] =
+    &[("identify", identify::run), ("route", route::run), ("access", access::run), ("limit", limit::run)];
+
+/// What a stage sees.
+pub(crate) struct HeadContext<'a> {
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) source: Source,
+    /// The other end of the connection
+    pub(crate) peer: Option<IpAddr>,
+    /// The recording lacks header fields: their absence proves nothing
+    pub(crate) lacks_headers: bool,
+    pub(crate) head: &'a RequestHead<'a>,
+    pub(crate) fields: &'a Fields<'a>,
+    pub(crate) readings: &'a Readings<'a>,
+    /// What stages found out for those after them and for the event
+    pub(crate) facts: &'a mut Facts,
+    pub(crate) body: &'a mut BodyGate,
+    pub(crate) notices: &'a mut Notices,
+}
+
+/// What is known of an exchange once its head went through the stages.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    pub(crate) client: Client,
+    /// A second address that the client may have, when forwarding headers contradict each other
+    pub(crate) rival: Option<IpAddr>,
+    pub(crate) host: Option<Host>,
+    pub(crate) route: Option<Arc<Route>>,
+    pub(crate) endpoint: Option<EndpointRef>,
+    /// Policies that apply, in the order written
+    pub(crate) policies: SmallVec<[PolicyIndex; 8]>,
+}
+
+/// The policies that apply, with their numbers.
+pub(crate) fn applying<'a>(
+    snapshot: &'a Snapshot,
+    facts: &'a Facts,
+) -> impl Iterator<Item = (PolicyIndex, &'a Policy)> + 'a {
+    facts.policies.iter().filter_map(|index| snapshot.policies().policy(*index).map(|policy| (*index, policy)))
+}

@@ -1,0 +1,21 @@
+//! How much a request may be: target, header section, header fields, body.
+
+pub(crate) mod body;
+pub(crate) mod header;
+pub(crate) mod target;
+
+use crate::policy::Rule;
+use crate::stage::{HeadContext, applying};
+
+pub(crate) fn run(ctx: &mut HeadContext<'_>) {
+    for (index, policy) in applying(ctx.snapshot, ctx.facts) {
+        match &policy.rule {
+            Rule::Limits(limits) => {
+                target::check(ctx.head.target, limits, index, ctx.notices);
+                header::check(ctx.fields.bytes, ctx.head.headers.len(), limits, index, ctx.notices);
+            }
+            Rule::Methods { .. } | Rule::Addresses { .. } => {}
+        }
+    }
+    body::open(ctx);
+}

@@ -1,0 +1,44 @@
+//! Builders for unit tests.
+
+use bartizan_config::{Api, Config, Data, HostHeader, Limits, Policy, PolicyRule, Scope};
+use bartizan_model::Mode;
+
+/// The smallest configuration: one API on every host, no policies.
+pub(crate) fn config() -> Config {
+    Config {
+        listeners: Vec::new(),
+        upstreams: Vec::new(),
+        apis: vec![Api {
+            name: "default".into(),
+            hosts: Vec::new(),
+            path_prefix: "/".into(),
+            upstream: "origin".into(),
+            host_header: HostHeader::Keep,
+            body_bytes_max: 1 << 20,
+            streaming: Vec::new(),
+        }],
+        policies: Vec::new(),
+        trusted_proxies: Vec::new(),
+        limits: Limits {
+            header_bytes_max: 1 << 16,
+            header_count_max: 100,
+            header_timeout_ms: 1,
+            client_read_timeout_ms: 1,
+        },
+        data: Data {
+            directory: "data".into(),
+            retention_secs: 1,
+            retention_bytes_max: 1,
+            queue_events_max: std::num::NonZeroUsize::MIN,
+        },
+        console: None,
+        threads: None,
+        shutdown_grace_ms: 1,
+    }
+}
+
+/// A policy that denies every address, on every request.
+pub(crate) fn policy(name: &str, mode: Mode) -> Policy {
+    let rule = PolicyRule::Addresses { allow: Vec::new(), deny: vec!["0.0.0.0/0".parse().unwrap()] };
+    Policy { name: name.into(), mode, scope: Scope::default(), rule }
+}
