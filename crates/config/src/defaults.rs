@@ -1,0 +1,78 @@
+//! Every default and every bound of the configuration, with its reason.
+
+/// A default with the least and the greatest that may be written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Range {
+    pub(crate) default: u64,
+    pub(crate) min: u64,
+    pub(crate) max: u64,
+}
+
+const fn range(default: u64, min: u64, max: u64) -> Range {
+    assert!(min <= default && default <= max);
+    Range { default, min, max }
+}
+
+const SECOND: u64 = 1000;
+const MINUTE: u64 = 60 * SECOND;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+/// A target on the same continent answers a SYN within 200 ms; three seconds cover one retransmission (RFC 6298).
+pub(crate) const CONNECT_TIMEOUT: Range = range(3 * SECOND, 1, 10 * MINUTE);
+/// The connection and two round trips of TLS.
+pub(crate) const HANDSHAKE_TIMEOUT: Range = range(5 * SECOND, 1, 10 * MINUTE);
+/// Nginx and HAProxy wait 60 s or less for an answer; callers give up by then.
+pub(crate) const READ_TIMEOUT: Range = range(MINUTE, 1, DAY);
+/// A target that takes nothing for this long has stopped reading.
+pub(crate) const WRITE_TIMEOUT: Range = range(30 * SECOND, 1, DAY);
+/// Below the 75 s after which common servers close an idle connection, so that we close it first.
+pub(crate) const IDLE_TIMEOUT: Range = range(MINUTE, 1, DAY);
+/// Takes a dead target out within half a minute at three failures.
+pub(crate) const HEALTH_INTERVAL: Range = range(10 * SECOND, 100, HOUR);
+/// A health answer that takes longer is no sign of health.
+pub(crate) const HEALTH_TIMEOUT: Range = range(2 * SECOND, 1, HOUR);
+/// One lost answer is no outage.
+pub(crate) const UNHEALTHY_AFTER: Range = range(3, 1, 100);
+/// One lucky answer is no recovery.
+pub(crate) const HEALTHY_AFTER: Range = range(2, 1, 100);
+/// One more target hides a single failure; more would multiply load in an outage.
+pub(crate) const RETRIES: Range = range(1, 0, 10);
+/// The order of the TTLs that service discovery by DNS uses.
+pub(crate) const RESOLVE_INTERVAL: Range = range(30 * SECOND, SECOND, DAY);
+/// Equal shares.
+pub(crate) const WEIGHT: Range = range(1, 1, 1000);
+/// Above nearly every JSON body, below what hurts when 1,000 of them arrive at once; nginx's default too.
+pub(crate) const BODY_BYTES: Range = range(MIB, 0, 16 * GIB);
+/// Eight times what browsers with large cookies send. Pingora's own bound is 1 MiB.
+pub(crate) const HEADER_BYTES: Range = range(64 * KIB, KIB, MIB - 1);
+/// Twice what a browser behind several proxies sends. Pingora's own bound is 256.
+pub(crate) const HEADER_COUNT: Range = range(100, 1, 256);
+/// A head fits into a few packets; slower is an attack (CWE-400, "slowloris").
+pub(crate) const HEADER_TIMEOUT: Range = range(10 * SECOND, 100, 10 * MINUTE);
+/// Long enough for a phone between two cells.
+pub(crate) const CLIENT_READ_TIMEOUT: Range = range(MINUTE, 100, HOUR);
+/// A month shows the month's jobs; longer is a matter of disk and of law.
+pub(crate) const RETENTION_AGE: Range = range(30 * DAY, HOUR, 3650 * DAY);
+/// Some 100 million events, and any server has it to spare.
+pub(crate) const RETENTION_SIZE: Range = range(10 * GIB, 64 * MIB, 1 << 50);
+/// Two seconds of traffic at 30,000 requests a second, in about 64 MiB.
+pub(crate) const QUEUE_EVENTS: Range = range(65_536, 1024, 1 << 24);
+/// What Kubernetes gives a pod between SIGTERM and SIGKILL.
+pub(crate) const SHUTDOWN_GRACE: Range = range(30 * SECOND, 0, HOUR);
+/// More than any machine has cores for.
+pub(crate) const THREADS_MAX: u64 = 1024;
+/// Sizes that a `limits` policy can demand.
+pub(crate) const POLICY_BYTES_MAX: u64 = 16 * GIB;
+
+/// Beside the configuration file, unless said otherwise.
+pub(crate) const DATA_DIRECTORY: &str = "bartizan-data";
+/// Loopback only: reaching it from elsewhere is a choice that someone must write down.
+pub(crate) const CONSOLE_ADDRESS: &str = "127.0.0.1:8600";
+/// The API that is meant when none is written and there is one upstream.
+pub(crate) const API_NAME: &str = "default";
+/// LIMIT: characters of a name; it becomes a label in events and metrics.
+pub(crate) const NAME_CHARS_MAX: u64 = 64;

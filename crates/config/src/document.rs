@@ -1,0 +1,580 @@
+//! What people write: the configuration document. The doc comments are the reference; defaults and bounds come from
+//! `defaults.rs`; the JSON Schema is generated from these types.
+//!
+//! Shapes only: what a name refers to, whether an address is one, and what contradicts what is checked in `meaning`.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+use crate::defaults::{self, Range};
+use crate::units;
+
+/// A length of time: digits and `ms`, `s`, `m`, `h` or `d`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Duration(pub(crate) String);
+
+/// A number of bytes: digits and `B`, `KiB`, `MiB`, `GiB` or `TiB`; digits alone are bytes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Size {
+    /// Plain bytes
+    Bytes(u64),
+    /// Digits and a unit
+    Text(String),
+}
+
+impl Duration {
+    fn default_of(range: Range) -> Self {
+        Self(units::duration_text(range.default))
+    }
+}
+
+impl Size {
+    fn default_of(range: Range) -> Self {
+        Self::Text(units::size_text(range.default))
+    }
+}
+
+impl JsonSchema for Duration {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Duration".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "title": "duration",
+            "description": "A length of time: digits and `ms`, `s`, `m`, `h` or `d`, such as `30s`.",
+            "type": "string",
+            "pattern": units::DURATION_PATTERN,
+        })
+    }
+}
+
+impl JsonSchema for Size {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Size".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "title": "size",
+            "description": "A number of bytes: digits and `B`, `KiB`, `MiB`, `GiB` or `TiB`, such as `64KiB`; digits alone are bytes.",
+            "type": ["string", "integer"],
+            "pattern": units::SIZE_PATTERN,
+            "minimum": 0,
+            "maximum": 1_u64 << 50,
+        })
+    }
+}
+
+/// Bounds of a duration, for the reference.
+fn duration_bounds(range: Range) -> String {
+    format!("{} to {}", units::duration_text(range.min), units::duration_text(range.max))
+}
+
+/// Bounds of a size, for the reference.
+fn size_bounds(range: Range) -> String {
+    format!("{} to {}", units::size_text(range.min), units::size_text(range.max))
+}
+
+/// The configuration of Bartizan: one YAML file. Unknown keys are refused.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Document {
+    /// Where the gateway listens; at least one.
+    #[schemars(length(min = 1))]
+    pub listeners: Vec<Listener>,
+    /// Where requests go: pools of servers that answer alike; at least one.
+    #[schemars(length(min = 1))]
+    pub upstreams: Vec<Upstream>,
+    /// What is behind which host and path. Without any, a lone upstream gets the API `default`: every host, every path.
+    #[serde(default)]
+    pub apis: Vec<Api>,
+    /// What must hold. Every policy that fits a request is asked, in the order written; the first that denies decides.
+    #[serde(default)]
+    pub policies: Vec<Policy>,
+    /// Networks whose `X-Forwarded-*`, `Forwarded` and PROXY headers are believed. Nobody else's are.
+    #[serde(default)]
+    #[schemars(example = vec!["10.0.0.0/8", "2001:db8::/32", "192.0.2.7"])]
+    pub trusted_proxies: Vec<String>,
+    /// Hard limits on what a client may send, before any policy is asked.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Where events and state are kept, and for how long.
+    #[serde(default)]
+    pub data: Data,
+    /// The console and its admin API.
+    #[serde(default)]
+    pub console: Console,
+    /// Worker threads of the gateway. Without it, one for each core.
+    #[schemars(range(min = 1, max = defaults::THREADS_MAX), example = 4)]
+    pub threads: Option<u64>,
+    /// How long requests in flight may take after a stop was asked for (SIGTERM).
+    #[serde(default = "shutdown_grace")]
+    #[schemars(extend("x-bounds" = duration_bounds(defaults::SHUTDOWN_GRACE)))]
+    pub shutdown_grace: Duration,
+}
+
+/// One listening socket.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Listener {
+    /// Address and port. `0.0.0.0` and `[::]` listen on every interface.
+    #[schemars(extend("title" = "address and port"), example = &"0.0.0.0:8443", example = &"[::1]:8080")]
+    pub address: String,
+    /// TLS. Without it the listener speaks clear text.
+    pub tls: Option<ListenerTls>,
+    /// Offer HTTP/2: by ALPN under TLS, with prior knowledge (h2c) in the clear.
+    #[serde(default = "yes")]
+    pub http2: bool,
+    /// Expect a PROXY protocol header (v1 or v2) first; believed only from `trusted_proxies`.
+    #[serde(default)]
+    pub proxy_protocol: bool,
+}
+
+/// TLS of a listener.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListenerTls {
+    /// Certificates; chosen by the name that the client asks for (SNI). The first serves clients that name none.
+    #[schemars(length(min = 1))]
+    pub certificates: Vec<Certificate>,
+    /// Lowest version accepted.
+    #[serde(default)]
+    pub version_min: TlsVersion,
+}
+
+/// A certificate chain with its key. Its names come from the certificate itself.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Certificate {
+    /// PEM file with the chain, leaf first; relative to this document's folder.
+    #[schemars(length(min = 1), extend("title" = "file name"), example = &"tls/shop.example.crt")]
+    pub certificate: String,
+    /// PEM file with the private key; relative to this document's folder.
+    #[schemars(length(min = 1), extend("title" = "file name"), example = &"tls/shop.example.key")]
+    pub key: String,
+}
+
+/// A version of TLS. Older ones are not offered (RFC 8996).
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub enum TlsVersion {
+    /// TLS 1.2 and later (RFC 5246).
+    #[default]
+    #[serde(rename = "TLSv1.2")]
+    Tls12,
+    /// TLS 1.3 only (RFC 8446).
+    #[serde(rename = "TLSv1.3")]
+    Tls13,
+}
+
+/// A pool of servers that answer alike.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Upstream {
+    /// Name, unique among upstreams: letters, digits, `-`, `_` and `.`.
+    #[schemars(length(min = 1, max = defaults::NAME_CHARS_MAX), example = &"shop")]
+    pub name: String,
+    /// The servers; at least one.
+    #[schemars(length(min = 1))]
+    pub targets: Vec<Target>,
+    /// How a target is chosen among the healthy.
+    #[serde(default)]
+    pub balance: Balance,
+    /// TLS towards the targets; `tls: {}` takes the defaults. Without it the gateway speaks clear text to them.
+    pub tls: Option<UpstreamTls>,
+    /// HTTP version towards the targets. gRPC needs `http2`.
+    #[serde(default)]
+    pub protocol: Protocol,
+    /// How long each step may take.
+    #[serde(default)]
+    pub timeouts: Timeouts,
+    /// Active health check of each target.
+    #[serde(default)]
+    pub health: Health,
+    /// Further targets tried when nothing was sent, or when the method is idempotent and nothing was answered.
+    #[serde(default = "retries")]
+    #[schemars(range(min = defaults::RETRIES.min, max = defaults::RETRIES.max))]
+    pub retries: u32,
+    /// How often host names are resolved again.
+    #[serde(default = "resolve_interval")]
+    #[schemars(extend("x-bounds" = duration_bounds(defaults::RESOLVE_INTERVAL)))]
+    pub resolve_interval: Duration,
+}
+
+/// One server of an upstream.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    /// Host name or address, and port.
+    #[schemars(extend("title" = "host and port"), example = &"127.0.0.1:9000", example = &"shop.internal:8080")]
+    pub address: String,
+    /// Share of requests relative to its siblings.
+    #[serde(default = "weight")]
+    #[schemars(range(min = defaults::WEIGHT.min, max = defaults::WEIGHT.max))]
+    pub weight: u32,
+}
+
+/// How a target is chosen.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Balance {
+    /// In turn, by weight.
+    #[default]
+    RoundRobin,
+    /// At random, by weight.
+    Random,
+    /// The same key goes to the same target.
+    ConsistentHash(HashOver),
+}
+
+/// What a consistent hash is taken over.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HashOver {
+    /// The client's address.
+    ClientAddress,
+    /// The path, without the query.
+    Path,
+    /// A header; requests without it fall back to the client's address.
+    Header(#[schemars(length(min = 1), example = &"x-session")] String),
+}
+
+/// TLS towards an upstream.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct UpstreamTls {
+    /// Name asked for (SNI) and checked in the certificate. Without it, the target's host.
+    #[schemars(length(min = 1), example = &"shop.internal")]
+    pub server_name: Option<String>,
+    /// Check the certificate and its name. `false` lets anyone on the way read and change everything.
+    pub verify: bool,
+    /// PEM file of the authorities to trust instead of the system's; relative to this document's folder.
+    #[schemars(length(min = 1), extend("title" = "file name"), example = &"tls/internal-ca.pem")]
+    pub authorities: Option<String>,
+}
+
+/// HTTP version towards an upstream.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Protocol {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2: by ALPN under TLS, with prior knowledge in the clear.
+    Http2,
+}
+
+/// Timeouts towards an upstream; every one is always set.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Timeouts {
+    /// TCP connection.
+    #[schemars(extend("x-bounds" = duration_bounds(defaults::CONNECT_TIMEOUT)))]
+    pub connect: Duration,
+    /// TCP connection and TLS handshake together; at least `connect`.
+    #[schemars(extend("x-bounds" = duration_bounds(defaults::HANDSHAKE_TIMEOUT)))]
+    pub handshake: Duration,
+    /// Between two reads; the wait for the response head counts as one. Beyond it the answer is 504.
+    #[schemars(extend("x-bounds" = duration_bounds(defaults::READ_TIMEOUT)))]
+    pub read: Duration,
+    /// Between two writes.
+    #[schemars(extend("x-bounds" = duration_bounds(defaults::WRITE_TIMEOUT)))]
+    pub write: Duration,
+    /// How long an idle connection is kept for reuse.
+    #[schemars(extend("x-bounds" = duration_bounds(defaults::IDLE_TIMEOUT)))]
+    pub idle: Duration,
+}
+
+/// Active health check: a TCP connection, or `GET path` when there is a path.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Health {
+    /// Whether targets are checked at all. When not, each counts as healthy.
+    pub enabled: bool,
+    /// Path and query to ask for; healthy when the status is between 200 and 399. Without it, connecting is enough.
+    #[schemars(extend("title" = "path"), example = &"/healthz")]
+    pub path: Option<String>,
+    /// Host header of that request. Without it, the target's own host and port.
+    #[schemars(length(min = 1), example = &"shop.example")]
+    pub host: Option<String>,
+    /// Time between two checks.
+    #[schemars(extend("x-bounds" = duration_bounds(defaults::HEALTH_INTERVAL)))]
+    pub interval: Duration,
+    /// Longest wait for an answer; at most `interval`.
+    #[schemars(extend("x-bounds" = duration_bounds(defaults::HEALTH_TIMEOUT)))]
+    pub timeout: Duration,
+    /// Failures in a row until a target gets no more requests.
+    #[schemars(range(min = defaults::UNHEALTHY_AFTER.min, max = defaults::UNHEALTHY_AFTER.max))]
+    pub unhealthy_after: u32,
+    /// Successes in a row until it gets requests again.
+    #[schemars(range(min = defaults::HEALTHY_AFTER.min, max = defaults::HEALTHY_AFTER.max))]
+    pub healthy_after: u32,
+}
+
+/// A set of endpoints with one purpose, found by host and path prefix.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Api {
+    /// Name, unique among APIs: letters, digits, `-`, `_` and `.`.
+    #[schemars(length(min = 1, max = defaults::NAME_CHARS_MAX), example = &"shop")]
+    pub name: String,
+    /// Hosts, without port; `*.example.com` stands for every name below `example.com`. Without any, every host. The
+    /// most specific match wins: a name, then the longest wildcard, then every host.
+    #[serde(default)]
+    #[schemars(example = vec!["shop.example", "*.shop.example"])]
+    pub hosts: Vec<String>,
+    /// Beginning of the path, in whole segments: `/v1` takes `/v1` and `/v1/users`, not `/v10`. The longest wins.
+    #[serde(default = "path_prefix")]
+    #[schemars(extend("title" = "path"), example = &"/v1")]
+    pub path_prefix: String,
+    /// Name of the upstream that answers.
+    #[schemars(example = &"shop")]
+    pub upstream: String,
+    /// Host header towards the upstream. Without it, the client's own.
+    #[schemars(length(min = 1), example = &"shop.internal")]
+    pub host_header: Option<String>,
+    /// Largest request body; beyond it the answer is 413.
+    #[serde(default = "body_bytes_max")]
+    #[schemars(extend("x-bounds" = size_bounds(defaults::BODY_BYTES)))]
+    pub body_bytes_max: Size,
+    /// Paths whose bodies stream through uninspected and without a size limit (uploads, gRPC streams). `*` stands for
+    /// one segment, a final `**` for any rest.
+    #[serde(default)]
+    #[schemars(example = vec!["/uploads/**", "/v1/*/image"])]
+    pub streaming: Vec<String>,
+}
+
+/// What must hold for a part of the traffic: exactly one of `methods`, `addresses` and `limits`.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// Name, unique among policies: letters, digits, `-`, `_` and `.`.
+    #[schemars(length(min = 1, max = defaults::NAME_CHARS_MAX), example = &"read-only-catalog")]
+    pub name: String,
+    /// How far it may go. A new policy observes until someone writes `enforce`: look at what it would stop first.
+    #[serde(default)]
+    pub mode: PolicyMode,
+    /// Which requests it is asked about. Without it, all.
+    #[serde(default)]
+    pub scope: Scope,
+    /// Only these methods; others are answered 405 with `Allow`.
+    pub methods: Option<Methods>,
+    /// Client addresses; the denied are answered 403.
+    pub addresses: Option<Addresses>,
+    /// Sizes; larger requests are answered 414, 431 or 413.
+    pub limits: Option<PolicyLimits>,
+}
+
+/// How far a policy may go.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PolicyMode {
+    /// Notice and act.
+    Enforce,
+    /// Notice only; the event says what would have been done.
+    #[default]
+    Observe,
+    /// Do not run.
+    Off,
+}
+
+/// Which requests a policy is asked about; what is not written does not narrow.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Scope {
+    /// Names of APIs.
+    #[schemars(example = vec!["shop"])]
+    pub apis: Vec<String>,
+    /// Methods.
+    #[schemars(example = vec!["POST", "PUT"])]
+    pub methods: Vec<String>,
+    /// Path patterns: `*` stands for one segment, a final `**` for any rest.
+    #[schemars(example = vec!["/admin/**"])]
+    pub paths: Vec<String>,
+}
+
+/// A list of allowed methods.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Methods {
+    /// The allowed methods, upper case; at least one.
+    #[schemars(length(min = 1), example = vec!["GET", "HEAD", "POST"])]
+    pub allow: Vec<String>,
+}
+
+/// Client addresses. A listed deny wins; without `allow`, all the rest is allowed.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Addresses {
+    /// Networks that may call; all others may not.
+    #[schemars(example = vec!["10.0.0.0/8"])]
+    pub allow: Vec<String>,
+    /// Networks that may not call.
+    #[schemars(example = vec!["203.0.113.0/24"])]
+    pub deny: Vec<String>,
+}
+
+/// Largest sizes; at least one.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct PolicyLimits {
+    /// Path and query together; beyond it 414.
+    #[schemars(extend("x-bounds" = policy_size_bounds()), example = &"4KiB")]
+    pub target_bytes_max: Option<Size>,
+    /// Header section: names, values and four bytes a field; beyond it 431.
+    #[schemars(extend("x-bounds" = policy_size_bounds()), example = &"16KiB")]
+    pub header_bytes_max: Option<Size>,
+    /// Header fields; beyond it 431.
+    #[schemars(range(min = 1, max = defaults::HEADER_COUNT.max), example = 60)]
+    pub header_count_max: Option<u32>,
+    /// Request body; beyond it 413.
+    #[schemars(extend("x-bounds" = policy_size_bounds()), example = &"64KiB")]
+    pub body_bytes_max: Option<Size>,
+}
+
+/// Hard limits of the listeners.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Request line and header fields together; beyond it 431.
+    #[schemars(extend("x-bounds" = size_bounds(defaults::HEADER_BYTES)))]
+    pub header_bytes_max: Size,
+    /// Header fields; beyond it 431.
+    #[schemars(range(min = defaults::HEADER_COUNT.min, max = defaults::HEADER_COUNT.max))]
+    pub header_count_max: u32,
+    /// Longest wait for a complete request head; beyond it 408.
+    #[schemars(extend("x-bounds" = duration_bounds(defaults::HEADER_TIMEOUT)))]
+    pub header_timeout: Duration,
+    /// Longest wait between two reads from a client.
+    #[schemars(extend("x-bounds" = duration_bounds(defaults::CLIENT_READ_TIMEOUT)))]
+    pub client_read_timeout: Duration,
+}
+
+/// Where events and state are kept.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Data {
+    /// Directory, made when missing; relative to this document's folder.
+    #[schemars(length(min = 1), extend("title" = "directory"), example = &"/var/lib/bartizan")]
+    pub directory: String,
+    /// Events older than this are deleted.
+    #[schemars(extend("x-bounds" = duration_bounds(defaults::RETENTION_AGE)))]
+    pub retention_age: Duration,
+    /// Beyond this much disk the oldest events are deleted.
+    #[schemars(extend("x-bounds" = size_bounds(defaults::RETENTION_SIZE)))]
+    pub retention_size: Size,
+    /// Events that may wait to be written; beyond it they are dropped and counted, and traffic goes on.
+    #[schemars(range(min = defaults::QUEUE_EVENTS.min, max = defaults::QUEUE_EVENTS.max))]
+    pub queue_events: u64,
+}
+
+/// The console and its admin API.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Console {
+    /// Whether there is one.
+    pub enabled: bool,
+    /// Address and port; loopback unless written otherwise.
+    #[schemars(extend("title" = "address and port"), example = &"127.0.0.1:8600")]
+    pub address: String,
+    /// Mark session cookies `Secure`. Write `true` when the console is reached over TLS.
+    pub secure_cookies: bool,
+}
+
+impl Default for UpstreamTls {
+    fn default() -> Self {
+        Self { server_name: None, verify: true, authorities: None }
+    }
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::default_of(defaults::CONNECT_TIMEOUT),
+            handshake: Duration::default_of(defaults::HANDSHAKE_TIMEOUT),
+            read: Duration::default_of(defaults::READ_TIMEOUT),
+            write: Duration::default_of(defaults::WRITE_TIMEOUT),
+            idle: Duration::default_of(defaults::IDLE_TIMEOUT),
+        }
+    }
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            path: None,
+            host: None,
+            interval: Duration::default_of(defaults::HEALTH_INTERVAL),
+            timeout: Duration::default_of(defaults::HEALTH_TIMEOUT),
+            unhealthy_after: small(defaults::UNHEALTHY_AFTER),
+            healthy_after: small(defaults::HEALTHY_AFTER),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            header_bytes_max: Size::default_of(defaults::HEADER_BYTES),
+            header_count_max: small(defaults::HEADER_COUNT),
+            header_timeout: Duration::default_of(defaults::HEADER_TIMEOUT),
+            client_read_timeout: Duration::default_of(defaults::CLIENT_READ_TIMEOUT),
+        }
+    }
+}
+
+impl Default for Data {
+    fn default() -> Self {
+        Self {
+            directory: defaults::DATA_DIRECTORY.to_owned(),
+            retention_age: Duration::default_of(defaults::RETENTION_AGE),
+            retention_size: Size::default_of(defaults::RETENTION_SIZE),
+            queue_events: defaults::QUEUE_EVENTS.default,
+        }
+    }
+}
+
+impl Default for Console {
+    fn default() -> Self {
+        Self { enabled: true, address: defaults::CONSOLE_ADDRESS.to_owned(), secure_cookies: false }
+    }
+}
+
+fn small(range: Range) -> u32 {
+    u32::try_from(range.default).unwrap_or(u32::MAX)
+}
+
+const fn yes() -> bool {
+    true
+}
+
+fn retries() -> u32 {
+    small(defaults::RETRIES)
+}
+
+fn weight() -> u32 {
+    small(defaults::WEIGHT)
+}
+
+fn resolve_interval() -> Duration {
+    Duration::default_of(defaults::RESOLVE_INTERVAL)
+}
+
+fn shutdown_grace() -> Duration {
+    Duration::default_of(defaults::SHUTDOWN_GRACE)
+}
+
+fn path_prefix() -> String {
+    "/".to_owned()
+}
+
+fn body_bytes_max() -> Size {
+    Size::default_of(defaults::BODY_BYTES)
+}
+
+fn policy_size_bounds() -> String {
+    format!("1B to {}", units::size_text(defaults::POLICY_BYTES_MAX))
+}

@@ -1,0 +1,154 @@
+//! Document → `Config`: what the settings mean, and every contradiction among them.
+//!
+//! A value that means nothing is reported and replaced by a harmless one, so that the rest is checked too; the caller
+//! discards the result when anything was reported as an error.
+
+mod routes;
+mod upstreams;
+mod values;
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+use crate::config::{Certificate, Config, Console, Data, Limits, Listener, ListenerTls, TlsVersion};
+use crate::path::SettingPath;
+use crate::report::{self, Fault, Report};
+use crate::yaml::Node;
+use crate::{defaults, document};
+
+/// What the checks share: the tree for positions, the folder for paths, the report.
+struct Checker<'a, 'f> {
+    tree: &'a Node,
+    base_dir: &'a Path,
+    report: &'a mut Report<'f>,
+}
+
+/// The meaning of `document`, usable only when `report` has no error.
+pub(crate) fn of(document: &document::Document, tree: &Node, base_dir: &Path, report: &mut Report<'_>) -> Config {
+    let mut checker = Checker { tree, base_dir, report };
+    let root = SettingPath::root();
+    let upstreams = upstreams::all(&mut checker, &root.key("upstreams"), &document.upstreams);
+    let apis = routes::apis(&mut checker, &root, document, &upstreams);
+    let policies = routes::policies(&mut checker, &root.key("policies"), &document.policies, &apis);
+    let config = Config {
+        listeners: listeners(&mut checker, &root.key("listeners"), &document.listeners),
+        upstreams,
+        apis,
+        policies,
+        trusted_proxies: checker.networks(&root.key("trusted_proxies"), &document.trusted_proxies),
+        limits: limits(&mut checker, &root.key("limits"), &document.limits),
+        data: data(&mut checker, &root.key("data"), &document.data),
+        console: console(&mut checker, &root.key("console"), &document.console),
+        threads: document.threads.and_then(|count| NonZeroUsize::new(usize::try_from(count).ok()?)),
+        shutdown_grace_ms: checker.duration(
+            &root.key("shutdown_grace"),
+            &document.shutdown_grace,
+            defaults::SHUTDOWN_GRACE,
+        ),
+    };
+    contradictions(&mut checker, &root, &config);
+    config
+}
+
+fn listeners(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &[document::Listener]) -> Vec<Listener> {
+    written
+        .iter()
+        .enumerate()
+        .map(|(index, listener)| {
+            let at = at.index(index);
+            let tls = listener.tls.as_ref().map(|tls| ListenerTls {
+                certificates: tls
+                    .certificates
+                    .iter()
+                    .map(|pair| Certificate {
+                        certificate: checker.base_dir.join(&pair.certificate),
+                        key: checker.base_dir.join(&pair.key),
+                    })
+                    .collect(),
+                version_min: match tls.version_min {
+                    document::TlsVersion::Tls12 => TlsVersion::Tls12,
+                    document::TlsVersion::Tls13 => TlsVersion::Tls13,
+                },
+            });
+            let address = checker.socket_address(&at.key("address"), &listener.address);
+            Listener { address, tls, http2: listener.http2, proxy_protocol: listener.proxy_protocol }
+        })
+        .collect()
+}
+
+fn limits(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &document::Limits) -> Limits {
+    Limits {
+        header_bytes_max: checker.size(&at.key("header_bytes_max"), &written.header_bytes_max, defaults::HEADER_BYTES),
+        header_count_max: written.header_count_max,
+        header_timeout_ms: checker.duration(
+            &at.key("header_timeout"),
+            &written.header_timeout,
+            defaults::HEADER_TIMEOUT,
+        ),
+        client_read_timeout_ms: checker.duration(
+            &at.key("client_read_timeout"),
+            &written.client_read_timeout,
+            defaults::CLIENT_READ_TIMEOUT,
+        ),
+    }
+}
+
+fn data(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &document::Data) -> Data {
+    let age_ms = checker.duration(&at.key("retention_age"), &written.retention_age, defaults::RETENTION_AGE);
+    Data {
+        directory: checker.base_dir.join(&written.directory),
+        retention_secs: age_ms / 1000,
+        retention_bytes_max: checker.size(&at.key("retention_size"), &written.retention_size, defaults::RETENTION_SIZE),
+        queue_events_max: usize::try_from(written.queue_events)
+            .ok()
+            .and_then(NonZeroUsize::new)
+            .unwrap_or(NonZeroUsize::MIN),
+    }
+}
+
+fn console(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &document::Console) -> Option<Console> {
+    let at = at.key("address");
+    let address = checker.socket_address(&at, &written.address);
+    if written.enabled && !address.ip().is_loopback() && !written.secure_cookies {
+        let message = format!("the console at `{address}` can be reached from other machines in clear text");
+        let help = "listen on 127.0.0.1, or put TLS before it and write `secure_cookies: true`";
+        checker.report.warning_at(checker.tree, &at, Fault::new(report::WEAK, message, help));
+    }
+    written.enabled.then_some(Console { address, secure_cookies: written.secure_cookies })
+}
+
+/// Settings that are right alone and wrong together.
+fn contradictions(checker: &mut Checker<'_, '_>, root: &SettingPath, config: &Config) {
+    for (index, listener) in config.listeners.iter().enumerate() {
+        let at = root.key("listeners").index(index);
+        let earlier = config.listeners.iter().take(index).position(|other| other.address == listener.address);
+        if let Some(first) = earlier.filter(|_| listener.address.port() != 0) {
+            let message = format!("`{}` is listened on twice", listener.address);
+            let help = format!("listeners[{first}] has it too; keep one or change the port");
+            checker.report.error_at(checker.tree, &at.key("address"), Fault::new(report::NOT_UNIQUE, message, help));
+        }
+        if listener.proxy_protocol && config.trusted_proxies.is_empty() {
+            let fault = Fault::new(
+                report::NO_EFFECT,
+                "`proxy_protocol` believes nobody: `trusted_proxies` is empty",
+                "name the networks of your load balancers in `trusted_proxies`",
+            );
+            checker.report.warning_at(checker.tree, &at.key("proxy_protocol"), fault);
+        }
+    }
+    if let Some(console) = &config.console
+        && console.address.port() != 0
+        && config.listeners.iter().any(|listener| listener.address == console.address)
+    {
+        let message = format!("`{}` is both a listener and the console", console.address);
+        let fault = Fault::new(report::NOT_UNIQUE, message, "give the console a port of its own");
+        checker.report.error_at(checker.tree, &root.key("console").key("address"), fault);
+    }
+    for (index, network) in config.trusted_proxies.iter().enumerate() {
+        if network.prefix_len() == 0 {
+            let message = format!("`{network}` lets every client choose the address it is seen with");
+            let fault = Fault::new(report::WEAK, message, "name the networks of your load balancers only");
+            checker.report.warning_at(checker.tree, &root.key("trusted_proxies").index(index), fault);
+        }
+    }
+}
