@@ -5,7 +5,9 @@ use std::str::FromStr;
 
 use bartizan_model::Source;
 
-use super::access_log::FieldMap;
+use super::access_log::{FieldMap, Parser};
+use super::bad_line::Reason;
+use super::reader::ReadOptions;
 
 /// A format that recorded traffic comes in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,8 +94,37 @@ impl FromStr for Format {
     }
 }
 
+/// LIMIT: lines of a beginning that are tried; a log may open with a few lines that are no requests.
+const LINES_TRIED_MAX: usize = 16;
+
 /// The format of a file that begins with `beginning`: a few lines are enough. `None` when it looks like none of them.
 pub fn detect(beginning: &[u8]) -> Option<Format> {
-    let _ = beginning;
-    None
+    let text = beginning.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(beginning).trim_ascii_start();
+    if let Some(inside) = text.strip_prefix(b"{")
+        && inside.trim_ascii_start().starts_with(b"\"log\"")
+    {
+        return Some(Format::Har);
+    }
+    let lines = text.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
+    lines.take(LINES_TRIED_MAX).find_map(detect_line)
+}
+
+/// The format of one line, which may be cut at its end.
+fn detect_line(line: &[u8]) -> Option<Format> {
+    let has = |names: &[&str]| names.iter().any(|name| memchr::memmem::find(line, name.as_bytes()).is_some());
+    if line.starts_with(b"{") && has(&["\"request\":{", "\"request\": {"]) && has(&["\"url\""]) {
+        return Some(Format::Exchanges);
+    }
+    let candidates: &[AccessLog] = if has(&["\"response_code\"", "\"start_time\""]) {
+        &[AccessLog::Envoy]
+    } else if has(&["\"httpMethod\"", "\"resourcePath\"", "\"requestTimeEpoch\""]) {
+        &[AccessLog::AwsApiGateway]
+    } else {
+        &[AccessLog::NginxJson, AccessLog::Haproxy, AccessLog::Envoy, AccessLog::Combined]
+    };
+    let is_read_as = |log: &&AccessLog| {
+        let read = Parser::new((*log).clone(), ReadOptions::default()).parse(line);
+        read.map_or_else(|fault| fault.reason == Reason::NotTraffic, |_| true)
+    };
+    candidates.iter().find(is_read_as).cloned().map(Format::AccessLog)
 }
