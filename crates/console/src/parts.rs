@@ -1,0 +1,186 @@
+//! What the console is given: everything it shows or starts belongs to somebody else.
+//!
+//! The binary fills [`Parts`] from its store, catalog, gateway and loader; the tests fill it from a real store, a real
+//! catalog and closures of their own. Closures rather than a trait: each is one question, and there is one asker.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bartizan_config::Config;
+use bartizan_model::{CheckInfo, Diagnostic, EndpointId, Event, Timestamp};
+use bartizan_store::Store;
+use tokio::sync::broadcast;
+
+use crate::{CatalogView, SetupToken, TokenHash};
+
+/// The clock, given so that tests can move it.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// An answer that takes a while.
+pub type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// What the console is given by its host.
+pub struct Parts {
+    /// Events and state
+    pub store: Store,
+    /// The catalog as it is now; called once per request, so it should hand out a shared copy
+    pub catalog: Arc<dyn Fn() -> Arc<CatalogView> + Send + Sync>,
+    /// Every event, as it happens
+    pub live: broadcast::Sender<Arc<Event>>,
+    /// What can be asked of the running product
+    pub control: Control,
+    /// Every check there is
+    pub checks: &'static [&'static CheckInfo],
+    /// The clock
+    pub clock: Clock,
+    /// The one-time set-up token; `None` once a user exists. See [`SetupToken::generate`]
+    pub setup: Option<SetupToken>,
+    /// Settings
+    pub options: Options,
+}
+
+/// Settings of the console.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The address it was told to listen on
+    pub address: SocketAddr,
+    /// Further names that may stand in `Host`, lower case, without port
+    pub names: Vec<String>,
+    /// Mark the session cookie `Secure`
+    pub secure_cookies: bool,
+    /// Hash of the token in `<data>/admin-token`; `None` when there is none
+    pub admin_token: Option<TokenHash>,
+    /// The product's version
+    pub version: &'static str,
+    /// When the process started
+    pub started_at: Timestamp,
+    /// Where events and state are kept
+    pub data_directory: PathBuf,
+}
+
+/// What can be asked of the running product.
+#[derive(Clone)]
+pub struct Control {
+    /// Reads the configuration file again and applies it if it is valid; the argument names who asked
+    pub reload: Arc<dyn Fn(String) -> Pending<Reloaded> + Send + Sync>,
+    /// Validates a document that has not been saved
+    pub check: Arc<dyn Fn(String) -> Vec<Diagnostic> + Send + Sync>,
+    /// What runs now
+    pub running: Arc<dyn Fn() -> Arc<RunningConfig> + Send + Sync>,
+    /// Takes back the merge of the path segment at a position (from 0) of an endpoint; the error is for the operator
+    pub unmerge: Arc<dyn Fn(EndpointId, usize) -> Result<(), String> + Send + Sync>,
+    /// Health of every target of every upstream
+    pub upstreams: Arc<dyn Fn() -> Vec<UpstreamState> + Send + Sync>,
+    /// Where events come from
+    pub sources: Arc<dyn Fn() -> Vec<SourceState> + Send + Sync>,
+    /// The event queue's counters
+    pub queue: Arc<dyn Fn() -> QueueCounters + Send + Sync>,
+}
+
+/// The configuration that runs.
+#[derive(Clone, Debug)]
+pub struct RunningConfig {
+    /// Its revision in the history
+    pub revision: u64,
+    /// Generation of the engine's snapshot: rises with every reload and every lesson of the catalog
+    pub generation: u64,
+    /// When this revision was applied
+    pub applied_at: Timestamp,
+    /// The file as the operator named it
+    pub file: String,
+    /// The document as it was read
+    pub yaml: String,
+    /// What it means
+    pub config: Arc<Config>,
+    /// Settings that are in the document but wait for a restart
+    pub restart_needed: Vec<String>,
+}
+
+/// What came of a reload.
+#[derive(Clone, Debug)]
+pub struct Reloaded {
+    /// Applied, rejected or unchanged
+    pub outcome: ReloadOutcome,
+    /// The revision that was recorded, or that runs on
+    pub revision: u64,
+    /// What is wrong with the document, or worth knowing
+    pub diagnostics: Vec<Diagnostic>,
+    /// Settings that wait for a restart
+    pub restart_needed: Vec<String>,
+}
+
+/// How a reload ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ReloadOutcome {
+    /// The new configuration runs
+    Applied,
+    /// The document is faulty; the old configuration runs on
+    Rejected,
+    /// The document is what runs already
+    Unchanged,
+}
+
+/// Health of an upstream.
+#[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
+pub struct UpstreamState {
+    /// Its name in the configuration
+    pub name: String,
+    /// Its targets
+    pub targets: Vec<TargetState>,
+}
+
+/// Health of one target.
+#[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
+pub struct TargetState {
+    /// Host and port, or the address it resolved to
+    pub address: String,
+    /// Whether requests are sent there
+    pub healthy: bool,
+    /// Why not, or what is known
+    pub detail: String,
+}
+
+/// One place that events come from.
+#[derive(Clone, Debug)]
+pub struct SourceState {
+    /// Name, unique
+    pub name: String,
+    /// `gateway`, `access_log`, …
+    pub kind: String,
+    /// How it does
+    pub state: SourceHealth,
+    /// Time of the newest event
+    pub last_event: Option<Timestamp>,
+    /// Events since the start
+    pub events: u64,
+    /// Why it is in error, or what is known
+    pub detail: String,
+}
+
+/// How a source of events does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceHealth {
+    /// Events arrive
+    Ok,
+    /// Nothing for a while
+    Idle,
+    /// It cannot be read, or cannot listen
+    Error,
+}
+
+/// Counters of the bounded queue between the gateway and the store, since the start.
+#[derive(Clone, Copy, Debug, Default, serde::Serialize, utoipa::ToSchema)]
+pub struct QueueCounters {
+    /// Events written to the store
+    pub written: u64,
+    /// Events dropped because the queue was full
+    pub dropped: u64,
+    /// Events that wait now
+    pub queued: u64,
+    /// Events that may wait
+    pub queue_max: u64,
+}

@@ -1,0 +1,49 @@
+//! Reading requests: query strings with repeated names, JSON bodies; every fault becomes a [`Problem`].
+
+use axum::body::{Bytes, to_bytes};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use serde::de::DeserializeOwned;
+
+use crate::problem::Problem;
+
+/// LIMIT: bytes of a request body; the largest honest one is a configuration to check.
+const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// The query string as `T`; a name may repeat where `T` has a list.
+pub(crate) struct Query<T>(pub(crate) T);
+
+/// A JSON body as `T`. The media type must say JSON, so that a plain HTML form on a foreign page cannot send one.
+pub(crate) struct Body<T>(pub(crate) T);
+
+impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let query = parts.uri.query().unwrap_or_default();
+        serde_html_form::from_str(query).map(Self).map_err(|error| Problem::Bad(format!("query string: {error}")))
+    }
+}
+
+impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        if !is_json(request.headers()) {
+            return Err(Problem::Bad("send the body as JSON, with `content-type: application/json`".to_owned()));
+        }
+        let declared =
+            request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        if declared.is_some_and(|bytes: u64| bytes > BODY_BYTES_MAX as u64) {
+            return Err(Problem::TooLarge);
+        }
+        let body: Bytes = to_bytes(request.into_body(), BODY_BYTES_MAX).await.map_err(|_| Problem::TooLarge)?;
+        serde_json::from_slice(&body).map(Self).map_err(|error| Problem::Bad(format!("request body: {error}")))
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    media_type.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
+}
