@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanBuilder, Int32Builder, Int64Builder, RecordBatch, StringBuilder, TimestampMicrosecondBuilder,
+    ArrayBuilder, ArrayRef, BooleanBuilder, Int32Builder, Int64Builder, RecordBatch, StringBuilder,
+    TimestampMicrosecondBuilder,
 };
 use bartizan_model::{AuthKinds, Event, Finding, Missing, Parameter};
 
@@ -128,16 +129,12 @@ impl Columns {
     /// The rows so far, and empties the columns for the next.
     pub(crate) fn finish(&mut self) -> Result<RecordBatch, Error> {
         self.rows = 0;
-        Ok(RecordBatch::try_new(Arc::clone(&WRITTEN), self.arrays(|builder| builder.finish()))?)
-    }
-
-    /// A copy of the rows so far.
-    pub(crate) fn snapshot(&mut self) -> Result<RecordBatch, Error> {
-        Ok(RecordBatch::try_new(Arc::clone(&WRITTEN), self.arrays(|builder| builder.finish_cloned()))?)
+        Ok(RecordBatch::try_new(Arc::clone(&WRITTEN), self.arrays())?)
     }
 
     /// Every column's array, in the order of [`crate::schema::COLUMNS`].
-    fn arrays(&mut self, take: impl Fn(&mut dyn arrow::array::ArrayBuilder) -> ArrayRef) -> Vec<ArrayRef> {
+    fn arrays(&mut self) -> Vec<ArrayRef> {
+        let take = |builder: &mut dyn ArrayBuilder| builder.finish();
         vec![
             take(&mut self.id),
             with_zone(&take(&mut self.time)),

@@ -3,11 +3,24 @@
 //! No other crate names a database. One process writes to a directory at a time ([`Store::open`], guarded by a lock
 //! file); others may read it meanwhile ([`Store::open_read_only`]).
 
+mod aggregate;
 mod answer;
+mod decode;
+mod encode;
 mod error;
 mod filter;
+mod json;
+mod lock;
+mod log;
+mod maintenance;
+mod parquet_file;
+mod query;
+mod schema;
+mod search;
+mod segment;
 mod state;
 mod store;
+mod table;
 
 pub use answer::{
     Bucket, CheckCount, Column, EndpointSeries, EventPage, EventQuery, EventRow, FacetValue, Facets, HealthState,

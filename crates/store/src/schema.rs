@@ -24,7 +24,7 @@ pub(crate) enum Kind {
 }
 
 /// One column.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ColumnSpec {
     /// Name in SQL
     pub(crate) name: &'static str,

@@ -4,8 +4,15 @@
 //! microseconds since the epoch. Functions are async and may be awaited from any tokio runtime; a thread without
 //! one uses [`crate::Store::block_on`].
 
+mod catalog;
+pub(crate) mod database;
+mod revisions;
+mod users;
+
 use bartizan_model::{Diagnostic, Secret, Timestamp};
 use serde::Serialize;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqlitePool};
 
 use crate::{Error, Store};
 
@@ -17,6 +24,19 @@ pub enum Role {
     Admin,
     /// Look, not change
     Viewer,
+}
+
+impl Role {
+    /// Every one.
+    pub const ALL: [Self; 2] = [Self::Admin, Self::Viewer];
+
+    /// The word in the database and the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Viewer => "viewer",
+        }
+    }
 }
 
 /// A user of the console.
@@ -61,6 +81,21 @@ pub enum RevisionCause {
     Console,
 }
 
+impl RevisionCause {
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::Start, Self::Signal, Self::File, Self::Console];
+
+    /// The word in the database and the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Signal => "signal",
+            Self::File => "file",
+            Self::Console => "console",
+        }
+    }
+}
+
 /// What became of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -69,6 +104,19 @@ pub enum RevisionOutcome {
     Applied,
     /// It had faults; the one before went on
     Rejected,
+}
+
+impl RevisionOutcome {
+    /// Every one.
+    pub const ALL: [Self; 2] = [Self::Applied, Self::Rejected];
+
+    /// The word in the database and the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Rejected => "rejected",
+        }
+    }
 }
 
 /// A configuration that was read, to be recorded.
@@ -131,135 +179,24 @@ pub struct CatalogEntry {
 }
 
 impl Store {
-    /// Adds a user. Gives `false`, and changes nothing, when the name is taken.
-    ///
-    /// # Errors
-    /// The database failed, or the store is read-only.
-    pub async fn create_user(&self, user: &User) -> Result<bool, Error> {
-        later(user)
+    /// The state database, for reading.
+    fn state(&self) -> &SqlitePool {
+        &self.inner.pool
     }
 
-    /// Adds the first user. Gives `false`, and changes nothing, when there is any user: two set-ups cannot both win.
-    ///
-    /// # Errors
-    /// The database failed, or the store is read-only.
-    pub async fn create_first_user(&self, user: &User) -> Result<bool, Error> {
-        later(user)
-    }
-
-    /// The user of this name.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub async fn user(&self, name: &str) -> Result<Option<User>, Error> {
-        later(name)
-    }
-
-    /// Every user, by name.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub async fn users(&self) -> Result<Vec<User>, Error> {
-        later(())
-    }
-
-    /// Changes a user's password hash and ends the user's sessions. Gives `false` when there is no such user.
-    ///
-    /// # Errors
-    /// The database failed, or the store is read-only.
-    pub async fn set_password(&self, name: &str, password_hash: &Secret<String>) -> Result<bool, Error> {
-        later((name, password_hash))
-    }
-
-    /// Deletes a user with all sessions. Gives `false` when there is no such user.
-    ///
-    /// # Errors
-    /// The database failed, or the store is read-only.
-    pub async fn delete_user(&self, name: &str) -> Result<bool, Error> {
-        later(name)
-    }
-
-    /// Adds a session of an existing user.
-    ///
-    /// # Errors
-    /// The database failed, there is no such user, or the store is read-only.
-    pub async fn create_session(&self, session: &Session) -> Result<(), Error> {
-        later(session)
-    }
-
-    /// The session of this token hash with its user, unless it has expired.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub async fn session(&self, token_hash: &[u8; 32], now: Timestamp) -> Result<Option<(Session, User)>, Error> {
-        later((token_hash, now))
-    }
-
-    /// Notes that a session was used, and moves its end.
-    ///
-    /// # Errors
-    /// The database failed, or the store is read-only.
-    pub async fn touch_session(&self, token_hash: &[u8; 32], now: Timestamp, expires: Timestamp) -> Result<(), Error> {
-        later((token_hash, now, expires))
-    }
-
-    /// Ends a session.
-    ///
-    /// # Errors
-    /// The database failed, or the store is read-only.
-    pub async fn delete_session(&self, token_hash: &[u8; 32]) -> Result<(), Error> {
-        later(token_hash)
-    }
-
-    /// Deletes sessions that have expired; gives how many.
-    ///
-    /// # Errors
-    /// The database failed, or the store is read-only.
-    pub async fn delete_expired_sessions(&self, now: Timestamp) -> Result<u64, Error> {
-        later(now)
-    }
-
-    /// Records a configuration that was read; gives its number.
-    ///
-    /// # Errors
-    /// The database failed, or the store is read-only.
-    pub async fn add_revision(&self, revision: &NewRevision) -> Result<u64, Error> {
-        later(revision)
-    }
-
-    /// The revision history, newest first, at most `limit`.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub async fn revisions(&self, limit: u32) -> Result<Vec<Revision>, Error> {
-        later(limit)
-    }
-
-    /// One revision in full.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub async fn revision(&self, number: u64) -> Result<Option<RevisionDetail>, Error> {
-        later(number)
-    }
-
-    /// Makes the stored catalog equal to `entries`, in one transaction: adds, changes, and deletes what is gone.
-    ///
-    /// # Errors
-    /// The database failed, or the store is read-only.
-    pub async fn save_catalog(&self, entries: &[CatalogEntry]) -> Result<(), Error> {
-        later(entries)
-    }
-
-    /// The stored catalog, by key.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub async fn load_catalog(&self) -> Result<Vec<CatalogEntry>, Error> {
-        later(())
+    /// The state database, unless the store is read-only.
+    fn state_for_writing(&self) -> Result<&SqlitePool, Error> {
+        if self.is_read_only() { Err(Error::ReadOnly) } else { Ok(&self.inner.pool) }
     }
 }
 
-fn later<T, A>(_arguments: A) -> Result<T, Error> {
-    Err(Error::Internal("not built yet".to_owned()))
+fn time(row: &SqliteRow, column: &str) -> Result<Timestamp, Error> {
+    Ok(Timestamp::from_micros(row.try_get(column)?))
+}
+
+/// The one of `all` whose word stands in `column`.
+fn word<T: Copy>(row: &SqliteRow, column: &str, all: &[T], as_str: fn(T) -> &'static str) -> Result<T, Error> {
+    let word: String = row.try_get(column)?;
+    let found = all.iter().copied().find(|one| as_str(*one) == word);
+    found.ok_or_else(|| Error::BadState(format!("{column} `{word}`")))
 }

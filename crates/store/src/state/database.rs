@@ -1,0 +1,76 @@
+//! Opening `state.db`: WAL, migrations, and the installation key.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bartizan_model::Secret;
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Row, SqlitePool};
+
+use crate::Error;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+
+/// How long a statement waits for another connection's transaction.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// LIMIT: connections; SQLite writes with one at a time anyway.
+const CONNECTIONS_MAX: u32 = 4;
+
+/// Opens the database for writing, making it when it is missing.
+pub(crate) async fn open(path: PathBuf) -> Result<(SqlitePool, Secret<[u8; 32]>), Error> {
+    create_private(&path)?;
+    let options = options(&path)
+        .journal_mode(SqliteJournalMode::Wal)
+        // WAL with NORMAL never corrupts; a power cut may lose the last transactions, a killed process loses none
+        .synchronous(SqliteSynchronous::Normal);
+    let pool = connect(options).await?;
+    MIGRATIONS.run(&pool).await?;
+    let key = installation_key(&pool).await?;
+    Ok((pool, key))
+}
+
+/// Opens the database for reading, beside the process that writes.
+pub(crate) async fn open_read_only(path: PathBuf) -> Result<(SqlitePool, Secret<[u8; 32]>), Error> {
+    let pool = connect(options(&path).read_only(true)).await?;
+    let key = stored_key(&pool).await?;
+    Ok((pool, key.ok_or_else(|| Error::BadState("there is no installation key".to_owned()))?))
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new().filename(path).foreign_keys(true).busy_timeout(BUSY_TIMEOUT)
+}
+
+async fn connect(options: SqliteConnectOptions) -> Result<SqlitePool, Error> {
+    Ok(SqlitePoolOptions::new().max_connections(CONNECTIONS_MAX).connect_with(options).await?)
+}
+
+/// The file exists, with access for its owner only, before SQLite opens it; its WAL takes over the mode.
+fn create_private(path: &Path) -> Result<(), Error> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(Error::io("cannot create", path, error)),
+        _ => Ok(()),
+    }
+}
+
+async fn installation_key(pool: &SqlitePool) -> Result<Secret<[u8; 32]>, Error> {
+    let mut fresh = [0; 32];
+    getrandom::fill(&mut fresh).map_err(|error| Error::Internal(format!("no random numbers: {error}")))?;
+    let insert = "INSERT INTO meta (name, value) VALUES ('installation_key', ?) ON CONFLICT (name) DO NOTHING";
+    sqlx::query(insert).bind(&fresh[..]).execute(pool).await?;
+    let key = stored_key(pool).await?;
+    key.ok_or_else(|| Error::BadState("the installation key was not kept".to_owned()))
+}
+
+async fn stored_key(pool: &SqlitePool) -> Result<Option<Secret<[u8; 32]>>, Error> {
+    let row = sqlx::query("SELECT value FROM meta WHERE name = 'installation_key'").fetch_optional(pool).await?;
+    let Some(row) = row else { return Ok(None) };
+    let key: [u8; 32] = row
+        .try_get::<Vec<u8>, _>("value")?
+        .try_into()
+        .map_err(|_| Error::BadState("the installation key is not 32 bytes".to_owned()))?;
+    Ok(Some(Secret::new(key)))
+}
