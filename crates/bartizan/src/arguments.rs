@@ -1,0 +1,217 @@
+//! The command line: every verb, its options and examples. `bartizan help VERB` prints what stands here.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// See every API, judge every call, stop abuse
+///
+/// Bartizan stands in front of your APIs (or reads their traffic), catalogs every endpoint, checks every call and
+/// shows what happened.
+#[derive(Parser, Debug)]
+#[command(name = "bartizan", version, propagate_version = true, max_term_width = 110)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub verb: Verb,
+    /// Log lines as JSON
+    #[arg(long, global = true, env = "BARTIZAN_LOG_JSON")]
+    pub log_json: bool,
+    /// Log level: error, warn, info, debug, trace, or directives such as `info,bartizan_gateway=debug`
+    #[arg(long, global = true, env = "BARTIZAN_LOG", default_value = "info")]
+    pub log: String,
+}
+
+/// What to do.
+#[derive(Subcommand, Debug)]
+pub enum Verb {
+    /// Run the gateway and the console
+    #[command(
+        after_help = "Examples:\n  bartizan run --config bartizan.yaml\n  kill -HUP PID        read the configuration again\n  kill -TERM PID       stop after the requests in flight\n  kill -QUIT PID       hand the sockets to a process started with --upgrade"
+    )]
+    Run(Run),
+    /// Check a configuration file and say everything that is wrong with it
+    #[command(
+        after_help = "Examples:\n  bartizan check bartizan.yaml\n  bartizan check --json bartizan.yaml\n\nExit code: 0 valid, 1 not valid, 2 could not be read."
+    )]
+    Check(Check),
+    /// Ask a running gateway to read its configuration again (what SIGHUP does)
+    Reload(DataDirectory),
+    /// Run recorded traffic through the same engine, catalog and store
+    #[command(
+        after_help = "Examples:\n  bartizan replay --config bartizan.yaml --input traffic.ndjson\n  bartizan replay --config bartizan.yaml --input access.log --format access-log --preset nginx\n  bartizan replay --config bartizan.yaml --input session.har --data-dir /tmp/b --decisions out.ndjson\n\nExit code: 0 every line was read, 3 some lines were skipped (each is reported with its number)."
+    )]
+    Replay(Replay),
+    /// Run the gateway and write its traffic to a file that `replay` reads, with secrets masked
+    #[command(after_help = "Examples:\n  bartizan record --config bartizan.yaml --output traffic.ndjson --seconds 60")]
+    Record(Record),
+    /// Show every endpoint in the catalog
+    #[command(
+        after_help = "Examples:\n  bartizan catalog --data-dir bartizan-data\n  bartizan catalog --data-dir bartizan-data --json | jq '.[].template'"
+    )]
+    Catalog(Catalog),
+    /// Ask the events in SQL
+    #[command(
+        after_help = "Examples:\n  bartizan query --data-dir bartizan-data \"SELECT status, count(*) FROM events GROUP BY status\"\n  bartizan query --data-dir bartizan-data --json \"SELECT * FROM events ORDER BY time DESC LIMIT 5\""
+    )]
+    Query(Query),
+    /// Say what would be decided about one request, and why, without traffic
+    #[command(
+        after_help = "Examples:\n  bartizan explain --config bartizan.yaml GET https://bank.example/v1/accounts/7 -H 'authorization: Bearer x'\n  bartizan explain --config bartizan.yaml POST http://localhost:8080/transfers -d '{\"amount\": 5}' --client 192.0.2.7"
+    )]
+    Explain(Explain),
+    /// List the checks, or explain one by its id
+    Checks {
+        /// Check id, such as LIM-104
+        id: Option<String>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the JSON Schema of the configuration file
+    Schema,
+}
+
+/// Options of `run`.
+#[derive(Args, Debug)]
+pub struct Run {
+    /// Configuration file (YAML)
+    #[arg(long, short, value_name = "FILE", default_value = "bartizan.yaml")]
+    pub config: PathBuf,
+    /// Where events and state are kept; overrides `data.directory`
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Take the listening sockets over from a running process that got SIGQUIT
+    #[arg(long)]
+    pub upgrade: bool,
+}
+
+/// Options of `check`.
+#[derive(Args, Debug)]
+pub struct Check {
+    /// Configuration file (YAML)
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Diagnostics as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Where a gateway keeps its data.
+#[derive(Args, Debug)]
+pub struct DataDirectory {
+    /// Data directory of the gateway
+    #[arg(long, value_name = "DIR", default_value = "bartizan-data")]
+    pub data_dir: PathBuf,
+}
+
+/// Formats of recorded traffic.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputFormat {
+    /// Our own: one exchange a line, NDJSON
+    Exchanges,
+    /// HTTP Archive 1.2
+    Har,
+    /// Access logs: combined, or JSON lines (see --preset and --field)
+    AccessLog,
+}
+
+/// Options of `replay`.
+#[derive(Args, Debug)]
+pub struct Replay {
+    /// Configuration file (YAML)
+    #[arg(long, short, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Recorded traffic; `-` reads standard input
+    #[arg(long, short, value_name = "FILE")]
+    pub input: PathBuf,
+    /// Format of the input; told from its first lines when not given
+    #[arg(long, value_enum)]
+    pub format: Option<InputFormat>,
+    /// Kind of access log: combined, common, nginx-json, haproxy, envoy, aws-api-gateway, …
+    #[arg(long, value_name = "NAME")]
+    pub preset: Option<String>,
+    /// Field of a JSON access log, such as `status=response.code`; may be repeated
+    #[arg(long = "field", value_name = "NAME=PATH")]
+    pub fields: Vec<String>,
+    /// Keep events and catalog here; without it they are forgotten after the summary
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Write one line an exchange: what was decided and why
+    #[arg(long, value_name = "OUT.ndjson")]
+    pub decisions: Option<PathBuf>,
+    /// Summary as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `record`.
+#[derive(Args, Debug)]
+pub struct Record {
+    #[command(flatten)]
+    pub run: Run,
+    /// File to write; must not exist
+    #[arg(long, short, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Stop after this many seconds; without it, on SIGTERM or Ctrl-C
+    #[arg(long)]
+    pub seconds: Option<u64>,
+    /// Write credentials and personal data as they are; the file is then as sensitive as the traffic
+    #[arg(long)]
+    pub no_mask: bool,
+}
+
+/// Options of `catalog`.
+#[derive(Args, Debug)]
+pub struct Catalog {
+    #[command(flatten)]
+    pub data: DataDirectory,
+    /// Everything that is known, as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `query`.
+#[derive(Args, Debug)]
+pub struct Query {
+    #[command(flatten)]
+    pub data: DataDirectory,
+    /// One SELECT over the table `events`
+    #[arg(value_name = "SQL")]
+    pub sql: String,
+    /// Rows as JSON objects, one a line
+    #[arg(long)]
+    pub json: bool,
+    /// Most rows
+    #[arg(long, default_value_t = 1000)]
+    pub limit: usize,
+}
+
+/// Options of `explain`.
+#[derive(Args, Debug)]
+pub struct Explain {
+    /// Configuration file (YAML)
+    #[arg(long, short, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Method
+    #[arg(value_name = "METHOD")]
+    pub method: String,
+    /// Absolute URL
+    #[arg(value_name = "URL")]
+    pub url: String,
+    /// Header field, as `name: value`; may be repeated
+    #[arg(long, short = 'H', value_name = "FIELD")]
+    pub header: Vec<String>,
+    /// Body
+    #[arg(long, short, value_name = "BODY")]
+    pub data: Option<String>,
+    /// Address the connection comes from
+    #[arg(long, default_value = "127.0.0.1")]
+    pub client: IpAddr,
+    /// Use the endpoints that were learned there
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}

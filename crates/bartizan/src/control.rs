@@ -1,0 +1,209 @@
+//! The running configuration: who may change it, and how a change takes effect.
+//!
+//! A reload reads the file, validates it whole, compiles a Snapshot and swaps it together with the upstreams; a faulty
+//! file changes nothing. Every attempt is a revision in the history. The catalog's lessons take the same way, so the
+//! generation of the Snapshot counts both.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use arc_swap::ArcSwap;
+use bartizan_config::Config;
+use bartizan_console::{ReloadOutcome, Reloaded, RunningConfig};
+use bartizan_engine::{Inputs, Snapshot};
+use bartizan_gateway::GatewayHandle;
+use bartizan_model::{Diagnostic, DiagnosticSeverity, Endpoint};
+use bartizan_store::{NewRevision, RevisionCause, RevisionOutcome, Store};
+
+use crate::document::{self, Document};
+use crate::{clock, table};
+
+/// What runs, and what it takes to change it.
+pub(crate) struct Control {
+    path: PathBuf,
+    running: ArcSwap<RunningConfig>,
+    /// The Snapshot that runs, and the endpoints it knows; the lock orders reloads and lessons
+    current: Mutex<Current>,
+    gateway: OnceLock<GatewayHandle>,
+    store: OnceLock<Store>,
+    key: [u8; 32],
+}
+
+struct Current {
+    snapshot: Arc<Snapshot>,
+    endpoints: Vec<Endpoint>,
+}
+
+impl Control {
+    /// Compiles the first Snapshot.
+    pub(crate) fn new(path: PathBuf, text: String, config: Config, endpoints: Vec<Endpoint>, key: [u8; 32]) -> Self {
+        let snapshot = Arc::new(Snapshot::compile(&config, Inputs { generation: 1, endpoints: &endpoints, key }));
+        let running = ArcSwap::from_pointee(RunningConfig {
+            revision: 0,
+            generation: 1,
+            applied_at: clock::now(),
+            file: path.display().to_string(),
+            yaml: text,
+            config: Arc::new(config),
+            restart_needed: Vec::new(),
+        });
+        let current = Mutex::new(Current { snapshot, endpoints });
+        Self { path, running, current, gateway: OnceLock::new(), store: OnceLock::new(), key }
+    }
+
+    /// The Snapshot that runs.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.lock().snapshot)
+    }
+
+    /// The configuration that runs.
+    pub(crate) fn running(&self) -> Arc<RunningConfig> {
+        self.running.load_full()
+    }
+
+    /// From now on changes reach this gateway.
+    pub(crate) fn attach_gateway(&self, gateway: GatewayHandle) {
+        let _ = self.gateway.set(gateway);
+    }
+
+    /// From now on revisions are recorded here; the one that runs is recorded at once.
+    pub(crate) fn attach_store(&self, store: Store) {
+        let running = self.running();
+        let message = format!("started with {}", summary(&running.config));
+        let _ = self.store.set(store);
+        let revision = self.record(RevisionCause::Start, "system", &running.yaml, &[], Ok(message));
+        self.running.store(Arc::new(RunningConfig { revision, ..(*running).clone() }));
+    }
+
+    /// The arrow back: these endpoints are known now.
+    pub(crate) fn teach(&self, endpoints: &[Endpoint]) {
+        let mut current = self.lock();
+        let generation = current.snapshot.generation() + 1;
+        current.snapshot = Arc::new(current.snapshot.with_endpoints(generation, endpoints));
+        current.endpoints = endpoints.to_vec();
+        if let Some(gateway) = self.gateway.get() {
+            gateway.publish(Arc::clone(&current.snapshot));
+        }
+        let running = self.running();
+        self.running.store(Arc::new(RunningConfig { generation, ..(*running).clone() }));
+    }
+
+    /// Reads the file again and applies it if it is valid. Blocks: disk, and names of upstreams.
+    pub(crate) fn reload(&self, cause: RevisionCause, author: &str) -> Reloaded {
+        let mut current = self.lock();
+        let document = match document::load(&self.path) {
+            Ok(document) => document,
+            Err(error) => return self.refuse(cause, author, "", vec![self.fault(&format!("{error:#}"))]),
+        };
+        let Document { text, parsed } = document;
+        let running = self.running();
+        if text == running.yaml {
+            let restart_needed = running.restart_needed.clone();
+            let (outcome, diagnostics) = (ReloadOutcome::Unchanged, parsed.diagnostics);
+            return Reloaded { outcome, revision: running.revision, diagnostics, restart_needed };
+        }
+        let Some(config) = parsed.config else { return self.refuse(cause, author, &text, parsed.diagnostics) };
+        let generation = current.snapshot.generation() + 1;
+        let inputs = Inputs { generation, endpoints: &current.endpoints, key: self.key };
+        let snapshot = Arc::new(Snapshot::compile(&config, inputs));
+        let mut restart_needed = restart_needed(&running.config, &config);
+        if let Some(gateway) = self.gateway.get() {
+            match gateway.reload(&config, Arc::clone(&snapshot)) {
+                Ok(needed) => restart_needed.extend(needed),
+                Err(error) => return self.refuse(cause, author, &text, vec![self.fault(&error.to_string())]),
+            }
+        }
+        current.snapshot = snapshot;
+        let message = message(&config, &restart_needed);
+        tracing::info!(cause = cause.as_str(), author, "configuration applied: {message}");
+        let revision = self.record(cause, author, &text, &parsed.diagnostics, Ok(message));
+        self.running.store(Arc::new(RunningConfig {
+            revision,
+            generation,
+            applied_at: clock::now(),
+            file: running.file.clone(),
+            yaml: text,
+            config: Arc::new(config),
+            restart_needed: restart_needed.clone(),
+        }));
+        Reloaded { outcome: ReloadOutcome::Applied, revision, diagnostics: parsed.diagnostics, restart_needed }
+    }
+
+    /// Validates text as if it stood in the file.
+    pub(crate) fn check(&self, text: &str) -> Vec<Diagnostic> {
+        document::parse(text, &self.path).diagnostics
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn refuse(&self, cause: RevisionCause, author: &str, text: &str, diagnostics: Vec<Diagnostic>) -> Reloaded {
+        let running = self.running();
+        let first = diagnostics.first().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(cause = cause.as_str(), author, "configuration refused, the old one runs on: {first}");
+        let message = format!("refused: {}", table::count(diagnostics.len(), "fault", "faults"));
+        self.record(cause, author, text, &diagnostics, Err(message));
+        let restart_needed = running.restart_needed.clone();
+        Reloaded { outcome: ReloadOutcome::Rejected, revision: running.revision, diagnostics, restart_needed }
+    }
+
+    /// A fault of the world (file, certificate, socket) as a diagnostic of the whole file.
+    fn fault(&self, message: &str) -> Diagnostic {
+        Diagnostic {
+            severity: DiagnosticSeverity::Error,
+            code: "CFG-100".to_owned(),
+            file: self.path.display().to_string(),
+            position: None,
+            path: String::new(),
+            message: message.to_owned(),
+            help: "the configuration before goes on running; mend this and reload".to_owned(),
+        }
+    }
+
+    /// Adds to the history; returns the revision's number, 0 when there is no history to add to.
+    fn record(
+        &self,
+        cause: RevisionCause,
+        author: &str,
+        yaml: &str,
+        diagnostics: &[Diagnostic],
+        message: Result<String, String>,
+    ) -> u64 {
+        let Some(store) = self.store.get() else { return 0 };
+        let outcome = if message.is_ok() { RevisionOutcome::Applied } else { RevisionOutcome::Rejected };
+        let (Ok(message) | Err(message)) = message;
+        let (author, yaml, diagnostics) = (author.to_owned(), yaml.to_owned(), diagnostics.to_vec());
+        let revision = NewRevision { time: clock::now(), author, cause, outcome, message, yaml, diagnostics };
+        store.block_on(store.add_revision(&revision)).unwrap_or_else(|error| {
+            tracing::error!(%error, "the revision could not be recorded");
+            0
+        })
+    }
+}
+
+/// Settings of the binary that only a restart changes; the gateway names its own.
+fn restart_needed(running: &Config, wanted: &Config) -> Vec<String> {
+    let changed = [
+        (running.data != wanted.data, "data"),
+        (running.console != wanted.console, "console"),
+        (running.shutdown_grace_ms != wanted.shutdown_grace_ms, "shutdown_grace"),
+    ];
+    changed.into_iter().filter(|(is_changed, _)| *is_changed).map(|(_, setting)| setting.to_owned()).collect()
+}
+
+fn message(config: &Config, restart_needed: &[String]) -> String {
+    match restart_needed {
+        [] => summary(config),
+        needed => format!("{}; waits for a restart: {}", summary(config), needed.join(", ")),
+    }
+}
+
+fn summary(config: &Config) -> String {
+    format!(
+        "{}, {}, {}",
+        table::count(config.apis.len(), "API", "APIs"),
+        table::count(config.upstreams.len(), "upstream", "upstreams"),
+        table::count(config.policies.len(), "policy", "policies"),
+    )
+}

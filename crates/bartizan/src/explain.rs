@@ -1,0 +1,115 @@
+//! `bartizan explain`: what would be decided about one request, stage by stage, without traffic.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use bartizan_engine::{Inputs, Judged, Snapshot, judge};
+use bartizan_model::{Action, Endpoint, Exchange, HttpVersion, Request, RequestId, Scheme, Source};
+use bartizan_store::Store;
+use serde_json::json;
+
+use crate::arguments::Explain;
+use crate::{REFUSED, catalog, clock, document, table};
+
+/// Judges the request and prints the trace.
+pub(crate) fn run(options: &Explain) -> Result<u8> {
+    let Some((_, config)) = document::load_or_explain(&options.config)? else { return Ok(REFUSED) };
+    let endpoints = learned(options)?;
+    let snapshot = Snapshot::compile(&config, Inputs { generation: 1, endpoints: &endpoints, key: [0; 32] });
+    let exchange = exchange(options)?;
+    let judged = judge(&Arc::new(snapshot), &exchange, Source::Exchanges, RequestId::from_bits(0), clock::now());
+    if options.json {
+        table::print(&format!("{:#}\n", as_json(&judged)));
+    } else {
+        table::print(&as_text(&judged));
+    }
+    Ok(0)
+}
+
+fn learned(options: &Explain) -> Result<Vec<Endpoint>> {
+    let Some(directory) = &options.data_dir else { return Ok(Vec::new()) };
+    Ok(catalog::load(&Store::open_read_only(directory)?)?.learned())
+}
+
+/// The request as an exchange without a response.
+fn exchange(options: &Explain) -> Result<Exchange> {
+    let (scheme, rest) = match options.url.split_once("://") {
+        Some(("http", rest)) => (Scheme::Http, rest),
+        Some(("https", rest)) => (Scheme::Https, rest),
+        _ => bail!("`{}` is not an absolute URL; write `http://host/path` or `https://host/path`", options.url),
+    };
+    let at = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, target) = rest.split_at(at);
+    let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
+    let mut headers = Vec::new();
+    for field in &options.header {
+        let (name, value) = field.split_once(':').with_context(|| format!("header `{field}`: write `name: value`"))?;
+        headers.push((name.trim().as_bytes().to_vec(), value.trim().as_bytes().to_vec()));
+    }
+    let body = options.data.as_deref().unwrap_or_default().as_bytes().to_vec();
+    let is_named = |wanted: &str| headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted.as_bytes()));
+    if !body.is_empty() && !is_named("content-length") && !is_named("transfer-encoding") {
+        headers.push((b"content-length".to_vec(), body.len().to_string().into_bytes()));
+    }
+    let request = Request {
+        method: options.method.as_bytes().to_vec(),
+        scheme,
+        authority: authority.as_bytes().to_vec(),
+        target: target.into_bytes(),
+        version: HttpVersion::Http11,
+        headers,
+        body: Some(body),
+        body_bytes: None,
+    };
+    Ok(Exchange { time: None, client: Some(options.client), request, response: None, duration_us: None, label: None })
+}
+
+fn as_json(judged: &Judged) -> serde_json::Value {
+    let stages = judged.trace.iter().map(|stage| json!({"stage": stage.stage, "findings": stage.findings}));
+    json!({
+        "api": judged.event.api,
+        "upstream": judged.event.upstream,
+        "endpoint": judged.event.endpoint,
+        "client": judged.event.client,
+        "stages": stages.collect::<Vec<_>>(),
+        "decision": judged.event.decision,
+    })
+}
+
+fn as_text(judged: &Judged) -> String {
+    let event = &judged.event;
+    let mut text = String::new();
+    let mut line = |name: &str, value: &str| text.push_str(&format!("{name:<10} {value}\n"));
+    line("client", &event.client.ip.map_or_else(|| "unknown".to_owned(), |ip| ip.to_string()));
+    match &event.api {
+        Some(api) => line("route", &format!("API `{api}` → upstream `{}`", event.upstream.as_deref().unwrap_or("?"))),
+        None => line("route", "nothing matches this host and path: 404"),
+    }
+    if let Some(endpoint) = &event.endpoint {
+        line("endpoint", &format!("{} {} {}", event.method, event.host, endpoint.template));
+    }
+    for stage in &judged.trace {
+        if stage.findings.is_empty() {
+            line(stage.stage, "nothing noticed");
+        }
+        for found in &stage.findings {
+            let severity = found.severity.as_str();
+            line(stage.stage, &format!("{} ({severity}) at {}: {}", found.check, found.location, found.evidence));
+        }
+    }
+    let decision = &event.decision;
+    let by = match (&decision.check, &decision.policy) {
+        (Some(check), Some(policy)) => format!(" by {check} under policy `{policy}`"),
+        (Some(check), None) => format!(" by {check}"),
+        (None, _) => String::new(),
+    };
+    line(
+        "decision",
+        &match (decision.action, decision.applied) {
+            (Action::Allow, _) => "allow".to_owned(),
+            (Action::Deny, true) => format!("deny with {}{by}", decision.status),
+            (Action::Deny, false) => format!("allow; would deny with {}{by} if it were enforced", decision.status),
+        },
+    );
+    text
+}

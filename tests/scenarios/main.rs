@@ -1,0 +1,7 @@
+//! The real binary with real software around it: each test starts programs, talks to them, and ends them.
+
+mod bad_input;
+mod crash;
+mod imports;
+mod real_software;
+mod reload;
