@@ -50,14 +50,11 @@ pub fn parse(text: &str, file: &str, base_dir: &Path) -> Parsed {
     Parsed { config, diagnostics }
 }
 
-/// The four steps; `None` as soon as a step left an error behind.
+/// The four steps. A document that does not fit the schema is read on without its unusable parts, so that the faults
+/// of the rest are told too; there is no configuration then.
 fn read(text: &str, base_dir: &Path, report: &mut Report<'_>) -> Option<Config> {
-    let tree = yaml::load(text, report)?;
-    let value = tree.to_value();
-    shape::check(&tree, &value, report);
-    if report.has_errors() {
-        return None;
-    }
+    let mut tree = yaml::load(text, report)?;
+    let value = shape::check(&mut tree, report)?;
     let document = match serde_json::from_value::<Document>(value) {
         Ok(document) => document,
         Err(error) => {

@@ -18,6 +18,8 @@ use crate::{defaults, document};
 
 /// What the checks share: the tree for positions, the folder for paths, the report.
 struct Checker<'a, 'f> {
+    /// Parts of the document were unusable and are left out: what refers to them is not judged
+    is_partial: bool,
     tree: &'a Node,
     base_dir: &'a Path,
     report: &'a mut Report<'f>,
@@ -25,7 +27,7 @@ struct Checker<'a, 'f> {
 
 /// The meaning of `document`, usable only when `report` has no error.
 pub(crate) fn of(document: &document::Document, tree: &Node, base_dir: &Path, report: &mut Report<'_>) -> Config {
-    let mut checker = Checker { tree, base_dir, report };
+    let mut checker = Checker { is_partial: report.has_errors(), tree, base_dir, report };
     let root = SettingPath::root();
     let upstreams = upstreams::all(&mut checker, &root.key("upstreams"), &document.upstreams);
     let apis = routes::apis(&mut checker, &root, document, &upstreams);
@@ -123,11 +125,18 @@ fn contradictions(checker: &mut Checker<'_, '_>, root: &SettingPath, config: &Co
         let at = root.key("listeners").index(index);
         let earlier = config.listeners.iter().take(index).position(|other| other.address == listener.address);
         if let Some(first) = earlier.filter(|_| listener.address.port() != 0) {
+            let line = checker.line_of(&root.key("listeners").index(first));
             let message = format!("`{}` is listened on twice", listener.address);
-            let help = format!("listeners[{first}] has it too; keep one or change the port");
-            checker.report.error_at(checker.tree, &at.key("address"), Fault::new(report::NOT_UNIQUE, message, help));
+            let help = format!("line {line} has it too; keep one or change the port");
+            checker.error(&at.key("address"), report::NOT_UNIQUE, message, help);
         }
-        if listener.proxy_protocol && config.trusted_proxies.is_empty() {
+        let is_console = config.console.as_ref().is_some_and(|console| console.address == listener.address);
+        if is_console && listener.address.port() != 0 {
+            let message = format!("`{}` is both a listener and the console", listener.address);
+            let help = "change the port here, or that of `console: {address: …}`";
+            checker.error(&at.key("address"), report::NOT_UNIQUE, message, help);
+        }
+        if listener.proxy_protocol && config.trusted_proxies.is_empty() && !checker.is_partial {
             let fault = Fault::new(
                 report::NO_EFFECT,
                 "`proxy_protocol` believes nobody: `trusted_proxies` is empty",
@@ -135,14 +144,6 @@ fn contradictions(checker: &mut Checker<'_, '_>, root: &SettingPath, config: &Co
             );
             checker.report.warning_at(checker.tree, &at.key("proxy_protocol"), fault);
         }
-    }
-    if let Some(console) = &config.console
-        && console.address.port() != 0
-        && config.listeners.iter().any(|listener| listener.address == console.address)
-    {
-        let message = format!("`{}` is both a listener and the console", console.address);
-        let fault = Fault::new(report::NOT_UNIQUE, message, "give the console a port of its own");
-        checker.report.error_at(checker.tree, &root.key("console").key("address"), fault);
     }
     for (index, network) in config.trusted_proxies.iter().enumerate() {
         if network.prefix_len() == 0 {

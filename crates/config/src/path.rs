@@ -31,14 +31,6 @@ impl SettingPath {
         self.child(Step::Index(index))
     }
 
-    /// The last key on the way here, for messages; the whole document has none.
-    pub(crate) fn last_key(&self) -> Option<&str> {
-        self.0.iter().rev().find_map(|step| match step {
-            Step::Key(name) => Some(name.as_str()),
-            Step::Index(_) => None,
-        })
-    }
-
     fn child(&self, step: Step) -> Self {
         let mut steps = self.0.clone();
         steps.push(step);

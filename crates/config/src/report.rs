@@ -76,6 +76,11 @@ impl<'a> Report<'a> {
         self.errors > 0
     }
 
+    /// Errors so far.
+    pub(crate) const fn errors(&self) -> usize {
+        self.errors
+    }
+
     /// An error at a known position.
     pub(crate) fn error(&mut self, position: Option<Position>, path: &SettingPath, fault: Fault) {
         self.push(DiagnosticSeverity::Error, position, path, fault);
@@ -83,12 +88,12 @@ impl<'a> Report<'a> {
 
     /// An error at the value of `path` in `tree`.
     pub(crate) fn error_at(&mut self, tree: &Node, path: &SettingPath, fault: Fault) {
-        self.push(DiagnosticSeverity::Error, Some(tree.position_of(path)), path, fault);
+        self.push(DiagnosticSeverity::Error, Some(tree.position_of(path)), &tree.written_path(path), fault);
     }
 
     /// A warning at the value of `path` in `tree`.
     pub(crate) fn warning_at(&mut self, tree: &Node, path: &SettingPath, fault: Fault) {
-        self.push(DiagnosticSeverity::Warning, Some(tree.position_of(path)), path, fault);
+        self.push(DiagnosticSeverity::Warning, Some(tree.position_of(path)), &tree.written_path(path), fault);
     }
 
     /// The schema let through what the types refuse: our fault, told instead of panicking.

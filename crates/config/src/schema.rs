@@ -32,6 +32,9 @@ impl Transform for NoNull {
         if schema.get("default").is_some_and(Value::is_null) {
             schema.remove("default");
         }
+        if let Some(Value::Object(members)) = schema.get_mut("default") {
+            members.retain(|_, value| !value.is_null());
+        }
         if let Some(Value::Array(mut choices)) = schema.remove("anyOf") {
             choices.retain(|choice| choice.get("type").is_none_or(|name| name != "null"));
             match (choices.len(), choices.pop()) {

@@ -15,22 +15,62 @@ use crate::yaml::{Content, Node};
 /// LIMIT: faults that are looked at; the report shows fewer.
 const FAULTS_MAX: usize = 2000;
 
-/// Reports everything in `value` (which is `tree` as JSON) that does not fit the schema.
-pub(crate) fn check(tree: &Node, value: &Value, report: &mut Report<'_>) {
+/// LIMIT: rounds of dropping what does not fit; a value takes at most its holders with it.
+const ROUNDS_MAX: usize = 16;
+
+/// Lists that every document has.
+const REQUIRED_LISTS: [&str; 2] = ["listeners", "upstreams"];
+
+/// Reports everything in `tree` that does not fit the schema, and drops it from the tree.
+///
+/// What comes back is the rest as JSON, which serde can read; nothing when too little is left.
+pub(crate) fn check(tree: &mut Node, report: &mut Report<'_>) -> Option<Value> {
     let schema = crate::schema();
     let validator = match jsonschema::options().with_draft(jsonschema::Draft::Draft202012).build(&schema) {
         Ok(validator) => validator,
         Err(error) => {
             // our own schema is not one: a bug that every test of this crate would show
-            let fault =
-                Fault::new(report::SCHEMA_DISAGREES, excerpt(&error.to_string()), "this is a bug; please report it");
+            let message = excerpt(&error.to_string());
+            let fault = Fault::new(report::SCHEMA_DISAGREES, message, "this is a bug; please report it");
             report.error(None, &SettingPath::root(), fault);
-            return;
+            return None;
         }
     };
+    let mut value = tree.to_value();
     let mut shape = Shape { schema: &schema, tree, report };
-    for error in validator.iter_errors(value).take(FAULTS_MAX) {
+    let mut unusable = Vec::new();
+    for error in validator.iter_errors(&value).take(FAULTS_MAX) {
         shape.tell(&error);
+        unusable.extend(unusable_parts(&error));
+    }
+    if !report.has_errors() {
+        return Some(value);
+    }
+    for _ in 0..ROUNDS_MAX {
+        unusable.iter().for_each(|path| tree.mark(path));
+        tree.drop_marked();
+        value = tree.to_value();
+        if let Value::Object(members) = &mut value {
+            for name in REQUIRED_LISTS {
+                members.entry(name).or_insert_with(|| Value::Array(Vec::new()));
+            }
+        }
+        unusable = validator.iter_errors(&value).take(FAULTS_MAX).flat_map(|error| unusable_parts(&error)).collect();
+        if unusable.is_empty() {
+            return Some(value);
+        }
+    }
+    None
+}
+
+/// What must go for the rest to fit: the value, the unknown keys, or the mapping that lacks something.
+fn unusable_parts(error: &ValidationError<'_>) -> Vec<SettingPath> {
+    let at = setting_path(error.instance_path());
+    match error.kind() {
+        ValidationErrorKind::AdditionalProperties { unexpected } => unexpected.iter().map(|key| at.key(key)).collect(),
+        ValidationErrorKind::MinItems { .. } => Vec::new(), // serde and the checks take an empty list
+        _ if at.0.is_empty() => Vec::new(),                 // a required list, which is filled in
+        _ => vec![at],
     }
 }
 
@@ -185,6 +225,9 @@ impl<'a> Shape<'a, '_> {
             (_, Some("integer")) => ("a whole number", "write digits without unit and quotes"),
             (_, Some("boolean")) => ("`true` or `false`", "write `true` or `false`, without quotes"),
             (_, Some("array")) => ("a list", "begin each entry on its own line with `- `"),
+            (_, Some("object")) if instance.is_boolean() && wanted.is_some_and(has_switch) => {
+                ("a mapping", "write `enabled: true` or `enabled: false` below it, indented")
+            }
             (_, Some("object")) => ("a mapping", "write its keys below it, indented"),
             _ => ("something else", "see docs/configure.md"),
         };
@@ -242,6 +285,11 @@ impl<'a> Shape<'a, '_> {
 
 const DURATION_HELP: &str = "write digits and `ms`, `s`, `m`, `h` or `d`, such as `500ms`, `30s`, `5m` or `7d`";
 const SIZE_HELP: &str = "write bytes, or digits and `KiB`, `MiB`, `GiB` or `TiB`, such as `64KiB` or `1MiB`";
+
+/// Whether a mapping can be switched off.
+fn has_switch(node: &Value) -> bool {
+    node.pointer("/properties/enabled").is_some()
+}
 
 /// The setting in words: its path in backticks.
 fn name_of(at: &SettingPath) -> String {

@@ -27,7 +27,7 @@ pub(crate) fn size_bytes(text: &str) -> Option<u64> {
 
 /// A duration in the largest unit that keeps it whole.
 pub(crate) fn duration_text(ms: u64) -> String {
-    in_largest_unit(ms, &DURATION_UNITS)
+    if ms == 0 { "0s".to_owned() } else { in_largest_unit(ms, &DURATION_UNITS) }
 }
 
 /// A size in the largest unit that keeps it whole.

@@ -29,6 +29,10 @@ const NODE_WEIGHT: usize = 16;
 pub(crate) struct Node {
     pub(crate) position: Position,
     pub(crate) content: Content,
+    /// Index in its list as written; differs from its index now when siblings were dropped
+    index: usize,
+    /// Marked by [`Node::drop_marked`]'s caller: this value is unusable
+    is_dropped: bool,
     weight: usize,
 }
 
@@ -93,6 +97,58 @@ impl Node {
         position
     }
 
+    /// Marks the value at `path` as unusable; the whole document cannot be.
+    pub(crate) fn mark(&mut self, path: &SettingPath) {
+        let mut node = self;
+        for step in &path.0 {
+            let next = match (&mut node.content, step) {
+                (Content::List(items), Step::Index(index)) => items.get_mut(*index),
+                (Content::Map(entries), Step::Key(name)) => {
+                    entries.iter_mut().find(|entry| entry.key == *name).map(|entry| &mut entry.node)
+                }
+                _ => None,
+            };
+            let Some(next) = next else { return };
+            node = next;
+        }
+        node.is_dropped = !path.0.is_empty();
+    }
+
+    /// Drops everything marked. Recursion is bounded by `DEPTH_MAX`.
+    pub(crate) fn drop_marked(&mut self) {
+        match &mut self.content {
+            Content::Scalar(..) => {}
+            Content::List(items) => {
+                items.retain(|item| !item.is_dropped);
+                items.iter_mut().for_each(Self::drop_marked);
+            }
+            Content::Map(entries) => {
+                entries.retain(|entry| !entry.node.is_dropped);
+                entries.iter_mut().for_each(|entry| entry.node.drop_marked());
+            }
+        }
+    }
+
+    /// `path` with the indexes that the document has, as siblings may have been dropped from the tree.
+    pub(crate) fn written_path(&self, path: &SettingPath) -> SettingPath {
+        let mut node = Some(self);
+        let steps = path.0.iter().map(|step| match (node.map(|node| &node.content), step) {
+            (Some(Content::List(items)), Step::Index(index)) => {
+                node = items.get(*index);
+                Step::Index(node.map_or(*index, |item| item.index))
+            }
+            (Some(Content::Map(entries)), Step::Key(name)) => {
+                node = entries.iter().find(|entry| entry.key == *name).map(|entry| &entry.node);
+                step.clone()
+            }
+            _ => {
+                node = None;
+                step.clone()
+            }
+        });
+        SettingPath(steps.collect())
+    }
+
     /// Where the key `name` of the mapping at `path` is.
     pub(crate) fn key_position(&self, path: &SettingPath, name: &str) -> Option<Position> {
         match &self.find(path)?.content {
@@ -118,7 +174,8 @@ pub(crate) fn load(text: &str, report: &mut Report<'_>) -> Option<Node> {
         Ok(()) => accept(root, report),
         Err(Refusal::Told) => None,
         Err(Refusal::Scan(error)) => {
-            report.error(Some(position(error.marker())), &SettingPath::root(), syntax_fault(text, &error));
+            let (position, fault) = syntax_fault(text, &error);
+            report.error(Some(position), &SettingPath::root(), fault);
             None
         }
     }
@@ -226,7 +283,10 @@ impl Builder<'_, '_> {
             OpenKind::List(items) => Content::List(items),
             OpenKind::Map { entries, .. } => Content::Map(entries),
         };
-        self.place(Node { position: open.position, content, weight: open.weight }, open.anchor)
+        self.place(
+            Node { position: open.position, content, index: 0, is_dropped: false, weight: open.weight },
+            open.anchor,
+        )
     }
 
     fn scalar(
@@ -260,7 +320,10 @@ impl Builder<'_, '_> {
             _ => at,
         };
         self.charge(at, weight)?;
-        self.place(Node { position: at, content: Content::Scalar(value, written), weight }, anchor)
+        self.place(
+            Node { position: at, content: Content::Scalar(value, written), index: 0, is_dropped: false, weight },
+            anchor,
+        )
     }
 
     /// Counts `weight` against the budget.
@@ -297,7 +360,7 @@ impl Builder<'_, '_> {
     }
 
     /// Puts a finished node where it belongs.
-    fn place(&mut self, node: Node, anchor: usize) -> Result<(), Refusal> {
+    fn place(&mut self, mut node: Node, anchor: usize) -> Result<(), Refusal> {
         if anchor != 0 {
             self.charge(node.position, node.weight)?;
             self.anchors.insert(anchor, node.clone());
@@ -308,7 +371,10 @@ impl Builder<'_, '_> {
         };
         parent.weight += node.weight;
         match &mut parent.kind {
-            OpenKind::List(items) => items.push(node),
+            OpenKind::List(items) => {
+                node.index = items.len();
+                items.push(node);
+            }
             OpenKind::Map { entries, key, .. } => {
                 if let Some((key, key_position)) = key.take() {
                     entries.push(Entry { key, key_position, node });
@@ -371,16 +437,16 @@ fn position(mark: &Marker) -> Position {
 }
 
 /// The scanner's words, with the two causes that people meet most explained.
-fn syntax_fault(text: &str, error: &ScanError) -> Fault {
+fn syntax_fault(text: &str, error: &ScanError) -> (Position, Fault) {
+    let at = position(error.marker());
     let line = text.lines().nth(error.marker().line().saturating_sub(1)).unwrap_or_default();
-    let indent: &str = line.split(|c: char| !c.is_whitespace()).next().unwrap_or_default();
-    if indent.contains('\t') || error.info().contains("tab") {
-        return Fault::new(
-            report::NOT_YAML,
-            "a tab stands where the indentation is",
-            "indent with spaces; YAML forbids tabs there",
-        );
+    let tab = line.chars().take_while(|c| c.is_whitespace()).position(|c| c == '\t');
+    if tab.is_some() || error.info().contains("tab") {
+        let column = tab.map_or(at.column, |index| u32::try_from(index + 1).unwrap_or(u32::MAX));
+        let message = "a tab stands where the indentation is";
+        let fault = Fault::new(report::NOT_YAML, message, "indent with spaces; YAML forbids tabs there");
+        return (Position { column, ..at }, fault);
     }
     let help = "check the indentation, colons, quotes and brackets on this line and the one before";
-    Fault::new(report::NOT_YAML, format!("this is not YAML: {}", excerpt(error.info())), help)
+    (at, Fault::new(report::NOT_YAML, format!("this is not YAML: {}", excerpt(error.info())), help))
 }

@@ -19,6 +19,7 @@ pub(super) fn apis(
     let at = root.key("apis");
     match (document.apis.as_slice(), upstreams) {
         ([], [only]) => return vec![implied(&only.name)],
+        ([], _) if checker.is_partial => {}
         ([], _) => {
             let message = format!("there are {} upstreams, and nothing says which requests go where", upstreams.len());
             let help = "write `apis:`, each with `name`, `upstream`, and `hosts` or `path_prefix`";
@@ -36,7 +37,7 @@ pub(super) fn apis(
     }
     overlaps(checker, &at, &apis);
     for (index, upstream) in upstreams.iter().enumerate() {
-        if !apis.is_empty() && !apis.iter().any(|api| api.upstream == upstream.name) {
+        if !checker.report.has_errors() && !apis.iter().any(|api| api.upstream == upstream.name) {
             let message = format!("no API uses the upstream `{}`", excerpt(&upstream.name));
             let at = root.key("upstreams").index(index).key("name");
             checker.warning(&at, report::UNUSED, message, "name it in an API, or remove it");
@@ -60,9 +61,10 @@ fn implied(upstream: &str) -> Api {
 fn api(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &document::Api) -> Api {
     let hosts_at = at.key("hosts");
     let path_prefix = checker.path_prefix(&at.key("path_prefix"), &written.path_prefix);
+    let errors = checker.report.errors();
     let streaming = checker.path_patterns(&at.key("streaming"), &written.streaming);
     for (index, pattern) in streaming.iter().enumerate() {
-        if !can_meet(&path_prefix, &pattern.0) {
+        if checker.report.errors() == errors && !can_meet(&path_prefix, &pattern.0) {
             let message =
                 format!("`{}` never matches: this API takes only `{}`", excerpt(&pattern.0), excerpt(&path_prefix));
             let help = "write the whole path, with the prefix";
@@ -156,11 +158,13 @@ fn scope(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &document::Sc
     for (index, name) in written.apis.iter().enumerate() {
         checker.known_name(&at.key("apis").index(index), "API", name, &names);
     }
+    let errors = checker.report.errors();
     let paths = checker.path_patterns(&at.key("paths"), &written.paths);
     let in_scope: Vec<&Api> =
         apis.iter().filter(|api| written.apis.is_empty() || written.apis.contains(&api.name)).collect();
     for (index, pattern) in paths.iter().enumerate() {
-        if !in_scope.is_empty() && !in_scope.iter().any(|api| can_meet(&api.path_prefix, &pattern.0)) {
+        let is_judged = checker.report.errors() == errors && !in_scope.is_empty() && !checker.is_partial;
+        if is_judged && !in_scope.iter().any(|api| can_meet(&api.path_prefix, &pattern.0)) {
             let message = format!("`{}` never matches: no API in this scope takes such a path", excerpt(&pattern.0));
             let help = "write the whole path, with the prefix of the API";
             checker.warning(&at.key("paths").index(index), report::NO_EFFECT, message, help);

@@ -36,14 +36,15 @@ fn one(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &document::Upst
     }
 }
 
-fn targets(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &[document::Target]) -> Vec<Target> {
+fn targets(checker: &mut Checker<'_, '_>, list: &SettingPath, written: &[document::Target]) -> Vec<Target> {
     let mut targets: Vec<Target> = Vec::with_capacity(written.len());
     for (index, target) in written.iter().enumerate() {
-        let at = at.index(index).key("address");
-        let (host, port) = checker.target(&at, &target.address);
+        let at = list.index(index).key("address");
+        let Some((host, port)) = checker.target(&at, &target.address) else { continue };
         if let Some(first) = targets.iter().position(|other| other.host == host && other.port == port) {
+            let line = checker.line_of(&list.index(first).key("address"));
             let message = format!("`{}` is a target twice", report::excerpt(&target.address));
-            let help = format!("targets[{first}] has it too; use `weight` to give it a larger share");
+            let help = format!("line {line} has it too; use `weight` to give it a larger share");
             checker.error(&at, report::NOT_UNIQUE, message, help);
         }
         targets.push(Target { host, port, weight: count(target.weight) });
@@ -131,6 +132,5 @@ fn health(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &document::H
 
 /// A count that the schema keeps above zero.
 fn count(written: u32) -> NonZeroU32 {
-    debug_assert!(written > 0, "the schema has a minimum of 1");
     NonZeroU32::new(written).unwrap_or(NonZeroU32::MIN)
 }

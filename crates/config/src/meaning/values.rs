@@ -32,6 +32,11 @@ impl Checker<'_, '_> {
         self.report.warning_at(self.tree, at, Fault::new(code, message, help));
     }
 
+    /// The line of the value at `at`.
+    pub(super) fn line_of(&self, at: &SettingPath) -> u32 {
+        self.tree.position_of(at).line
+    }
+
     /// Milliseconds within `range`.
     pub(super) fn duration(&mut self, at: &SettingPath, written: &Duration, range: Range) -> u64 {
         let ms = units::duration_ms(&written.0).filter(|ms| (range.min..=range.max).contains(ms));
@@ -56,7 +61,7 @@ impl Checker<'_, '_> {
     }
 
     fn out_of_range(&mut self, at: &SettingPath, words: &str, [min, max]: &[String; 2]) {
-        let name = at.last_key().unwrap_or_default();
+        let name = self.tree.written_path(at).to_string();
         let message = format!("`{name}` is `{}`; it must lie between `{min}` and `{max}`", excerpt(words));
         self.error(at, report::OUT_OF_RANGE, message, "write a value within the bounds");
     }
@@ -81,17 +86,17 @@ impl Checker<'_, '_> {
     }
 
     /// A host name or address with a port to connect to.
-    pub(super) fn target(&mut self, at: &SettingPath, text: &str) -> (String, u16) {
+    pub(super) fn target(&mut self, at: &SettingPath, text: &str) -> Option<(String, u16)> {
         if let Ok(address) = text.parse::<SocketAddr>()
             && address.port() != 0
         {
-            return (address.ip().to_string(), address.port());
+            return Some((address.ip().to_string(), address.port()));
         }
         if let Some((host, port)) = text.rsplit_once(':')
             && is_host(host)
             && let Ok(port @ 1..) = port.parse::<u16>()
         {
-            return (host.to_ascii_lowercase(), port);
+            return Some((host.to_ascii_lowercase(), port));
         }
         let help = if text.contains("://") {
             "leave out the scheme and the path: `shop.internal:8080`; TLS is `tls: {}` of the upstream".to_owned()
@@ -101,7 +106,7 @@ impl Checker<'_, '_> {
             "write a host or an address, and a port from 1 to 65535, such as `shop.internal:8080`".to_owned()
         };
         self.error(at, report::MALFORMED_ADDRESS, format!("`{}` is not a host with a port", excerpt(text)), help);
-        ("localhost".to_owned(), 1)
+        None
     }
 
     /// A list of networks; a lone address is a network of one.
@@ -255,7 +260,7 @@ impl Checker<'_, '_> {
                 self.error(&at, report::MALFORMED_NAME, format!("`{}` is not a name", excerpt(name)), help);
             }
             if let Some(first) = seen.insert(name, index) {
-                let line = self.tree.position_of(&list.index(first).key("name")).line;
+                let line = self.line_of(&list.index(first).key("name"));
                 let message = format!("two {kind}s have the name `{}`", excerpt(name));
                 self.error(&at, report::NOT_UNIQUE, message, format!("the other is on line {line}; rename one"));
             }
@@ -264,7 +269,7 @@ impl Checker<'_, '_> {
 
     /// A reference to one of `known`. `kind` is singular.
     pub(super) fn known_name(&mut self, at: &SettingPath, kind: &str, name: &str, known: &[&str]) {
-        if known.contains(&name) {
+        if known.contains(&name) || self.is_partial {
             return;
         }
         let all = if known.len() <= 10 { format!("known: {}", listed(known.iter().copied())) } else { String::new() };
