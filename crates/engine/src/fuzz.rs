@@ -4,13 +4,38 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bartizan_model::{
-    Connection, Ending, HeaderField, HttpVersion, Outcome, RequestHead, RequestId, Scheme, Source, Timestamp,
+    Connection, Ending, Endpoint, HeaderField, HttpVersion, Outcome, RequestHead, RequestId, Scheme, Source, Timestamp,
 };
 
 use crate::address::AddressSet;
 use crate::forwarded::{List, nearest_untrusted};
 use crate::path::Readings;
-use crate::{Inspection, Snapshot, Step};
+use crate::{Inputs, Inspection, Snapshot, Step};
+
+/// A Snapshot with something of everything, for targets that need one.
+pub fn snapshot() -> Arc<Snapshot> {
+    let text = "
+listeners: [{ address: \"127.0.0.1:8080\" }]
+upstreams: [{ name: origin, targets: [{ address: \"127.0.0.1:9000\" }] }]
+trusted_proxies: [10.0.0.0/8]
+apis:
+  - { name: any, upstream: origin, streaming: [/upload/**], body_bytes_max: 64 }
+  - { name: shop, hosts: [shop.example, \"*.shop.example\"], path_prefix: /v1, upstream: origin }
+policies:
+  - { name: methods, mode: observe, methods: { allow: [GET, POST] } }
+  - { name: inside, mode: enforce, scope: { apis: [shop], paths: [/v1/admin/**] }, addresses: { allow: [10.0.0.0/8] } }
+  - { name: sizes, mode: enforce, limits: { target_bytes_max: 200, header_bytes_max: 400, body_bytes_max: 32 } }
+";
+    let parsed = bartizan_config::parse(text, "fuzz.yaml", std::path::Path::new(""));
+    let Some(config) = parsed.config else { panic!("the configuration is valid: {:?}", parsed.diagnostics) };
+    let endpoints: Vec<Endpoint> = ["/v1/{id}", "/v1/items", "/v1/{id}/cards"]
+        .into_iter()
+        .filter_map(|text| text.parse().ok())
+        .map(|template| Endpoint { method: "GET".into(), host: "shop.example".into(), template })
+        .collect();
+    let inputs = Inputs { generation: 1, endpoints: &endpoints, key: [7; 32] };
+    Arc::new(Snapshot::compile(&config, inputs))
+}
 
 /// A request head from lines: method, target, authority, then `name:value` fields; the rest is the body. Runs it
 /// through a whole inspection on `snapshot`.

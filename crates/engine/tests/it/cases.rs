@@ -1,0 +1,168 @@
+//! Runs every case in `tests/cases/`: inline and as a recording, which must give the same event.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use bartizan_engine::{CHECKS, Inspection, Snapshot, answer_ending, judge};
+use bartizan_model::{Action, Decision, Ending, Event, Outcome, Source, Timestamp};
+
+use crate::document::{self, Case};
+use crate::host::{self, ID, Passed};
+
+/// Larger than any body in a case: one chunk.
+const WHOLE: usize = 1 << 20;
+
+#[test]
+fn the_engine_does_what_its_cases_say() {
+    let faults: Vec<String> = all_cases()
+        .iter()
+        .filter_map(|case| fault(case).map(|fault| (case, fault)))
+        .map(|(case, fault)| format!("{}\n    {fault}", case.name))
+        .collect();
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
+#[test]
+fn every_check_has_two_cases_that_fire_and_two_that_stay_quiet() {
+    let mut fires: BTreeMap<String, u32> = BTreeMap::new();
+    let mut quiet: BTreeMap<String, u32> = BTreeMap::new();
+    for case in all_cases() {
+        for (key, value) in &case.expect {
+            let (tally, words): (_, Vec<&str>) = match key.as_str() {
+                "quiet" => (&mut quiet, value.split(", ").collect()),
+                "decision" => (&mut fires, value.split(' ').skip(2).take(1).collect()),
+                "findings" if !case.expect.iter().any(|(key, _)| key == "decision") => {
+                    (&mut fires, value.split(", ").collect())
+                }
+                "findings" => (&mut fires, value.split(", ").filter(|check| *check == "ENG-102").collect()),
+                _ => continue,
+            };
+            words.into_iter().for_each(|word| *tally.entry(word.to_owned()).or_default() += 1);
+        }
+    }
+    for info in CHECKS {
+        for (word, tally) in [("fires", &fires), ("stays quiet", &quiet)] {
+            let count = tally.get(info.id).copied().unwrap_or_default();
+            assert!(count >= 2, "{} {word} in {count} cases", info.id);
+        }
+    }
+}
+
+fn all_cases() -> Vec<Case> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    let mut files: Vec<_> = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let read = |path: &std::path::PathBuf| {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        document::cases(&name, &std::fs::read_to_string(path).unwrap())
+    };
+    files.iter().flat_map(read).collect()
+}
+
+/// What is wrong with a case, if anything.
+fn fault(case: &Case) -> Option<String> {
+    let snapshot = host::snapshot(&case.config, &case.endpoints);
+    if let Some(reason) = case.request.strip_prefix("malformed ") {
+        let passed = malformed(&snapshot, reason.to_owned());
+        return case.expect.iter().find_map(|(key, value)| mismatch(key, value, &passed));
+    }
+    let wants = |key: &str| case.expect.iter().any(|(known, _)| known == key);
+    let default = "HTTP/1.1 200 OK\n\n";
+    let response = case.response.as_deref().or((!wants("replay-missing")).then_some(default));
+    let exchange = document::exchange(&case.request, response);
+    let replayed = judge(&snapshot, &exchange, Source::Exchanges, ID, Timestamp::default()).event;
+    let source = if wants("inline") { Source::Gateway } else { Source::Exchanges };
+    let passed = host::pass(&snapshot, &exchange, source, WHOLE);
+    if !wants("inline") && !wants("replay-missing") && passed.event != replayed {
+        return Some(format!("inline {:#?}\n    is not replayed {replayed:#?}", passed.event));
+    }
+    case.expect.iter().find_map(|(key, value)| match key.as_str() {
+        "replay-missing" => differs(key, value, &missing(&replayed)),
+        "inline" => differs(key, value, &decision(&passed.event.decision)),
+        _ => mismatch(key, value, &passed),
+    })
+}
+
+fn malformed(snapshot: &Arc<Snapshot>, reason: String) -> Passed {
+    let exchange = document::exchange("GET / HTTP/1.1", None);
+    let (source, now) = (Source::Gateway, Timestamp::default());
+    let mut inspection = Inspection::new(Arc::clone(snapshot), &host::connection(&exchange), ID, source, now);
+    inspection.malformed(reason.leak()); // hosts have constants; a test leaks a word
+    let answer = inspection.answer();
+    assert_eq!(Some(&answer), answer_ending(Ending::Malformed, ID).as_ref(), "one answer for one fault");
+    let outcome = Outcome { ending: Ending::Malformed, status: answer.status, ..Outcome::default() };
+    Passed { event: inspection.finish(outcome, now), steps: vec!["stop"], answer: Some(answer), forwarded: 0 }
+}
+
+fn mismatch(key: &str, value: &str, passed: &Passed) -> Option<String> {
+    let event = &passed.event;
+    let text = |text: Option<&str>| text.unwrap_or("none").to_owned();
+    let actual = match key {
+        "quiet" => {
+            let loud = |check: &&str| event.findings.iter().any(|finding| finding.check.as_str() == *check);
+            return value.split(", ").find(loud).map(|check| format!("{check} is not quiet"));
+        }
+        "steps" => {
+            let wanted: Vec<&str> = value.split(", ").collect();
+            return differs(key, value, &passed.steps[..wanted.len().min(passed.steps.len())].join(", "));
+        }
+        "allow" => {
+            let answer = passed.answer.as_ref();
+            let field = answer.and_then(|answer| answer.headers.iter().find(|(name, _)| *name == "allow"));
+            text(field.map(|(_, value)| value.as_str()))
+        }
+        "actor" => {
+            let kind = event.actor.kind.as_str();
+            if value.contains(' ') { format!("{kind} {}", event.actor.id) } else { kind.to_owned() }
+        }
+        "decision" => decision(&event.decision),
+        "findings" => joined(event.findings.iter().map(|finding| finding.check.to_string())),
+        "client" => client(event),
+        "missing" => missing(event),
+        "parameters" => joined(
+            event.parameters.iter().map(|one| format!("{}.{}:{}", one.place.as_str(), one.name, one.kind.as_str())),
+        ),
+        "auth" => joined(event.auth.iter().map(|kind| kind.as_str().to_owned())),
+        "ending" => format!("{} {}", event.ending.as_str(), event.status),
+        "api" => text(event.api.as_deref()),
+        "endpoint" => text(event.endpoint.as_ref().map(|endpoint| &*endpoint.template)),
+        "host" => event.host.to_string(),
+        "path" => event.path.to_string(),
+        "user_agent" => text(event.user_agent.as_deref()),
+        "request_type" => text(event.request_type.as_deref()),
+        "response_type" => text(event.response_type.as_deref()),
+        other => panic!("unknown expectation `{other}`"),
+    };
+    differs(key, value, &actual)
+}
+
+fn differs(key: &str, wanted: &str, actual: &str) -> Option<String> {
+    (wanted != actual).then(|| format!("{key}: `{actual}` instead of `{wanted}`"))
+}
+
+fn joined(words: impl Iterator<Item = String>) -> String {
+    let words: Vec<String> = words.collect();
+    if words.is_empty() { "none".to_owned() } else { words.join(", ") }
+}
+
+fn missing(event: &Event) -> String {
+    joined(event.missing.words().map(str::to_owned))
+}
+
+fn client(event: &Event) -> String {
+    let ip = event.client.ip.map_or("none".to_owned(), |ip| ip.to_string());
+    event.client.via.map_or(ip.clone(), |via| format!("{ip} via {via}"))
+}
+
+/// `allow`, `deny 403 ACC-102 by name`, or `observed …` for a deny that was not applied.
+fn decision(decision: &Decision) -> String {
+    let word = match (decision.action, decision.applied) {
+        (Action::Allow, _) => return "allow".to_owned(),
+        (Action::Deny, true) => "deny",
+        (Action::Deny, false) => "observed",
+    };
+    let check = decision.check.as_ref().map_or("", |check| check.as_str());
+    let by = decision.policy.as_ref().map_or(String::new(), |policy| format!(" by {policy}"));
+    format!("{word} {} {check}{by}", decision.status)
+}

@@ -1,0 +1,160 @@
+//! Reads case documents: Markdown whose fenced blocks are configurations, requests, responses and expectations.
+//!
+//! A `config` or `endpoints` block before the first `##` holds for the whole document; within a case it holds for that
+//! case. A configuration without listeners and upstreams gets a listener and the upstream `origin`.
+
+use std::net::IpAddr;
+
+use bartizan_config::Config;
+use bartizan_model::{Endpoint, Exchange, HttpVersion, Request, Response, Scheme, Timestamp};
+
+/// One case.
+pub struct Case {
+    /// `file.md: title`
+    pub name: String,
+    pub config: String,
+    pub endpoints: String,
+    pub request: String,
+    pub response: Option<String>,
+    /// Key and value of each expectation, in order
+    pub expect: Vec<(String, String)>,
+}
+
+#[derive(Clone, Default)]
+struct Blocks {
+    config: String,
+    endpoints: String,
+    request: Option<String>,
+    response: Option<String>,
+    expect: Option<String>,
+}
+
+/// The cases of one document.
+pub fn cases(file: &str, text: &str) -> Vec<Case> {
+    let mut shared = Blocks::default();
+    let mut current: Option<(String, Blocks)> = None;
+    let mut cases = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if let Some(title) = line.strip_prefix("## ") {
+            cases.extend(current.take().map(|(title, blocks)| case(file, &title, blocks)));
+            current = Some((title.to_owned(), shared.clone()));
+        } else if let Some(kind) = line.strip_prefix("```").filter(|kind| !kind.is_empty()) {
+            let body: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+            let blocks = current.as_mut().map_or(&mut shared, |(_, blocks)| blocks);
+            let body = body.join("\n");
+            match kind {
+                "config" => blocks.config = body,
+                "endpoints" => blocks.endpoints = body,
+                "request" => blocks.request = Some(body),
+                "response" => blocks.response = Some(body),
+                "expect" => blocks.expect = Some(body),
+                other => panic!("{file}: unknown block `{other}`"),
+            }
+        }
+    }
+    cases.extend(current.map(|(title, blocks)| case(file, &title, blocks)));
+    cases
+}
+
+fn case(file: &str, title: &str, blocks: Blocks) -> Case {
+    let name = format!("{file}: {title}");
+    let expect = blocks.expect.unwrap_or_else(|| panic!("{name}: no expect block"));
+    let pair = |line: &str| {
+        let (key, value) = line.split_once(':').unwrap_or_else(|| panic!("{name}: expectation `{line}`"));
+        (key.trim().to_owned(), value.trim().to_owned())
+    };
+    Case {
+        config: blocks.config,
+        endpoints: blocks.endpoints,
+        request: blocks.request.unwrap_or_else(|| panic!("{name}: no request block")),
+        response: blocks.response,
+        expect: expect.lines().map(pair).collect(),
+        name,
+    }
+}
+
+/// A configuration from the text of a `config` block.
+pub fn config(text: &str) -> Config {
+    let mut whole = String::new();
+    if !text.contains("listeners:") {
+        whole.push_str("listeners: [{ address: \"127.0.0.1:8080\" }]\n");
+    }
+    if !text.contains("upstreams:") {
+        whole.push_str("upstreams: [{ name: origin, targets: [{ address: \"127.0.0.1:9000\" }] }]\n");
+    }
+    whole.push_str(text);
+    let parsed = bartizan_config::parse(&whole, "case.yaml", std::path::Path::new(""));
+    parsed.config.unwrap_or_else(|| panic!("{whole}\n{:#?}", parsed.diagnostics))
+}
+
+/// Endpoints from lines such as `GET a.example /users/{id}`.
+pub fn endpoints(text: &str) -> Vec<Endpoint> {
+    let endpoint = |line: &str| {
+        let [method, host, template] = line.split_whitespace().collect::<Vec<_>>()[..] else { panic!("{line}") };
+        Endpoint { method: method.into(), host: host.into(), template: template.parse().unwrap() }
+    };
+    text.lines().map(endpoint).collect()
+}
+
+/// An exchange from a `request` and a `response` block. The first line may say `from ADDRESS` or `from nowhere`.
+pub fn exchange(request: &str, response: Option<&str>) -> Exchange {
+    let (client, request) = match request.strip_prefix("from ").and_then(|rest| rest.split_once('\n')) {
+        Some(("nowhere", rest)) => (None, rest),
+        Some((address, rest)) => (Some(address.parse::<IpAddr>().unwrap()), rest),
+        None => (Some("192.0.2.1".parse().unwrap()), request),
+    };
+    Exchange {
+        time: Some(Timestamp::from_millis(1_767_225_600_000)),
+        client,
+        request: read_request(request),
+        response: response.map(read_response),
+        duration_us: Some(1_500),
+        label: None,
+    }
+}
+
+fn read_request(text: &str) -> Request {
+    let (line, headers, body) = message(text);
+    let (method, rest) = line.split_once(' ').unwrap_or_else(|| panic!("request line `{line}`"));
+    let (url, version) = rest.rsplit_once(' ').unwrap_or_else(|| panic!("request line `{line}`"));
+    let is_host = |name: &[u8]| name.eq_ignore_ascii_case(b"host");
+    let host = headers.iter().find(|(name, _)| is_host(name)).map(|(_, value)| value.clone()).unwrap_or_default();
+    let (authority, target) = match url.strip_prefix("http://") {
+        Some(rest) => {
+            let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+            (authority.as_bytes().to_vec(), format!("/{path}"))
+        }
+        None => (host, url.to_owned()),
+    };
+    Request {
+        method: method.into(),
+        scheme: Scheme::Http,
+        authority,
+        target: target.into_bytes(),
+        version: version.parse::<HttpVersion>().unwrap(),
+        headers,
+        body: Some(body),
+        body_bytes: None,
+    }
+}
+
+fn read_response(text: &str) -> Response {
+    let (line, headers, body) = message(text);
+    let status = line.split(' ').nth(1).unwrap().parse().unwrap();
+    Response { status, headers, body: Some(body), body_bytes: None }
+}
+
+type Headers = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// First line, fields and body of a message.
+fn message(text: &str) -> (&str, Headers, Vec<u8>) {
+    let (head, body) = text.split_once("\n\n").unwrap_or((text, ""));
+    let mut lines = head.lines();
+    let line = lines.next().unwrap_or_default();
+    let field = |line: &str| {
+        let (name, value) = line.split_once(':').unwrap_or_else(|| panic!("field `{line}`"));
+        (name.as_bytes().to_vec(), value.trim().as_bytes().to_vec())
+    };
+    (line, lines.map(field).collect(), body.as_bytes().to_vec())
+}

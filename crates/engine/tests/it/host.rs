@@ -1,0 +1,121 @@
+//! A host as the gateway is one: drives an inspection with an exchange, chunk by chunk, and obeys each step.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bartizan_engine::{Answer, Inputs, Inspection, Snapshot, Step, answer_ending};
+use bartizan_model::{
+    Connection, Ending, Event, Exchange, HeaderField, Outcome, RequestHead, RequestId, ResponseHead, Source,
+};
+
+pub const ID: RequestId = RequestId::from_bits(0xB0);
+
+/// What came of it.
+pub struct Passed {
+    pub event: Event,
+    /// Each step's word, from the head on, until the request was complete or stopped
+    pub steps: Vec<&'static str>,
+    /// The answer that was given in the upstream's place
+    pub answer: Option<Answer>,
+    /// Body bytes that reached the upstream
+    pub forwarded: usize,
+}
+
+pub fn snapshot(config: &str, endpoints: &str) -> Arc<Snapshot> {
+    let endpoints = crate::document::endpoints(endpoints);
+    let inputs = Inputs { generation: 1, endpoints: &endpoints, key: [7; 32] };
+    Arc::new(Snapshot::compile(&crate::document::config(config), inputs))
+}
+
+pub fn connection(exchange: &Exchange) -> Connection {
+    Connection { peer: exchange.client.map(|ip| SocketAddr::new(ip, 0)), local: None, tls: None }
+}
+
+/// Drives `exchange`, with its bodies cut after every `chunk` bytes.
+pub fn pass(snapshot: &Arc<Snapshot>, exchange: &Exchange, source: Source, chunk: usize) -> Passed {
+    let begun = exchange.time.unwrap();
+    let mut inspection = Inspection::new(Arc::clone(snapshot), &connection(exchange), ID, source, begun);
+    let mut steps = Vec::new();
+    let mut forwarded = 0;
+    let stopped = request(&mut inspection, exchange, chunk, &mut steps, &mut forwarded);
+    let request_bytes = exchange.request.body.as_ref().map_or(0, |body| body.len() as u64);
+    let mut outcome = Outcome { request_bytes, duration_us: exchange.duration_us, ..Outcome::default() };
+    let mut given = None;
+    if stopped {
+        let answer = inspection.answer();
+        outcome.ending = Ending::Stopped;
+        given = Some(answer);
+    } else if inspection.route().is_none() {
+        outcome.ending = Ending::NoRoute;
+        given = answer_ending(Ending::NoRoute, ID);
+    } else if let Some(response) = &exchange.response {
+        let headers = fields(&response.headers);
+        inspection.response_head(&ResponseHead { status: response.status, headers: &headers });
+        let body = response.body.as_deref().unwrap_or_default();
+        body.chunks(chunk).for_each(|piece| _ = inspection.response_body(piece));
+        inspection.response_end();
+        outcome.status = response.status;
+        outcome.response_bytes = body.len() as u64;
+    }
+    if let Some(answer) = &given {
+        outcome.status = answer.status;
+        outcome.response_bytes = answer.body.len() as u64;
+    }
+    let event = inspection.finish(outcome, begun.plus_micros(exchange.duration_us.unwrap_or(0) as i64));
+    Passed { event, steps, answer: given, forwarded }
+}
+
+/// The request's half; whether it was stopped.
+fn request(
+    inspection: &mut Inspection,
+    exchange: &Exchange,
+    chunk: usize,
+    steps: &mut Vec<&'static str>,
+    forwarded: &mut usize,
+) -> bool {
+    let headers = fields(&exchange.request.headers);
+    let head = RequestHead {
+        method: &exchange.request.method,
+        target: &exchange.request.target,
+        scheme: exchange.request.scheme,
+        authority: &exchange.request.authority,
+        version: exchange.request.version,
+        headers: &headers,
+    };
+    let mut held = 0;
+    let mut obey = |step: Step, bytes: usize| {
+        held += bytes;
+        match step {
+            Step::Continue => {
+                *forwarded += std::mem::take(&mut held);
+                steps.push("continue");
+                false
+            }
+            Step::Hold => {
+                steps.push("hold");
+                false
+            }
+            Step::Stop(_) => {
+                steps.push("stop");
+                true
+            }
+        }
+    };
+    if obey(inspection.request_head(&head), 0) {
+        return true;
+    }
+    if inspection.route().is_none() {
+        return false;
+    }
+    let body = exchange.request.body.as_deref().unwrap_or_default();
+    for piece in body.chunks(chunk) {
+        if obey(inspection.request_body(piece), piece.len()) {
+            return true;
+        }
+    }
+    obey(inspection.request_end(), 0)
+}
+
+fn fields(headers: &[(Vec<u8>, Vec<u8>)]) -> Vec<HeaderField<'_>> {
+    headers.iter().map(|(name, value)| HeaderField { name, value }).collect()
+}

@@ -1,0 +1,7 @@
+//! The engine as a host sees it: cases written as a specification, properties, and the fuzz corpus replayed.
+
+mod cases;
+mod corpus;
+mod document;
+mod host;
+mod properties;
