@@ -28,8 +28,8 @@ policies:
   - name: sizes
     mode: enforce
     limits:
-      target_size_max: 8KiB
-      header_size_max: 32KiB
+      target_bytes_max: 8KiB
+      header_bytes_max: 32KiB
 console:
   address: 127.0.0.1:{{console}}
 "

@@ -1,1 +1,103 @@
+//! A thousand reloads under load: no request fails, and each reload takes effect.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::Result;
+use bartizan_testkit::{Bartizan, Origin};
+use rustix::process::Signal;
+
+use crate::admin;
+
+const RELOADS: u32 = 1000;
+
+fn configuration(origin: u16, policy: &str) -> String {
+    format!(
+        "listeners:
+  - address: 127.0.0.1:{{port}}
+upstreams:
+  - name: origin
+    targets:
+      - address: 127.0.0.1:{origin}
+policies:
+  - name: {policy}
+    mode: enforce
+    methods:
+      allow: [GET, POST]
+console:
+  address: 127.0.0.1:{{console}}
+"
+    )
+}
+
+#[test]
+fn a_thousand_reloads_under_load_fail_no_request() -> Result<()> {
+    let origin = Origin::start(Duration::ZERO)?;
+    let mut gateway = Bartizan::start(&configuration(origin.port, "policy-0"))?;
+    let (stop, good, bad) =
+        (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let threads: Vec<_> = (0..4)
+        .map(|thread| {
+            let (stop, good, bad, url) = (Arc::clone(&stop), Arc::clone(&good), Arc::clone(&bad), gateway.url("/a"));
+            std::thread::spawn(move || {
+                let agent = ureq::Agent::new_with_defaults();
+                while !stop.load(Ordering::Relaxed) {
+                    let answer = if thread % 2 == 0 { agent.get(&url).call() } else { agent.post(&url).send("x=1") };
+                    let counter = if answer.is_ok() { &good } else { &bad };
+                    counter.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    let mut applied = 0;
+    for reload in 1..=RELOADS {
+        gateway.write_configuration(&configuration(origin.port, &format!("policy-{reload}")))?;
+        // Saving the file reloads it too; whichever comes first applies it, and the other finds nothing changed.
+        let outcome = admin::post(&gateway, "/config/reload")?;
+        assert!(matches!(outcome["outcome"].as_str(), Some("applied" | "unchanged")), "{outcome}");
+        applied += u32::from(outcome["outcome"] == "applied");
+    }
+    stop.store(true, Ordering::Relaxed);
+    threads.into_iter().for_each(|thread| drop(thread.join()));
+
+    let running = admin::get(&gateway, "/config")?;
+    assert_eq!(running["policies"][0]["name"], format!("policy-{RELOADS}"));
+    assert!(applied > RELOADS / 2, "only {applied} reloads were applied by the admin API");
+    assert_eq!(bad.load(Ordering::Relaxed), 0, "{} requests were answered", good.load(Ordering::Relaxed));
+    assert!(good.load(Ordering::Relaxed) > 1000);
+    gateway.stop()
+}
+
+#[test]
+fn a_signal_reloads_and_a_faulty_file_changes_nothing() -> Result<()> {
+    let origin = Origin::start(Duration::ZERO)?;
+    let mut gateway = Bartizan::start(&configuration(origin.port, "first"))?;
+    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+
+    gateway.write_configuration(&configuration(origin.port, "second").replace("[GET, POST]", "[POST]"))?;
+    gateway.program().signal(Signal::HUP)?;
+    wait_for_outcome(&gateway, "applied", 2)?;
+    let denied = agent.get(gateway.url("/a")).call()?;
+    assert_eq!(denied.status(), 405);
+    assert_eq!(denied.headers().get("x-bartizan-check").map(|id| id.as_bytes()), Some(&b"ACC-101"[..]));
+
+    gateway.write_configuration("listeners: nowhere\n")?;
+    gateway.program().signal(Signal::HUP)?;
+    wait_for_outcome(&gateway, "rejected", 1)?;
+    assert_eq!(agent.get(gateway.url("/a")).call()?.status(), 405, "the configuration before goes on running");
+    gateway.stop()
+}
+
+/// Waits until the history has so many revisions with this outcome.
+fn wait_for_outcome(gateway: &Bartizan, outcome: &str, count: usize) -> Result<()> {
+    for _ in 0..500 {
+        let revisions = admin::get(gateway, "/config/revisions")?;
+        let found = revisions.as_array().into_iter().flatten().filter(|revision| revision["outcome"] == outcome);
+        if found.count() >= count {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    anyhow::bail!("no {count} revisions were {outcome}:\n{}", gateway.printed())
+}
