@@ -7,8 +7,19 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::string_slice))]
 
 mod catalog;
+mod distinct;
+mod form;
+mod host;
 mod limits;
+mod merge;
+mod naming;
 mod record;
+mod saved;
+mod tally;
+mod templating;
+mod trie;
+mod view;
+mod vocabulary;
 
 pub use catalog::{Catalog, CatalogRow, CatalogStats, UndoError};
 pub use limits::CatalogLimits;
