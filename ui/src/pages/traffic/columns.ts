@@ -1,0 +1,54 @@
+// Columns and facets of the event list.
+
+import type { Column } from '../../lib/table'
+
+export const COLUMNS: Column[] = [
+  { id: 'time', title: 'Time', width: 166 },
+  { id: 'outcome', title: 'Outcome', width: 112 },
+  { id: 'method', title: 'Method', width: 76 },
+  { id: 'path', title: 'Path', widthMin: 240 },
+  { id: 'template', title: 'Template', width: 260 },
+  { id: 'host', title: 'Host', width: 160 },
+  { id: 'status', title: 'Status', width: 80 },
+  { id: 'duration_us', title: 'Duration', width: 88, number: true },
+  { id: 'upstream_us', title: 'Upstream', width: 88, number: true },
+  { id: 'client_ip', title: 'Client', width: 124 },
+  { id: 'actor', title: 'Actor', width: 160 },
+  { id: 'actor_kind', title: 'Actor kind', width: 96 },
+  { id: 'api', title: 'API', width: 96 },
+  { id: 'check', title: 'Check', width: 92 },
+  { id: 'policy', title: 'Policy', width: 130 },
+  { id: 'findings_count', title: 'Findings', width: 80, number: true },
+  { id: 'auth', title: 'Authentication', width: 132 },
+  { id: 'user_agent', title: 'User agent', width: 220 },
+  { id: 'ending', title: 'Ending', width: 180 },
+  { id: 'upstream', title: 'Upstream name', width: 112 },
+  { id: 'request_type', title: 'Request type', width: 140 },
+  { id: 'response_type', title: 'Response type', width: 160 },
+  { id: 'request_bytes', title: 'Request size', width: 96, number: true },
+  { id: 'response_bytes', title: 'Response size', width: 104, number: true },
+  { id: 'source', title: 'Source', width: 100 },
+  { id: 'version', title: 'HTTP', width: 84 },
+  { id: 'scheme', title: 'Scheme', width: 72 },
+  { id: 'missing', title: 'Not seen', width: 160 },
+  { id: 'id', title: 'Request id', width: 260 },
+]
+
+export const STANDARD = ['time', 'outcome', 'method', 'path', 'host', 'status', 'duration_us', 'client_ip', 'check']
+
+export const FACETS: { field: string; title: string }[] = [
+  { field: 'outcome', title: 'Outcome' },
+  { field: 'method', title: 'Method' },
+  { field: 'status', title: 'Status' },
+  { field: 'host', title: 'Host' },
+  { field: 'api', title: 'API' },
+  { field: 'template', title: 'Endpoint template' },
+  { field: 'check', title: 'Check' },
+  { field: 'policy', title: 'Policy' },
+  { field: 'client_ip', title: 'Client' },
+  { field: 'actor', title: 'Actor' },
+  { field: 'auth', title: 'Authentication' },
+  { field: 'ending', title: 'Ending' },
+  { field: 'source', title: 'Source' },
+  { field: 'user_agent', title: 'User agent' },
+]
