@@ -3,7 +3,7 @@
   var choice = null
   try {
     choice = localStorage.getItem('bartizan.theme')
-  } catch (_error) {
+  } catch {
     // storage is switched off: follow the system
   }
   var dark = choice === 'dark' || (choice !== 'light' && matchMedia('(prefers-color-scheme: dark)').matches)

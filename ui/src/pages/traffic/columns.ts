@@ -3,16 +3,16 @@
 import type { Column } from '../../lib/table'
 
 export const COLUMNS: Column[] = [
-  { id: 'time', title: 'Time', width: 166 },
-  { id: 'outcome', title: 'Outcome', width: 112 },
-  { id: 'method', title: 'Method', width: 76 },
-  { id: 'path', title: 'Path', widthMin: 240 },
+  { id: 'time', title: 'Time', width: 158 },
+  { id: 'outcome', title: 'Outcome', width: 106 },
+  { id: 'method', title: 'Method', width: 72 },
+  { id: 'path', title: 'Path', widthMin: 200 },
   { id: 'template', title: 'Template', width: 260 },
   { id: 'host', title: 'Host', width: 160 },
-  { id: 'status', title: 'Status', width: 80 },
-  { id: 'duration_us', title: 'Duration', width: 88, number: true },
+  { id: 'status', title: 'Status', width: 72 },
+  { id: 'duration_us', title: 'Duration', width: 84, number: true },
   { id: 'upstream_us', title: 'Upstream', width: 88, number: true },
-  { id: 'client_ip', title: 'Client', width: 124 },
+  { id: 'client_ip', title: 'Client', width: 120 },
   { id: 'actor', title: 'Actor', width: 160 },
   { id: 'actor_kind', title: 'Actor kind', width: 96 },
   { id: 'api', title: 'API', width: 96 },
@@ -34,7 +34,9 @@ export const COLUMNS: Column[] = [
   { id: 'id', title: 'Request id', width: 260 },
 ]
 
-export const STANDARD = ['time', 'outcome', 'method', 'path', 'host', 'status', 'duration_us', 'client_ip', 'check']
+/** What is shown where there is room for little, and where there is more. */
+export const NARROW = ['time', 'outcome', 'method', 'path', 'status', 'duration_us', 'client_ip']
+export const WIDE = ['time', 'outcome', 'method', 'path', 'host', 'status', 'duration_us', 'client_ip', 'actor', 'auth', 'check']
 
 export const FACETS: { field: string; title: string }[] = [
   { field: 'outcome', title: 'Outcome' },
