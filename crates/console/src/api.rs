@@ -16,7 +16,7 @@ use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
 use utoipa::openapi::{
-    ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, PathItem, Ref, RefOr,
+    Content, ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, PathItem, Ref, RefOr,
     Response as DocResponse, ResponseBuilder,
 };
 use utoipa_axum::router::OpenApiRouter;
@@ -175,6 +175,11 @@ fn complete(document: &mut OpenApi, access: Access) {
 }
 
 fn demand(operation: &mut Operation, access: Access, session: SecurityRequirement) {
+    for response in operation.responses.responses.values_mut() {
+        if let RefOr::T(response) = response {
+            say_problem(response);
+        }
+    }
     let mut refuse = |status: &str, description: &str| {
         let responses = &mut operation.responses.responses;
         responses.entry(status.to_owned()).or_insert_with(|| RefOr::T(problem(description)));
@@ -192,6 +197,16 @@ fn demand(operation: &mut Operation, access: Access, session: SecurityRequiremen
         }
     }
     operation.security = Some(vec![session, SecurityRequirement::new("admin_token", NO_SCOPES)]);
+}
+
+/// Refusals are problem+json; the handlers' descriptions need not say so each time.
+fn say_problem(response: &mut DocResponse) {
+    let is_problem = |content: &Content| matches!(&content.schema, Some(RefOr::Ref(schema)) if schema.ref_location.ends_with("/ProblemBody"));
+    if response.content.get("application/json").is_some_and(is_problem)
+        && let Some(content) = response.content.remove("application/json")
+    {
+        response.content.insert("application/problem+json".to_owned(), content);
+    }
 }
 
 fn problem(description: &str) -> DocResponse {
