@@ -35,7 +35,10 @@ struct Record<'a> {
     time: Option<Timestamp>,
     client: Option<IpAddr>,
     scheme: Option<Scheme>,
+    /// The `Host` field as the client sent it
     host: Option<Cow<'a, [u8]>>,
+    /// The name the server goes by, which the client need not have sent
+    server: Option<Cow<'a, [u8]>>,
     method: Cow<'a, [u8]>,
     target: Cow<'a, [u8]>,
     version: Option<HttpVersion>,
@@ -136,7 +139,7 @@ impl<'a> Record<'a> {
     }
 
     fn into_exchange(self, options: &ReadOptions) -> Result<Exchange, Fault> {
-        let is_method = !self.method.is_empty()
+        let is_method = !is_absent(&self.method)
             && self.method.len() <= METHOD_BYTES_MAX
             && self.method.iter().all(|byte| is_token_byte(*byte));
         if !is_method || self.target.is_empty() {
@@ -150,6 +153,7 @@ impl<'a> Record<'a> {
             headers.push((b"host".to_vec(), host.clone()));
         }
         headers.extend(owned(self.request_headers));
+        let server = || self.server.filter(|server| !is_absent(server)).map(Cow::into_owned);
         let assumed = || options.host.as_ref().map(|host| host.clone().into_bytes());
         Ok(Exchange {
             time: self.time,
@@ -157,7 +161,7 @@ impl<'a> Record<'a> {
             request: Request {
                 method: self.method.into_owned(),
                 scheme: self.scheme.or(url_scheme).unwrap_or(options.scheme),
-                authority: logged_host.or(url_authority).or_else(assumed).unwrap_or_default(),
+                authority: logged_host.or(url_authority).or_else(server).or_else(assumed).unwrap_or_default(),
                 target,
                 version: self.version.unwrap_or(HttpVersion::Http11),
                 headers,

@@ -108,7 +108,7 @@ impl Fault {
         match error.classify() {
             serde_json::error::Category::Eof => Self::new(Reason::Truncated, "the JSON ends in the middle"),
             serde_json::error::Category::Syntax | serde_json::error::Category::Io => {
-                Self::new(Reason::Syntax, format!("not JSON from column {column} on"))
+                Self::new(Reason::Syntax, format!("the JSON is wrong from column {column} on"))
             }
             serde_json::error::Category::Data
                 if said.starts_with("missing field") || said.starts_with("duplicate field") =>

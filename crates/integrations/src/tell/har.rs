@@ -46,7 +46,7 @@ impl Entries {
         }
         self.number += 1;
         let exchange = match self.splitter.next_entry() {
-            Ok(Part::Entry(entry)) => read(entry).map_err(|fault| fault.at(entry)),
+            Ok(Part::Entry(entry)) => read(entry).map_err(|fault| fault.at(entry.trim_ascii())),
             Ok(Part::TooLong(entry)) => Err(too_long(entry)),
             Ok(Part::End) => {
                 self.is_over = true;

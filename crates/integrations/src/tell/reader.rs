@@ -1,6 +1,6 @@
 //! The one reader: any format, one item at a time.
 
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, Cursor, Read};
 
 use bartizan_model::{Exchange, Scheme};
 
@@ -13,6 +13,10 @@ use super::lines::{Line, Lines};
 
 /// LIMIT: bytes of one line or HAR entry, unless the options say otherwise: a body of 8 MiB fits, in base64 too.
 const LINE_BYTES_MAX: usize = 16 << 20;
+
+/// LIMIT: what is read ahead to tell an access log; a log may open with a few lines that are no requests.
+const LINES_TRIED_MAX: usize = 16;
+const BEGINNING_BYTES_MAX: usize = 64 << 10;
 
 /// What to assume where a format does not say, and how much to hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,8 +59,8 @@ enum Kind {
 }
 
 impl Reader {
-    /// Reads `input` as `format`. [`AccessLog::Auto`] looks at what the input has buffered, and takes combined when
-    /// that says nothing.
+    /// Reads `input` as `format`. [`AccessLog::Auto`] reads the first lines ahead, and takes combined when they say
+    /// nothing.
     pub fn open(format: Format, options: ReadOptions, mut input: Box<dyn BufRead + Send>) -> Self {
         let limit = options.line_bytes_max;
         let kind = match format {
@@ -64,7 +68,11 @@ impl Reader {
             Format::Har => Kind::Har(Box::new(Entries::new(input, limit))),
             Format::AccessLog(log) => {
                 let log = match log {
-                    AccessLog::Auto => detect_log(input.as_mut()),
+                    AccessLog::Auto => {
+                        let (log, whole) = detect_log(input);
+                        input = whole;
+                        log
+                    }
                     AccessLog::Combined
                     | AccessLog::NginxJson
                     | AccessLog::Haproxy
@@ -79,13 +87,24 @@ impl Reader {
     }
 }
 
-/// Which access log the buffered beginning of `input` is.
-fn detect_log(input: &mut dyn BufRead) -> AccessLog {
-    // A failure to read shows again, and is reported, at the first line.
-    match input.fill_buf().ok().and_then(detect) {
-        Some(Format::AccessLog(log)) => log,
-        Some(Format::Exchanges | Format::Har) | None => AccessLog::Combined,
+/// Which access log `input` is, from as few lines as say so; and `input` with those lines before it again.
+fn detect_log(mut input: Box<dyn BufRead + Send>) -> (AccessLog, Box<dyn BufRead + Send>) {
+    let mut beginning = Vec::new();
+    let mut found = AccessLog::Combined;
+    for _ in 0..LINES_TRIED_MAX {
+        let room = BEGINNING_BYTES_MAX.saturating_sub(beginning.len());
+        let room = u64::try_from(room).unwrap_or_default();
+        // A failure to read shows again, and is reported, at the line it befalls.
+        let read = input.by_ref().take(room).read_until(b'\n', &mut beginning).unwrap_or_default();
+        if let Some(Format::AccessLog(log)) = detect(&beginning) {
+            found = log;
+            break;
+        }
+        if read == 0 {
+            break;
+        }
     }
+    (found, Box::new(Cursor::new(beginning).chain(input)))
 }
 
 impl Iterator for Reader {

@@ -48,7 +48,7 @@ fn read_head<'a>(head: &'a [u8], record: &mut Record<'a>) {
         && !cursor.is_at_end()
     {
         record.client = Some(client);
-        record.host = Some(first.into());
+        record.server = Some(first.into());
         record.scheme = match first {
             host if host.ends_with(b":443") => Some(Scheme::Https),
             host if host.ends_with(b":80") => Some(Scheme::Http),

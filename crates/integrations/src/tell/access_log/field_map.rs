@@ -18,6 +18,7 @@ pub(super) enum Field {
     Request,
     Scheme,
     Host,
+    Server,
     Version,
     Status,
     RequestBytes,
@@ -26,6 +27,13 @@ pub(super) enum Field {
     Duration(u64),
     RequestHeader(Box<str>),
     ResponseHeader(Box<str>),
+}
+
+impl Field {
+    /// Whether a line with this member is meant to record a request.
+    pub(super) fn tells_request(&self) -> bool {
+        matches!(self, Self::Method | Self::Url | Self::Path | Self::Request)
+    }
 }
 
 /// Which member of a JSON log line holds what.
@@ -93,7 +101,7 @@ const NGINX: &[&str] = &[
     "path=path",
     "request=request",
     "host=http_host",
-    "host=server_name",
+    "server=server_name",
     "version=server_protocol",
     "version=protocol",
     "request_bytes=content_length",
@@ -146,7 +154,7 @@ const AWS_API_GATEWAY: &[&str] = &[
     "path=rawPath",
     "path=resourcePath",
     "query=queryString",
-    "host=domainName",
+    "server=domainName",
     "version=protocol",
     "status=status",
     "response_bytes=responseLength",
@@ -167,6 +175,7 @@ impl FieldMap {
         "request",
         "scheme",
         "host",
+        "server",
         "version",
         "status",
         "request_bytes",
@@ -247,6 +256,7 @@ fn field(name: &str) -> Option<Field> {
         "request" => Field::Request,
         "scheme" => Field::Scheme,
         "host" => Field::Host,
+        "server" => Field::Server,
         "version" => Field::Version,
         "status" => Field::Status,
         "request_bytes" => Field::RequestBytes,

@@ -54,6 +54,9 @@ impl Picker {
             .deserialize(&mut deserializer)
             .and_then(|()| deserializer.end())
             .map_err(|error| Fault::json(&error))?;
+        if !self.fields.iter().zip(&picked).any(|(field, scalar)| field.tells_request() && scalar.is_some()) {
+            return Err(Fault::content("no member says which request it was"));
+        }
         let mut record = Record::default();
         let mut request = Parts::default();
         for (field, scalar) in self.fields.iter().zip(picked) {
@@ -142,6 +145,7 @@ fn set<'a>(
         Field::Request => _ = request.line.get_or_insert_with(|| scalar.into_bytes()),
         Field::Scheme => record.scheme = record.scheme.or_else(|| read_scheme(&scalar.bytes())),
         Field::Host => _ = record.host.get_or_insert_with(|| scalar.into_bytes()),
+        Field::Server => _ = record.server.get_or_insert_with(|| scalar.into_bytes()),
         Field::Version => _ = record.version.get_or_insert_with(|| read_version(&scalar.bytes())),
         Field::Status => {
             if record.status.is_none() {
@@ -187,6 +191,9 @@ fn read_scheme(text: &[u8]) -> Option<Scheme> {
 }
 
 impl<'a> Scalar<'a> {
+    /// A member that is there and says nothing.
+    const NONE: Self = Self::Text(Cow::Borrowed(""));
+
     fn is_absent(&self) -> bool {
         match self {
             Self::Text(text) => is_absent(text.as_bytes()),
@@ -245,7 +252,7 @@ impl<'a> Pick<'_, '_, 'a> {
     fn keep(self, scalar: Scalar<'a>) {
         for at in &self.node.fields {
             if let Some(place) = self.picked.get_mut(*at)
-                && place.is_none()
+                && place.as_ref().is_none_or(Scalar::is_absent)
             {
                 *place = Some(scalar.clone());
             }
@@ -283,8 +290,10 @@ impl<'a> Visitor<'a> for Pick<'_, '_, 'a> {
         Ok(())
     }
 
+    /// Below zero means "not known" in every log we know.
     fn visit_i64<E: de::Error>(self, _: i64) -> Result<(), E> {
-        Ok(()) // below zero: "not known" in every log we know
+        self.keep(Scalar::NONE);
+        Ok(())
     }
 
     fn visit_f64<E: de::Error>(self, number: f64) -> Result<(), E> {
@@ -293,10 +302,12 @@ impl<'a> Visitor<'a> for Pick<'_, '_, 'a> {
     }
 
     fn visit_bool<E: de::Error>(self, _: bool) -> Result<(), E> {
+        self.keep(Scalar::NONE);
         Ok(())
     }
 
     fn visit_unit<E: de::Error>(self) -> Result<(), E> {
+        self.keep(Scalar::NONE);
         Ok(())
     }
 
