@@ -6,7 +6,7 @@
 
 use std::net::IpAddr;
 
-use bartizan_model::{Actor, ActorKind, AuthKind, AuthKinds, Secret, ValueKind};
+use bartizan_model::{Actor, ActorKind, AuthKind, AuthKinds, Secret};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -15,10 +15,14 @@ use crate::address::network_of;
 /// LIMIT: longest Basic credential that is decoded; a longer one is hashed as it stands.
 const BASIC_BYTES_MAX: usize = 1024;
 
+/// Hexadecimal digits of an actor's id: 128 bits.
+const ACTOR_DIGITS: usize = 32;
+
 /// The credentials of one request, borrowed from it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Credentials<'a> {
-    pub(crate) authorization: Option<&'a [u8]>,
+    /// From `Authorization`: its kind, and the part of it that names the holder
+    pub(crate) authorization: Option<(AuthKind, &'a [u8])>,
     pub(crate) key_header: Option<&'a [u8]>,
     pub(crate) query_key: Option<&'a [u8]>,
     pub(crate) session: Option<&'a [u8]>,
@@ -29,7 +33,7 @@ impl Credentials<'_> {
     /// The kinds that were seen.
     pub(crate) fn kinds(&self) -> AuthKinds {
         [
-            self.authorization.map(|value| authorization(value).0),
+            self.authorization.map(|(kind, _)| kind),
             self.key_header.map(|_| AuthKind::KeyHeader),
             self.query_key.map(|_| AuthKind::KeyQuery),
             self.session.map(|_| AuthKind::SessionCookie),
@@ -42,8 +46,7 @@ impl Credentials<'_> {
 
     /// Whom the request is charged to: the strongest credential, else the session, else the network.
     pub(crate) fn actor(&self, address: Option<IpAddr>, key: &Secret<[u8; 32]>) -> Actor {
-        if let Some(value) = self.authorization {
-            let (kind, holder) = authorization(value);
+        if let Some((kind, holder)) = self.authorization {
             return match kind {
                 AuthKind::Basic => {
                     hashed(key, ActorKind::Credential, b"basic", basic_user(holder).as_deref().unwrap_or(holder))
@@ -73,7 +76,7 @@ pub(crate) fn network(address: Option<IpAddr>) -> Actor {
 }
 
 /// The kind of an `Authorization` value and what follows the scheme (RFC 9110 §11.4).
-fn authorization(value: &[u8]) -> (AuthKind, &[u8]) {
+pub(crate) fn authorization(value: &[u8]) -> (AuthKind, &[u8]) {
     let space = value.iter().position(|byte| *byte == b' ').unwrap_or(value.len());
     let (scheme, rest) = value.split_at_checked(space).unwrap_or((value, b""));
     let rest = rest.trim_ascii();
@@ -81,8 +84,7 @@ fn authorization(value: &[u8]) -> (AuthKind, &[u8]) {
     if rest.is_empty() {
         (AuthKind::OtherAuthorization, value)
     } else if is("Bearer") {
-        let kind = if ValueKind::of(rest) == ValueKind::Jwt { AuthKind::Jwt } else { AuthKind::Bearer };
-        (kind, rest)
+        (if is_jwt(rest) { AuthKind::Jwt } else { AuthKind::Bearer }, rest)
     } else if is("Basic") {
         (AuthKind::Basic, rest)
     } else if is("Digest") {
@@ -90,6 +92,11 @@ fn authorization(value: &[u8]) -> (AuthKind, &[u8]) {
     } else {
         (AuthKind::OtherAuthorization, value)
     }
+}
+
+/// Three parts, or five when encrypted, the first a JSON object in base64url (RFC 7519 §3, RFC 7516 §3.1).
+fn is_jwt(token: &[u8]) -> bool {
+    token.starts_with(b"eyJ") && matches!(memchr::memchr_iter(b'.', token).count(), 2 | 4)
 }
 
 fn basic_user(encoded: &[u8]) -> Option<Vec<u8>> {
@@ -107,13 +114,8 @@ fn digest_user(parameters: &[u8]) -> Option<&[u8]> {
 fn hashed(key: &Secret<[u8; 32]>, kind: ActorKind, domain: &[u8], value: &[u8]) -> Actor {
     let mut hasher = blake3::Hasher::new_keyed(key.expose());
     hasher.update(domain).update(b"\0").update(value);
-    let mut hex = String::with_capacity(32);
-    for byte in hasher.finalize().as_bytes().iter().take(16) {
-        for nibble in [byte >> 4, byte & 15] {
-            hex.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
-        }
-    }
-    Actor { kind, id: hex.into_boxed_str() }
+    let hex = hasher.finalize().to_hex();
+    Actor { kind, id: hex.get(..ACTOR_DIGITS).unwrap_or_default().into() }
 }
 
 #[cfg(test)]
@@ -123,7 +125,7 @@ mod tests {
     const KEY: Secret<[u8; 32]> = Secret::new([7; 32]);
 
     fn with(authorization: &str) -> Credentials<'_> {
-        Credentials { authorization: Some(authorization.as_bytes()), ..Credentials::default() }
+        Credentials { authorization: Some(super::authorization(authorization.as_bytes())), ..Credentials::default() }
     }
 
     fn kind(authorization: &str) -> AuthKind {

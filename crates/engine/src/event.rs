@@ -62,7 +62,7 @@ impl Seen {
     ) -> Self {
         let parameters = Parameters::read(head, fields);
         let credentials = Credentials {
-            authorization: fields.authorization,
+            authorization: fields.authorization.map(credential::authorization),
             key_header: fields.key,
             query_key: parameters.query_key,
             session: parameters.session,

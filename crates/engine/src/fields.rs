@@ -4,6 +4,7 @@
 //! comparisons. Sources: the IANA field name registry, Fetch and client hint drafts, and the customary `X-` names.
 
 use bartizan_model::HeaderField;
+use smallvec::SmallVec;
 
 /// What the engine does with a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +27,10 @@ pub(crate) enum Role {
 }
 
 /// What one pass over a request's header section finds.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Fields<'a> {
+    /// One role a field, in order
+    pub(crate) roles: SmallVec<[Role; 32]>,
     /// Names, values and four bytes a field
     pub(crate) bytes: u64,
     pub(crate) hosts: u32,
@@ -49,7 +52,9 @@ impl<'a> Fields<'a> {
         let mut found = Self::default();
         for field in headers {
             found.bytes += (field.name.len() + field.value.len() + 4) as u64;
-            found.take(Role::of(field.name), field.value);
+            let role = Role::of(field.name);
+            found.roles.push(role);
+            found.take(role, field.value);
         }
         found
     }
@@ -106,8 +111,9 @@ fn has_prefix(name: &[u8], prefix: &[u8]) -> bool {
 }
 
 /// `OFFSETS[n]` is where the names of `n` bytes begin in [`NAMES`]; they end where those of `n + 1` begin.
-const OFFSETS: [u8; 36] = offsets();
+static OFFSETS: [u8; 36] = offsets();
 
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, where a bad index is an error")]
 const fn offsets() -> [u8; 36] {
     let mut offsets = [0; 36];
     let mut length = 0;

@@ -10,7 +10,6 @@ use std::net::IpAddr;
 use bartizan_model::HeaderField;
 
 use crate::address::AddressSet;
-use crate::fields::Role;
 
 /// LIMIT: trusted proxies in a row; real chains have fewer than ten.
 const HOPS_MAX: usize = 32;
@@ -37,11 +36,11 @@ pub(crate) fn nearest_untrusted(headers: &[HeaderField<'_>], list: List, trusted
 
 /// The list's entries from right to left, over all its fields, empty ones left out (RFC 9110 §5.6.1).
 fn entries<'a>(headers: &[HeaderField<'a>], list: List) -> impl Iterator<Item = &'a [u8]> {
-    let role = match list {
-        List::XForwardedFor => Role::XForwardedFor,
-        List::Forwarded => Role::Forwarded,
+    let name: &[u8] = match list {
+        List::XForwardedFor => b"x-forwarded-for",
+        List::Forwarded => b"forwarded",
     };
-    let fields = headers.iter().rev().filter(move |field| Role::of(field.name) == role);
+    let fields = headers.iter().rev().filter(move |field| field.name.eq_ignore_ascii_case(name));
     fields
         .flat_map(|field| FromRight { rest: Some(field.value) })
         .map(<[u8]>::trim_ascii)

@@ -40,8 +40,8 @@ impl<'a> Parameters<'a> {
             found.read_query(query);
         }
         if fields.parameters || fields.cookies {
-            for field in head.headers {
-                match Role::of(field.name) {
+            for (field, role) in head.headers.iter().zip(&fields.roles) {
+                match role {
                     Role::Other => found.add_header(field.name, field.value),
                     Role::Cookie => found.read_cookies(field.value),
                     _ => {}
@@ -132,12 +132,18 @@ fn is_key_name(name: &[u8], kind: ValueKind) -> bool {
 
 /// `JSESSIONID`, `PHPSESSID`, `connect.sid`, `session`, `auth_token`; not a CSRF token, which any page hands out.
 fn is_session_name(name: &[u8]) -> bool {
+    const WORDS: [&[u8]; 4] = [b"sess", b"auth", b"token", b"jwt"];
+    const NOT: [&[u8]; 2] = [b"csrf", b"xsrf"];
     let lower: SmallVec<[u8; 64]> = name.iter().take(64).map(u8::to_ascii_lowercase).collect();
-    let has = |word: &[u8]| lower.windows(word.len()).any(|window| window == word);
-    if has(b"csrf") || has(b"xsrf") {
-        return false;
+    let mut found = lower.ends_with(b"sid");
+    for at in 0..lower.len() {
+        let rest = lower.get(at..).unwrap_or_default();
+        if NOT.iter().any(|word| rest.starts_with(word)) {
+            return false;
+        }
+        found |= WORDS.iter().any(|word| rest.starts_with(word));
     }
-    has(b"sess") || lower.ends_with(b"sid") || has(b"auth") || has(b"token") || has(b"jwt")
+    found
 }
 
 #[cfg(test)]

@@ -26,8 +26,11 @@ pub(crate) struct Routes {
 /// Host name, or suffix with its leading dot, to prefixes; sorted by name.
 type HostTable = Box<[(Box<str>, Prefixes)]>;
 
-/// Prefixes without trailing slash, longest first.
-type Prefixes = Vec<(Box<[u8]>, ApiIndex)>;
+/// Longest first.
+type Prefixes = Vec<Prefix>;
+
+/// A prefix without trailing slash, and its API.
+type Prefix = (Box<[u8]>, ApiIndex);
 
 #[derive(Debug)]
 struct CompiledApi {
@@ -54,7 +57,7 @@ impl Routes {
                 table.push((name.to_ascii_lowercase(), (prefix.into(), index)));
             }
         }
-        every.sort_by_key(|(prefix, _): &(Box<[u8]>, _)| std::cmp::Reverse(prefix.len()));
+        every.sort_by_key(|(prefix, _): &Prefix| std::cmp::Reverse(prefix.len()));
         let apis = config.apis.iter().map(CompiledApi::new).collect();
         Self { apis, exact: host_table(exact), wildcard: host_table(wildcard), every }
     }
@@ -102,7 +105,7 @@ impl CompiledApi {
     }
 }
 
-fn host_table(mut entries: Vec<(String, (Box<[u8]>, ApiIndex))>) -> HostTable {
+fn host_table(mut entries: Vec<(String, Prefix)>) -> HostTable {
     entries.sort_by(|a, b| (&a.0, b.1.0.len()).cmp(&(&b.0, a.1.0.len())));
     let mut table: Vec<(Box<str>, Prefixes)> = Vec::new();
     for (host, prefix) in entries {
