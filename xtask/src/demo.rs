@@ -1,9 +1,25 @@
 //! `cargo xtask demo`: builds everything, starts the sample API, the gateway with its console, and the player of
 //! traffic, and says where to look. Headless it plays for some seconds, then compares the catalog and the events with
-//! the player's own ledger.
+//! the player's own ledger; with `--browser` a real Chromium then walks through the console.
 
-use anyhow::Result;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{run, system, ui};
+
+/// Where everything listens; `demo/bartizan.yaml` says the same.
+const API: u16 = 9100;
+const GATEWAY: u16 = 8080;
+const CONSOLE: u16 = 8600;
 
 /// Options of the demo.
 #[derive(Args)]
@@ -11,12 +27,228 @@ pub struct Options {
     /// Play, verify and end without waiting for a person
     #[arg(long)]
     headless: bool,
+    /// Seconds of traffic when headless
+    #[arg(long, default_value_t = 30)]
+    seconds: u32,
+    /// Requests a second
+    #[arg(long, default_value_t = 25)]
+    rate: u32,
+    /// Walk through the console with Chromium at the end, and keep screenshots in artifacts/
+    #[arg(long)]
+    browser: bool,
+    /// Build with optimizations (slower to build, lighter to run)
+    #[arg(long)]
+    release: bool,
 }
 
-pub fn run(_options: &Options) -> Result<()> {
+/// Children that end with the demo, however it ends.
+struct Children(Vec<Child>);
+
+impl Drop for Children {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            let _ = terminate(child);
+            let _ = child.wait();
+        }
+    }
+}
+
+fn terminate(child: &Child) -> Result<()> {
+    run::run(Command::new("kill").arg("-TERM").arg(child.id().to_string()).stderr(Stdio::null()))
+}
+
+/// What CI runs: the headless demo with a browser.
+pub fn check() -> Result<()> {
+    run(&Options { headless: true, seconds: 30, rate: 25, browser: true, release: false })
+}
+
+/// Plays the demo.
+pub fn run(options: &Options) -> Result<()> {
+    let step = |what: &str| println!("demo: {what}");
+    for port in [API, GATEWAY, CONSOLE] {
+        ensure!(TcpStream::connect(("127.0.0.1", port)).is_err(), "port {port} is in use; the demo needs it");
+    }
+    step("building the console's pages");
+    ui::run(false)?;
+    step("building bartizan and the sample API (the first time takes some minutes)");
+    let mut build = run::cargo(["build", "--bins", "-p", "bartizan", "-p", "bartizan-demo"]);
+    run::run(if options.release { build.arg("--release") } else { &mut build })?;
+    let folder = run::target_dir().join("demo");
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder)?;
+    step("starting the sample bank and shop, the gateway and the player");
+    let played = play(options, &folder)?;
+    if options.headless {
+        verify(&played)?;
+        step("the catalog and the events hold what was played");
+    }
     Ok(())
 }
 
-pub fn check() -> Result<()> {
-    run(&Options { headless: true })
+/// Where a finished play left its traces.
+struct Played {
+    bartizan: PathBuf,
+    data: PathBuf,
+    ledger: PathBuf,
+}
+
+fn play(options: &Options, folder: &Path) -> Result<Played> {
+    let profile = if options.release { "release" } else { "debug" };
+    let (demo, bartizan) = (run::binary(profile, "bartizan-demo"), run::binary(profile, "bartizan"));
+    let (data, ledger) = (folder.join("data"), folder.join("ledger.json"));
+    let mut children = Children(Vec::new());
+    let api = Command::new(&demo).args(["api", "--address", &format!("127.0.0.1:{API}")]).stdout(Stdio::null()).spawn();
+    children.0.push(api.context("starting the sample API")?);
+    wait_for(API, &mut children)?;
+    let log = folder.join("bartizan.log");
+    let mut command = run::command(&bartizan);
+    command.args(["run", "--config", "demo/bartizan.yaml", "--data-dir"]).arg(&data);
+    children.0.push(command.stderr(File::create(&log)?).spawn().context("starting bartizan")?);
+    wait_for(GATEWAY, &mut children)?;
+    wait_for(CONSOLE, &mut children)?;
+    let printed = std::fs::read_to_string(&log)?;
+    let link = printed.split_whitespace().find(|word| word.contains("/setup#token=")).unwrap_or("(none)").to_owned();
+    let mut player = Command::new(&demo);
+    player.args(["play", "--target", &format!("http://127.0.0.1:{GATEWAY}"), "--rate", &options.rate.to_string()]);
+    player.arg("--ledger").arg(&ledger).args(["--seed", "7"]).stdout(Stdio::null());
+    if options.headless {
+        player.args(["--seconds", &options.seconds.to_string()]);
+    }
+    children.0.push(player.spawn().context("starting the player")?);
+    if options.headless {
+        let status = children.0.last_mut().context("the player")?.wait()?;
+        ensure!(status.success(), "the player ended with {status}");
+        if options.browser {
+            browse(&link)?;
+        }
+    } else {
+        show(&link, &bartizan, &data, &log);
+        while children.0.iter_mut().all(|child| matches!(child.try_wait(), Ok(None))) {
+            std::thread::sleep(Duration::from_millis(300));
+        }
+    }
+    drop(children); // the gateway writes its last events before it ends
+    Ok(Played { bartizan, data, ledger })
+}
+
+fn show(link: &str, bartizan: &Path, data: &Path, log: &Path) {
+    println!(
+        "\n  console   {link}\n            (makes the first user; afterwards http://127.0.0.1:{CONSOLE}/)\n  gateway   http://127.0.0.1:{GATEWAY}/   for example:  curl -H 'host: bank.example' http://127.0.0.1:{GATEWAY}/v2/products\n  catalog   {} catalog --data-dir {}\n  log       {}\n\n  traffic is being played; Ctrl-C ends everything\n",
+        bartizan.display(),
+        data.display(),
+        log.display()
+    );
+}
+
+fn wait_for(port: u16, children: &mut Children) -> Result<()> {
+    let begun = Instant::now();
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        if let Some(status) = children.0.last_mut().and_then(|child| child.try_wait().ok().flatten()) {
+            bail!("the program that should listen on {port} ended with {status}");
+        }
+        ensure!(begun.elapsed() < Duration::from_secs(60), "nothing listens on port {port} after a minute");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
+/// Chromium walks through the console, then the HAR that it recorded is imported.
+fn browse(link: &str) -> Result<()> {
+    system::install()?;
+    let artifacts = run::root().join("artifacts");
+    std::fs::create_dir_all(&artifacts)?;
+    let har = artifacts.join("console.har");
+    let mut command = Command::new("node");
+    command.arg("e2e/console.mjs").current_dir(run::root().join("ui"));
+    command.env("BASE_URL", format!("http://127.0.0.1:{CONSOLE}")).env("SETUP_URL", link);
+    command.env("HAR", &har).env("ARTIFACTS", &artifacts);
+    run::run(&mut command)?;
+    let data = run::target_dir().join("demo/imported");
+    let bartizan = run::binary("debug", "bartizan");
+    let mut import = run::command(&bartizan);
+    import.args(["replay", "--json", "--config", "demo/bartizan.yaml", "--format", "har", "--input"]).arg(&har);
+    run::output(import.arg("--data-dir").arg(&data))?;
+    let found = templates(&bartizan, &data)?;
+    for wanted in
+        ["GET /api/v1/overview", "GET /api/v1/endpoints", "GET /api/v1/endpoints/{endpointId}", "GET /api/v1/events"]
+    {
+        ensure!(found.contains_key(wanted), "the HAR of the console's session gives no endpoint `{wanted}`: {found:?}");
+    }
+    println!("demo: the browser's HAR gives {} endpoints", found.len());
+    Ok(())
+}
+
+/// The player's own account of what it played.
+#[derive(Deserialize)]
+struct Ledger {
+    /// Requests sent
+    requests: u64,
+    /// Requests by operation
+    operations: Vec<Operation>,
+}
+
+#[derive(Deserialize)]
+struct Operation {
+    method: String,
+    host: String,
+    template: String,
+    statuses: BTreeMap<String, u64>,
+}
+
+/// Every operation that was answered must be an endpoint; every request must be an event.
+fn verify(played: &Played) -> Result<()> {
+    let ledger: Ledger = serde_json::from_slice(&std::fs::read(&played.ledger).context("the player's ledger")?)?;
+    let found = endpoints(&played.bartizan, &played.data)?;
+    let mut missing = Vec::new();
+    for operation in &ledger.operations {
+        let is_answered = operation.statuses.keys().any(|status| status.starts_with(['2', '3']));
+        let name = format!("{} {} {}", operation.method, operation.host, unnamed(&operation.template));
+        if is_answered && !found.contains_key(&name) {
+            missing.push(name);
+        }
+    }
+    let count = "SELECT count(*) AS events FROM events";
+    let rows = run::output(
+        Command::new(&played.bartizan).args(["query", "--json", "--data-dir"]).arg(&played.data).arg(count),
+    )?;
+    let events = serde_json::from_str::<Value>(&rows)?["events"].as_u64().unwrap_or(0);
+    println!("demo: {} requests played, {events} events, {} endpoints", ledger.requests, found.len());
+    ensure!(events == ledger.requests, "{} requests were played, {events} events are stored", ledger.requests);
+    ensure!(
+        missing.is_empty(),
+        "operations without an endpoint in the catalog: {missing:#?}\nfound: {:#?}",
+        found.keys()
+    );
+    Ok(())
+}
+
+/// `METHOD host /template` with parameter names left out, and requests, of every endpoint.
+fn endpoints(bartizan: &Path, data: &Path) -> Result<BTreeMap<String, u64>> {
+    let text = run::output(Command::new(bartizan).args(["catalog", "--json", "--data-dir"]).arg(data))?;
+    let endpoints: Vec<Value> = serde_json::from_str(&text)?;
+    let word = |endpoint: &Value, name: &str| endpoint[name].as_str().unwrap_or_default().to_owned();
+    let named = endpoints.iter().map(|endpoint| {
+        let name =
+            format!("{} {} {}", word(endpoint, "method"), word(endpoint, "host"), unnamed(&word(endpoint, "template")));
+        (name, endpoint["requests"].as_u64().unwrap_or(0))
+    });
+    Ok(named.collect())
+}
+
+/// `METHOD /template` of every endpoint.
+fn templates(bartizan: &Path, data: &Path) -> Result<BTreeMap<String, u64>> {
+    let text = run::output(Command::new(bartizan).args(["catalog", "--json", "--data-dir"]).arg(data))?;
+    let endpoints: Vec<Value> = serde_json::from_str(&text)?;
+    let word = |endpoint: &Value, name: &str| endpoint[name].as_str().unwrap_or_default().to_owned();
+    let named = endpoints.iter().map(|endpoint| {
+        let name = format!("{} {}", word(endpoint, "method"), word(endpoint, "template"));
+        (name, endpoint["requests"].as_u64().unwrap_or(0))
+    });
+    Ok(named.collect())
+}
+
+/// A template whose parameters have no names: `/users/{}/orders`.
+fn unnamed(template: &str) -> String {
+    let segments = template.split('/').map(|segment| if segment.starts_with('{') { "{}" } else { segment });
+    segments.collect::<Vec<_>>().join("/")
 }
