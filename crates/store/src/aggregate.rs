@@ -323,7 +323,7 @@ async fn grouped(
     then: impl Fn(DataFrame) -> Result<DataFrame, datafusion::common::DataFusionError>,
 ) -> Result<Vec<RecordBatch>, Error> {
     let build = |events: DataFrame| then(events.filter(filter.clone())?.aggregate(keys.clone(), aggregates.clone())?);
-    queries.collect(|view| view, build).await
+    queries.collect(build).await
 }
 
 fn wanted(from: Timestamp, to: Timestamp, q: &str) -> Result<Expr, Error> {

@@ -120,43 +120,51 @@ impl Queries {
         (&mut task.0).await.map_err(|error| Error::Internal(error.to_string()))??
     }
 
-    /// Collects what `build` makes of the events of a view, and again if segments vanish or turn out unreadable.
-    pub(crate) async fn collect(
+    /// Does `work` on a view, and again on a newer one if segments vanish or turn out unreadable.
+    pub(crate) async fn with_view<T, F: Future<Output = Result<T, Error>>>(
         &self,
-        narrow: impl Fn(View) -> View,
-        build: impl Fn(DataFrame) -> Result<DataFrame, DataFusionError>,
-    ) -> Result<Vec<RecordBatch>, Error> {
+        work: impl Fn(View) -> F,
+    ) -> Result<T, Error> {
         let mut attempt = 1;
         loop {
-            let view = narrow(self.source.view()?);
-            let table = Arc::new(EventsTable::new(&view)?);
-            let frame = self.context.read_table(table).and_then(&build).map_err(Failure::into_error_of)?;
-            match frame.collect().await {
-                Ok(batches) => return Ok(batches),
-                Err(error) if attempt < ATTEMPTS_MAX && is_read_fault(&error) && self.source.has_moved_on(&view) => {}
-                Err(error) => return Err(Failure::into_error_of(error)),
+            let view = self.source.view()?;
+            match work(view.clone()).await {
+                Err(Error::Encoding(_)) if attempt < ATTEMPTS_MAX && self.source.has_moved_on(&view) => attempt += 1,
+                done => return done,
             }
-            attempt += 1;
         }
+    }
+
+    /// Collects what `build` makes of the events of `view`.
+    pub(crate) async fn collect_in(
+        &self,
+        view: &View,
+        build: impl FnOnce(DataFrame) -> Result<DataFrame, DataFusionError>,
+    ) -> Result<Vec<RecordBatch>, Error> {
+        let table = Arc::new(EventsTable::new(view)?);
+        let frame = self.context.read_table(table).and_then(build).map_err(error_of)?;
+        frame.collect().await.map_err(error_of)
+    }
+
+    /// Collects what `build` makes of the events as of now.
+    pub(crate) async fn collect(
+        &self,
+        build: impl Fn(DataFrame) -> Result<DataFrame, DataFusionError>,
+    ) -> Result<Vec<RecordBatch>, Error> {
+        let build = &build;
+        self.with_view(|view| async move { self.collect_in(&view, build).await }).await
     }
 
     /// See [`crate::Store::sql`].
     pub(crate) async fn sql(self, text: String, limits: SqlLimits) -> Result<Table, Error> {
         let started = Instant::now();
         let statement = read_only_statement(&text)?;
-        let limited = tokio::time::timeout(Duration::from_millis(limits.timeout_ms), async {
-            let mut attempt = 1;
-            loop {
-                let view = self.source.view()?;
-                match self.run(statement.clone(), &view, limits.rows_max, started).await {
-                    Ok(table) => return Ok(table),
-                    Err(error)
-                        if attempt < ATTEMPTS_MAX && is_read_fault(&error) && self.source.has_moved_on(&view) => {}
-                    Err(error) => return Err(Failure::into_error_of(error)),
-                }
-                attempt += 1;
-            }
-        });
+        let run = |view: View| {
+            let statement = statement.clone();
+            let queries = &self;
+            async move { queries.run(statement, &view, limits.rows_max, started).await.map_err(error_of) }
+        };
+        let limited = tokio::time::timeout(Duration::from_millis(limits.timeout_ms), self.with_view(run));
         limited.await.map_err(|_| timed_out(limits.timeout_ms))?
     }
 
@@ -230,7 +238,7 @@ fn read_only_statement(text: &str) -> Result<DfStatement, Error> {
         return Err(Error::Query(format!("the SQL text is longer than {SQL_BYTES_MAX} bytes")));
     }
     let parsed = DFParserBuilder::new(text).build().and_then(|mut parser| parser.parse_statements());
-    let mut statements = parsed.map_err(Failure::into_error_of)?;
+    let mut statements = parsed.map_err(error_of)?;
     match (statements.pop_front(), statements.pop_front()) {
         (Some(statement), None) if is_read_only(&statement) => Ok(statement),
         (Some(statement), None) => {
@@ -278,17 +286,13 @@ fn timed_out(limit_ms: u64) -> Error {
 }
 
 /// DataFusion's errors in our words.
-pub(crate) struct Failure;
-
-impl Failure {
-    pub(crate) fn into_error_of(error: DataFusionError) -> Error {
-        if is_read_fault(&error) {
-            return Error::Encoding(error.strip_backtrace());
-        }
-        match error.find_root() {
-            DataFusionError::ResourcesExhausted(_) => Error::OutOfMemory,
-            DataFusionError::Internal(_) | DataFusionError::External(_) => Error::Internal(error.strip_backtrace()),
-            root => Error::Query(root.strip_backtrace()),
-        }
+fn error_of(error: DataFusionError) -> Error {
+    if is_read_fault(&error) {
+        return Error::Encoding(error.strip_backtrace());
+    }
+    match error.find_root() {
+        DataFusionError::ResourcesExhausted(_) => Error::OutOfMemory,
+        DataFusionError::Internal(_) | DataFusionError::External(_) => Error::Internal(error.strip_backtrace()),
+        root => Error::Query(root.strip_backtrace()),
     }
 }

@@ -39,24 +39,36 @@ pub(crate) async fn search(queries: Queries, query: EventQuery) -> Result<EventP
     let limit = query.limit.clamp(1, PAGE_ROWS_MAX);
     let cursor = query.cursor.as_deref().map(Cursor::parse).transpose()?;
     let filter = wanted(&query, cursor.as_ref())?;
+    let (queries, filter) = (&queries, &filter);
+    let end = query.to.as_micros().min(cursor.map_or(i64::MAX, |cursor| cursor.time.saturating_add(1)));
+    let newest = |view| newest_rows(queries, view, (query.from.as_micros(), end), filter, limit + 1);
+    let mut rows = queries.with_view(newest).await?;
+    let next = if rows.len() > limit { rows.get(limit - 1).map(|row| Cursor::of(row).text()) } else { None };
+    rows.truncate(limit);
+    Ok(EventPage { items: rows, next })
+}
+
+/// The newest rows of a view that pass `filter`.
+async fn newest_rows(
+    queries: &Queries,
+    view: View,
+    range: (i64, i64),
+    filter: &Expr,
+    limit: usize,
+) -> Result<Vec<EventRow>, Error> {
     let mut rows: Vec<EventRow> = Vec::new();
-    for round in rounds(&queries.source.view()?, &query, cursor.as_ref()) {
-        if rows.len() > limit && rows.get(limit).is_some_and(|row| row.time.as_micros() > round.newest) {
+    for round in rounds(view, range) {
+        if rows.len() >= limit && rows.last().is_some_and(|row| row.time.as_micros() > round.newest) {
             break; // the page is full, and all that is left is older
         }
-        let batches = queries
-            .collect(|view| round.of(view), |events| page(events.filter(filter.clone())?, limit.saturating_add(1)))
-            .await?;
-        for batch in &batches {
+        let found = queries.collect_in(&round.view, |events| page(events.filter(filter.clone())?, limit)).await?;
+        for batch in &found {
             rows.extend(event_rows(batch)?);
         }
         rows.sort_by(|one, other| (other.time, &other.id).cmp(&(one.time, &one.id)));
-        rows.dedup_by(|one, other| one.id == other.id && one.time == other.time);
-        rows.truncate(limit.saturating_add(1));
+        rows.truncate(limit);
     }
-    let next = if rows.len() > limit { rows.get(limit - 1).map(Cursor::of) } else { None };
-    rows.truncate(limit);
-    Ok(EventPage { items: rows, next: next.map(|cursor| cursor.text()) })
+    Ok(rows)
 }
 
 /// The newest rows of a frame, with the columns of [`EventRow`].
@@ -88,48 +100,31 @@ pub(crate) fn in_range(from: Timestamp, to: Timestamp) -> Expr {
     col("time").gt_eq(time(from.as_micros())).and(col("time").lt(time(to.as_micros())))
 }
 
-/// One round of a search: which part of a view it reads.
+/// One round of a search.
 struct Round {
-    /// Latest time of an event in its segments and in those of later rounds
+    /// No event of this round or of a later one is newer
     newest: i64,
-    /// Segments whose latest time is in this range, the end excluded
-    from: i64,
-    to: i64,
-    is_first: bool,
+    /// The part of the view that it reads
+    view: View,
 }
 
-impl Round {
-    /// This round's part of a view, which may be of a later time than the one that the rounds were made from.
-    fn of(&self, mut view: View) -> View {
-        view.segments.retain(|segment| (self.from..self.to).contains(&segment.name.max));
-        if !self.is_first {
-            view.batches.clear();
-        }
-        view
-    }
-}
-
-/// Rounds over the segments that have anything in the query's range, latest first. Given by times, not by segments:
-/// compaction may replace those meanwhile.
-fn rounds(view: &View, query: &EventQuery, cursor: Option<&Cursor>) -> Vec<Round> {
-    let to = query.to.as_micros().min(cursor.map_or(i64::MAX, |cursor| cursor.time.saturating_add(1)));
-    let has_any = |segment: &&Arc<Segment>| segment.name.max >= query.from.as_micros() && segment.name.min < to;
-    let mut segments: Vec<&Arc<Segment>> = view.segments.iter().filter(has_any).collect();
+/// Cuts a view into rounds, latest first: memory and the latest segments, then twice as many rows each time.
+fn rounds(view: View, (from, end): (i64, i64)) -> Vec<Round> {
+    let has_any = |segment: &Arc<Segment>| segment.name.max >= from && segment.name.min < end;
+    let mut segments: Vec<Arc<Segment>> = view.segments.into_iter().filter(has_any).collect();
     segments.sort_by_key(|segment| std::cmp::Reverse(segment.name.max));
-    let (mut rounds, mut rows, mut rows_wanted) = (Vec::new(), 0, FIRST_ROUND_ROWS);
-    let (mut end, mut newest) = (i64::MAX, i64::MAX);
-    for (at, segment) in segments.iter().enumerate() {
+    let mut rounds = vec![Round { newest: i64::MAX, view: View { segments: Vec::new(), batches: view.batches } }];
+    let (mut rows, mut rows_wanted) = (0, FIRST_ROUND_ROWS);
+    for segment in segments {
+        if rows >= rows_wanted {
+            rounds.push(Round { newest: segment.name.max, view: View::default() });
+            (rows, rows_wanted) = (0, rows_wanted.saturating_mul(2));
+        }
         rows += segment.name.rows;
-        let next = segments.get(at + 1).map(|next| next.name.max);
-        // segments with the same latest time stay in one round
-        if rows >= rows_wanted
-            && let Some(next) = next.filter(|next| *next < segment.name.max)
-        {
-            rounds.push(Round { newest, from: segment.name.max, to: end, is_first: rounds.is_empty() });
-            (end, newest, rows, rows_wanted) = (segment.name.max, next, 0, rows_wanted.saturating_mul(2));
+        if let Some(round) = rounds.last_mut() {
+            round.view.segments.push(segment);
         }
     }
-    rounds.push(Round { newest, from: i64::MIN, to: end, is_first: rounds.is_empty() });
     rounds
 }
 
@@ -158,7 +153,7 @@ pub(crate) async fn event(queries: Queries, id: RequestId) -> Result<Option<Even
     let near = in_range(about.plus_micros(-ID_TIME_SLACK), about.plus_micros(ID_TIME_SLACK));
     let is_it = || col("id").eq(lit(id.to_string()));
     for filter in [near.and(is_it()), is_it()] {
-        let batches = queries.collect(|view| view, |events| events.filter(filter.clone())?.limit(0, Some(1))).await?;
+        let batches = queries.collect(|events| events.filter(filter.clone())?.limit(0, Some(1))).await?;
         if let Some(event) = first_event(&batches)? {
             return Ok(Some(event));
         }

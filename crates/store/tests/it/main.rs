@@ -1,0 +1,8 @@
+//! The store against a real disk, through its public interface.
+
+mod crash;
+mod events;
+mod faults;
+mod sample;
+mod sql;
+mod state;

@@ -1,0 +1,153 @@
+//! SQL for analysts: what it answers, and what it refuses.
+
+use bartizan_store::{Error, SqlLimits, Store, Table};
+use serde_json::json;
+
+use crate::sample::{denied, event, open};
+
+fn sql(store: &Store, text: &str) -> Result<Table, Error> {
+    store.block_on(store.sql(text, SqlLimits::default()))
+}
+
+fn store_with_events(directory: &std::path::Path) -> Store {
+    let store = open(directory);
+    store.append(&[event(1), event(2), denied(event(3), true)]);
+    store.flush().unwrap();
+    store.append(&[event(4)]);
+    store
+}
+
+#[test]
+fn a_select_answers_with_names_types_and_values() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store_with_events(directory.path());
+    let text = "SELECT time, method, status, applied, check, duration_us / 2.0 AS half, string_to_array(checks, ',') AS list \
+                FROM events WHERE decision = 'deny'";
+    let table = sql(&store, text).unwrap();
+    let columns: Vec<_> = table.columns.iter().map(|column| (column.name.as_str(), column.kind.as_str())).collect();
+    let expected = [
+        ("time", "time"),
+        ("method", "text"),
+        ("status", "integer"),
+        ("applied", "boolean"),
+        ("check", "text"),
+        ("half", "number"),
+        ("list", "list"),
+    ];
+    assert_eq!(columns, expected);
+    let row = json!(["2026-01-01T00:00:00.000003Z", "GET", 403, true, "ACC-101", 501.5, ["ACC-101", "LIM-101"]]);
+    assert_eq!(json!(table.rows), json!([row]));
+    assert!(!table.truncated);
+}
+
+#[test]
+fn time_ranges_grouping_and_describing_work_as_analysts_write_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store_with_events(directory.path());
+    for (text, rows) in [
+        (
+            "SELECT count(*) FROM events WHERE time >= '2026-01-01T00:00:00.000002Z' AND time < '2026-01-02'",
+            json!([[3]]),
+        ),
+        ("SELECT count(*) FROM events WHERE time > now()", json!([[0]])),
+        ("SELECT count(*) FROM events", json!([[4]])),
+        (
+            "SELECT date_trunc('hour', time) AS hour, status / 100 AS class, count(*) AS n FROM events GROUP BY 1, 2 ORDER BY 2",
+            json!([["2026-01-01T00:00:00.000000Z", 2, 3], ["2026-01-01T00:00:00.000000Z", 4, 1]]),
+        ),
+        (
+            "WITH slow AS (SELECT * FROM events WHERE duration_us > 1002) SELECT path FROM slow ORDER BY path LIMIT 1",
+            json!([["/users/3"]]),
+        ),
+        ("SELECT host FROM events WHERE path LIKE '/users/%' AND auth = 'jwt' LIMIT 1", json!([["api.example"]])),
+    ] {
+        assert_eq!(json!(sql(&store, text).unwrap().rows), rows, "{text}");
+    }
+    assert!(sql(&store, "DESCRIBE events").unwrap().rows.iter().any(|row| row[0] == "duration_us"));
+    assert!(sql(&store, "SHOW TABLES").unwrap().rows.iter().any(|row| row.contains(&json!("events"))));
+    assert!(!sql(&store, "EXPLAIN SELECT * FROM events").unwrap().rows.is_empty());
+}
+
+#[test]
+fn nothing_but_reading_events_is_possible() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store_with_events(directory.path());
+    let target = directory.path().join("out.csv");
+    std::fs::write(directory.path().join("secret.csv"), "a\n1\n").unwrap();
+    let (out, secret) = (target.display(), directory.path().join("secret.csv"));
+    let secret = secret.display();
+    let attacks = [
+        format!("COPY events TO '{out}' STORED AS CSV"),
+        format!("COPY (SELECT * FROM events) TO '{out}'"),
+        format!("EXPLAIN ANALYZE COPY (SELECT * FROM events) TO '{out}' STORED AS CSV"),
+        format!("EXPLAIN COPY (SELECT * FROM events) TO '{out}' STORED AS CSV"),
+        format!("CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '{secret}'"),
+        format!("CREATE EXTERNAL TABLE t STORED AS PARQUET LOCATION '{}'", directory.path().join("events/").display()),
+        format!("SELECT * FROM '{secret}'"),
+        format!("SELECT * FROM \"{secret}\""),
+        format!("SELECT * FROM \"file://{secret}\""),
+        format!("SELECT * FROM read_csv('{secret}')"),
+        "CREATE TABLE t AS SELECT 1".to_owned(),
+        "CREATE VIEW v AS SELECT 1".to_owned(),
+        "SELECT * INTO t FROM events".to_owned(),
+        "INSERT INTO events SELECT * FROM events".to_owned(),
+        "WITH x AS (SELECT 1) INSERT INTO events SELECT * FROM events".to_owned(),
+        "DELETE FROM events".to_owned(),
+        "UPDATE events SET status = 200".to_owned(),
+        "DROP TABLE events".to_owned(),
+        "TRUNCATE TABLE events".to_owned(),
+        "SET datafusion.execution.target_partitions = 64".to_owned(),
+        "RESET datafusion.execution.target_partitions".to_owned(),
+        "PREPARE p AS SELECT 1".to_owned(),
+        "EXECUTE p".to_owned(),
+        "BEGIN".to_owned(),
+        "SELECT 1; DROP TABLE events".to_owned(),
+        "CREATE FUNCTION f() RETURNS INT RETURN 1".to_owned(),
+        "ATTACH DATABASE 'state.db' AS s".to_owned(),
+        "SELECT * FROM state.db".to_owned(),
+        "SELECT * FROM users".to_owned(),
+        String::new(),
+        "SELEC".to_owned(),
+        "SELECT nothing FROM events".to_owned(),
+        "SELECT ".repeat(20_000),
+        format!("SELECT {}1{}", "(".repeat(5000), ")".repeat(5000)),
+    ];
+    for attack in &attacks {
+        let error = sql(&store, attack).expect_err(attack);
+        let shown: String = attack.chars().take(80).collect();
+        assert!(error.is_query_fault(), "{shown}: {error:?}");
+        assert!(!error.to_string().contains(&directory.path().join("events").display().to_string()), "{error}");
+    }
+    assert!(!target.exists());
+    assert_eq!(crate::sample::count(&store), 4, "nothing has changed");
+}
+
+#[test]
+fn a_result_is_cut_at_the_row_limit() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store_with_events(directory.path());
+    let limits = |rows_max| SqlLimits { rows_max, ..SqlLimits::default() };
+    let table = store.block_on(store.sql("SELECT id FROM events", limits(2))).unwrap();
+    assert_eq!((table.rows.len(), table.truncated), (2, true));
+    let table = store.block_on(store.sql("SELECT id FROM events", limits(4))).unwrap();
+    assert_eq!((table.rows.len(), table.truncated), (4, false));
+}
+
+#[test]
+fn an_endless_query_is_stopped_in_time_and_a_huge_one_for_its_memory() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store_with_events(directory.path());
+    let limits = SqlLimits { rows_max: 10, timeout_ms: 300 };
+    let endless = [
+        "SELECT count(*) FROM generate_series(1, 100000000) a, generate_series(1, 100000000) b WHERE a.value + b.value = 7",
+        "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t) SELECT max(n) FROM t",
+    ];
+    for text in endless {
+        let error = store.block_on(store.sql(text, limits)).expect_err(text);
+        assert!(matches!(error, Error::TimedOut { .. } | Error::OutOfMemory), "{text}: {error:?}");
+    }
+    let huge = "SELECT value, count(*) FROM generate_series(1, 100000000) GROUP BY value ORDER BY 2 LIMIT 1";
+    let error = sql(&store, huge).unwrap_err();
+    assert!(matches!(error, Error::OutOfMemory), "{error:?}");
+    assert_eq!(crate::sample::count(&store), 4, "the next query runs");
+}
