@@ -11,6 +11,7 @@ export default defineConfig({
     assetsInlineLimit: 0,
     reportCompressedSize: false,
     chunkSizeWarningLimit: 900,
+    rolldownOptions: { checks: { pluginTimings: false } },
   },
   server: { port: 4601, proxy: { '/api': process.env.BARTIZAN_API ?? 'http://127.0.0.1:4600' } },
   test: { include: ['src/**/*.test.ts'], environment: 'node' },

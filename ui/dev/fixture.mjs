@@ -250,7 +250,6 @@ function diagnose(yaml) {
 }
 
 const session = { user: { name: 'mara', role: 'admin' }, csrf: 'fixture-csrf' }
-const signedOut = new Set()
 
 async function answer(request, response, url, state) {
   const [, , , ...parts] = url.pathname.split('/')
@@ -263,11 +262,11 @@ async function answer(request, response, url, state) {
     body = chunks.length ? JSON.parse(Buffer.concat(chunks).toString()) : {}
     if (!['POST session', 'POST setup'].includes(route) && request.headers['x-bartizan-csrf'] !== session.csrf) throw new Problem(403, 'forbidden', 'the csrf token is missing or stale; load the page again')
   }
-  const client = request.headers['x-fixture-client'] ?? ''
   const range = () => [Date.parse(query.get('from')), Date.parse(query.get('to'))]
+  const nobody = (state === 'setup' || state === 'signedout') && !/bartizan_session=1/.test(request.headers.cookie ?? '')
+  if (nobody && !['POST session', 'POST setup'].includes(route)) throw new Problem(401, 'unauthorized', 'sign in first', { setup_needed: state === 'setup' })
   switch (route) {
     case 'GET session':
-      if (state === 'setup' || ((state === 'signedout' || signedOut.has(client)) && !/bartizan_session=1/.test(request.headers.cookie ?? ''))) throw new Problem(401, 'unauthorized', 'sign in first', { setup_needed: state === 'setup' })
       return session
     case 'POST session':
       if (body.password === 'wait') throw new Problem(429, 'too many attempts', 'wait 30 seconds, then try again', { retry_after: 30 })
@@ -279,7 +278,6 @@ async function answer(request, response, url, state) {
       response.setHeader('set-cookie', 'bartizan_session=1; HttpOnly; SameSite=Strict; Path=/')
       return session
     case 'DELETE session':
-      signedOut.add(client)
       response.setHeader('set-cookie', 'bartizan_session=; Max-Age=0; Path=/')
       return null
     case 'GET status': return { version: '0.1.0', started_at: iso(started - 3_600_000 * 30), generation: 48, data_directory: '/var/lib/bartizan', dropped: 0 }

@@ -1,6 +1,6 @@
 // The event query language as the fixture understands it: space-separated terms, all must hold. Development only.
 
-export const FIELDS = ['id', 'time', 'source', 'client_ip', 'actor_kind', 'actor', 'scheme', 'version', 'host', 'method', 'path', 'api', 'endpoint_id', 'template', 'auth', 'user_agent', 'request_type', 'response_type', 'ending', 'status', 'request_bytes', 'response_bytes', 'duration_us', 'upstream_us', 'upstream', 'decision', 'applied', 'decision_status', 'check', 'policy', 'findings_count', 'missing', 'outcome']
+export const FIELDS = ['id', 'time', 'source', 'client_ip', 'actor_kind', 'actor', 'scheme', 'version', 'host', 'method', 'path', 'api', 'endpoint_id', 'template', 'auth', 'user_agent', 'request_type', 'response_type', 'ending', 'status', 'request_bytes', 'response_bytes', 'duration_us', 'upstream_us', 'upstream', 'decision', 'applied', 'decision_status', 'check', 'policy', 'findings_count', 'missing']
 
 /** allowed, observed, denied and errors partition the events. */
 export function outcome(event) {
@@ -10,16 +10,21 @@ export function outcome(event) {
 }
 
 /** Splits on spaces outside double quotes. */
-function terms(q) {
-  return q.match(/(?:[^\s"]|"(?:[^"\\]|\\.)*")+/g) ?? []
-}
+const terms = (q) => q.match(/(?:[^\s"]|"[^"]*"?)+/g) ?? []
 
+/** Values outside double quotes part at commas; an unquoted star stands for anything. */
 function values(text) {
-  return (text.match(/"(?:[^"\\]|\\.)*"|[^,]+/g) ?? ['']).map((value) => (value.startsWith('"') ? JSON.parse(value) : value))
+  return (text.match(/(?:[^,"]|"[^"]*"?)+/g) ?? []).map((written) => {
+    const glob = written.replace(/"[^"]*"/g, '').includes('*')
+    const parts = written.split(/("[^"]*")/).map((part) => (part.startsWith('"') ? escape(part.slice(1, -1)) : part.split('*').map(escape).join('.*')))
+    return { text: written.replaceAll('"', ''), pattern: glob ? new RegExp(`^${parts.join('')}$`) : null }
+  })
 }
 
-function test(event, field, wanted) {
-  const actual = field === 'outcome' ? outcome(event) : event[field]
+const escape = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
+
+function test(event, field, { text: wanted, pattern }) {
+  const actual = event[field]
   if (Array.isArray(actual)) return actual.length === 0 ? wanted === 'none' : actual.includes(wanted)
   const compare = /^(>=|<=|>|<)(\d+)$/.exec(wanted)
   if (compare) {
@@ -27,7 +32,7 @@ function test(event, field, wanted) {
     return { '>=': number >= limit, '<=': number <= limit, '>': number > limit, '<': number < limit }[compare[1]]
   }
   if (field === 'status' && /^[1-5]xx$/.test(wanted)) return Math.floor(actual / 100) === Number(wanted[0])
-  if (field === 'path' && wanted.includes('*')) return new RegExp(`^${wanted.split('*').map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('.*')}$`).test(actual)
+  if (pattern) return pattern.test(String(actual ?? ''))
   return String(actual ?? '') === wanted
 }
 

@@ -41,7 +41,7 @@ export function bytes(value: number): string {
 /** Microseconds as `850 µs`, `12.3 ms`, `1.24 s`, `2 min 5 s`. */
 export function duration(us: number | null | undefined): string {
   if (us === null || us === undefined || !Number.isFinite(us)) return '–'
-  if (us >= 59_950_000) return span(us / 1e6)
+  if (us >= 119_950_000) return span(us / 1e6)
   return scaled(us, [[1e6, 's'], [1e3, 'ms']], 'µs')
 }
 

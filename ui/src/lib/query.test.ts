@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { add, completionAt, has, parse, print, query, quote, remove, toggle } from './query'
+import { add, completionAt, has, outcomeIn, outcomeQuery, parse, print, query, quote, remove, toggle, toggleOutcome } from './query'
 
 describe('a query', () => {
   it('is terms of field and values, or free text', () => {
@@ -13,13 +13,19 @@ describe('a query', () => {
     expect(parse('urn:isbn')).toEqual([{ negated: false, field: '', values: ['urn:isbn'] }])
   })
   it('survives printing', () => {
-    for (const q of ['', 'method:GET', '-status:4xx path:/v2/*', 'user_agent:"a b",c free "two words"', 'path:"/a,b"']) expect(print(parse(q))).toBe(q)
+    for (const q of ['', 'method:GET', '-status:4xx path:/v2/*', 'user_agent:"a b",c free "two words"', 'path:"/a,b"', 'path:"/a*"/*', 'unknown:x', 'status:']) expect(print(parse(q))).toBe(q)
   })
-  it('quotes values that would fall apart', () => {
+  it('quotes values that would fall apart or mean something else', () => {
     expect(quote('Mozilla/5.0 (X11)')).toBe('"Mozilla/5.0 (X11)"')
-    expect(quote('say "hi"')).toBe('"say \\"hi\\""')
+    expect(quote('/a*')).toBe('"/a*"')
+    expect(quote('-1')).toBe('"-1"')
+    expect(quote('')).toBe('""')
+    expect(quote('say "hi"')).toBe('"say "*"hi"*""')
     expect(quote('/v2/{id}')).toBe('/v2/{id}')
-    expect(parse(query({ user_agent: 'a "b", c' }))[0]?.values).toEqual(['a "b", c'])
+    expect(has(query({ user_agent: 'a, b' }), 'user_agent', 'a, b')).toBe(true)
+  })
+  it('keeps a pattern a pattern when something is added', () => {
+    expect(add('path:/v2/*', 'method', 'GET')).toBe('path:/v2/* method:GET')
   })
 })
 
@@ -54,5 +60,19 @@ describe('completion', () => {
     expect(completionAt('status:4', 8)).toEqual({ start: 7, end: 8, field: 'status', typed: '4' })
     expect(completionAt('method:GET,PO', 13)).toEqual({ start: 11, end: 13, field: 'method', typed: 'PO' })
     expect(completionAt('method:GE,POST', 9)).toEqual({ start: 7, end: 9, field: 'method', typed: 'GE' })
+  })
+})
+
+describe('an outcome', () => {
+  it('can be asked for, changed and dropped', () => {
+    const denied = toggleOutcome('host:a.example', 'denied')
+    expect(denied).toBe('decision:deny applied:true host:a.example')
+    expect(outcomeIn(denied)).toBe('denied')
+    expect(toggleOutcome(denied, 'observed')).toBe('decision:deny applied:false host:a.example')
+    expect(toggleOutcome(denied, 'denied')).toBe('host:a.example')
+    expect(outcomeIn('decision:deny')).toBe('')
+  })
+  it('is combined with more', () => {
+    expect(outcomeQuery('denied', { policy: 'p', api: null })).toBe('decision:deny applied:true policy:p')
   })
 })

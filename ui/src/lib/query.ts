@@ -1,16 +1,18 @@
 // The event query language, as crates/console reads it: space-separated terms that must all hold;
 // `field:value`, `field:a,b`, `-field:value`, `status:>=400`, `path:/users/*`, or free text. Pure functions only.
 
+import type { Outcome } from './types'
+
 export interface Term {
   negated: boolean
   /** Empty for free text */
   field: string
+  /** As written, quotation marks and all */
   values: string[]
 }
 
 /** Fields that can be asked for, with what they mean. The order is the order of completion. */
 export const FIELDS: Record<string, string> = {
-  outcome: 'allowed, observed, denied or errors',
   method: 'request method',
   path: 'path; * matches any run',
   status: 'status to the client: 404, 4xx, >=500',
@@ -18,7 +20,7 @@ export const FIELDS: Record<string, string> = {
   api: 'API of the route',
   endpoint_id: 'endpoint',
   template: 'path template',
-  decision: 'allow or deny',
+  decision: 'allow or deny; applied says whether it was carried out',
   applied: 'whether the decision was carried out',
   decision_status: 'status the deny answers with',
   check: 'check that decided',
@@ -46,7 +48,6 @@ export const FIELDS: Record<string, string> = {
 
 /** Words a field is known to take, for completion before any data is there. */
 export const WORDS: Record<string, string[]> = {
-  outcome: ['allowed', 'observed', 'denied', 'errors'],
   decision: ['allow', 'deny'],
   applied: ['true', 'false'],
   status: ['2xx', '3xx', '4xx', '5xx', '>=400', '>=500'],
@@ -59,77 +60,100 @@ export const WORDS: Record<string, string[]> = {
   missing: ['time', 'client', 'headers', 'request_body', 'response', 'response_body'],
 }
 
-const PIECE = /(?:[^\s"]|"(?:[^"\\]|\\.)*"?)+/g
+const PIECE = /(?:[^\s"]|"[^"]*"?)+/g
+const VALUE = /(?:[^,"]|"[^"]*"?)+/g
 const TERM = /^(-?)([a-z][a-z_0-9]*):(.*)$/s
 
-/** A value as it stands in a query: quoted when it holds white space, a comma or a quote. */
+/**
+ * A value as it stands in a query, taken literally. Quotation marks take away the meaning of every other character;
+ * a quotation mark itself cannot be written, so a star stands in for it.
+ */
 export function quote(value: string): string {
-  return value === '' || /[\s,"\\]/.test(value) ? `"${value.replace(/["\\]/g, '\\$&')}"` : value
+  if (value.includes('"')) return `"${value.split('"').join('"*"')}"`
+  return value === '' || /^-|[\s,*]/.test(value) ? `"${value}"` : value
 }
 
-function unquote(text: string): string {
-  if (!text.startsWith('"')) return text
-  const end = text.length > 1 && text.endsWith('"') ? -1 : undefined
-  return text.slice(1, end).replace(/\\(.)/g, '$1')
-}
-
-/** Splits `a,"b,c"` into its values. */
-function splitValues(text: string): string[] {
-  return (text.match(/"(?:[^"\\]|\\.)*"?|[^,]+/g) ?? []).map(unquote)
+/** What a written value means, without its quotation marks. */
+export function plain(written: string): string {
+  return written.replaceAll('"', '')
 }
 
 export function parse(q: string): Term[] {
   return (q.match(PIECE) ?? []).map((piece) => {
     const match = TERM.exec(piece)
-    if (!match || !((match[2] ?? '') in FIELDS)) return { negated: false, field: '', values: [unquote(piece)] }
-    return { negated: match[1] === '-', field: match[2] ?? '', values: splitValues(match[3] ?? '') }
+    if (!match || !((match[2] ?? '') in FIELDS)) return { negated: false, field: '', values: [piece] }
+    return { negated: match[1] === '-', field: match[2] ?? '', values: match[3]?.match(VALUE) ?? [] }
   })
 }
 
 export function print(terms: Term[]): string {
-  return terms
-    .filter((term) => term.values.length > 0 || term.field !== '')
-    .map((term) => (term.field === '' ? quote(term.values[0] ?? '') : `${term.negated ? '-' : ''}${term.field}:${term.values.map(quote).join(',')}`))
-    .join(' ')
+  return terms.map((term) => (term.field === '' ? (term.values[0] ?? '') : `${term.negated ? '-' : ''}${term.field}:${term.values.join(',')}`)).join(' ')
 }
 
-const sameKind = (term: Term, field: string, negated: boolean): boolean => term.field === field && term.negated === negated
+const isOf = (term: Term, field: string, negated: boolean): boolean => term.field === field && term.negated === negated
+const without = (terms: Term[], drop: (term: Term, written: string) => boolean): Term[] =>
+  terms.map((term) => ({ ...term, values: term.values.filter((written) => !drop(term, written)) })).filter((term) => term.values.length > 0)
 
 /** Adds one value: the first narrows, more of the same field widen (`method:GET,POST`). */
 export function add(q: string, field: string, value: string, negated = false): string {
-  const terms = parse(q).map((term) => ({ ...term, values: term.field === field && term.negated !== negated ? term.values.filter((known) => known !== value) : term.values })).filter((term) => term.field === '' || term.values.length > 0)
-  const there = terms.find((term) => sameKind(term, field, negated))
-  if (there) {
-    if (!there.values.includes(value)) there.values = [...there.values, value]
-  } else {
-    terms.push({ negated, field, values: [value] })
-  }
+  const terms = without(parse(q), (term, written) => isOf(term, field, !negated) && plain(written) === value)
+  const there = terms.find((term) => isOf(term, field, negated))
+  if (!there) terms.push({ negated, field, values: [quote(value)] })
+  else if (!there.values.some((written) => plain(written) === value)) there.values = [...there.values, quote(value)]
   return print(terms)
 }
 
 export function remove(q: string, field: string, value: string, negated = false): string {
-  return print(
-    parse(q)
-      .map((term) => (sameKind(term, field, negated) ? { ...term, values: term.values.filter((known) => known !== value) } : term))
-      .filter((term) => term.field === '' || term.values.length > 0),
-  )
+  return print(without(parse(q), (term, written) => isOf(term, field, negated) && plain(written) === value))
 }
 
 export function has(q: string, field: string, value: string, negated = false): boolean {
-  return parse(q).some((term) => sameKind(term, field, negated) && term.values.includes(value))
+  return parse(q).some((term) => isOf(term, field, negated) && term.values.some((written) => plain(written) === value))
 }
 
 export function toggle(q: string, field: string, value: string, negated = false): string {
   return has(q, field, value, negated) ? remove(q, field, value, negated) : add(q, field, value, negated)
 }
 
-/** A query from plain pairs: `query({ outcome: 'denied', policy: 'a b' })`. */
-export function query(pairs: Record<string, string | number | boolean | null | undefined>): string {
+type Pairs = Record<string, string | number | boolean | null | undefined>
+
+/** A query from plain pairs: `query({ policy: 'a b', method: 'GET' })`. */
+export function query(pairs: Pairs): string {
   return print(
     Object.entries(pairs)
       .filter(([, value]) => value !== null && value !== undefined && value !== '')
-      .map(([field, value]) => ({ negated: false, field, values: [String(value)] })),
+      .map(([field, value]) => ({ negated: false, field, values: [quote(String(value))] })),
   )
+}
+
+/**
+ * What finds the events of one outcome. The first three are exact. The language has no `or` across fields, so the last
+ * finds errors by status; exchanges that ended with a 4xx of ours (malformed, no route) are found by `ending`.
+ */
+const OUTCOMES: Record<Outcome, string> = {
+  allowed: 'decision:allow ending:answered,stopped status:<500',
+  observed: 'decision:deny applied:false',
+  denied: 'decision:deny applied:true',
+  errors: 'decision:allow status:0,>=500',
+}
+
+/** The events of one outcome: the query behind every number and bar of that color. */
+export function outcomeQuery(outcome: Outcome, more: Pairs = {}): string {
+  return [OUTCOMES[outcome], query(more)].filter((part) => part !== '').join(' ')
+}
+
+/** The outcome that a query asks for, if it does. */
+export function outcomeIn(q: string): Outcome | '' {
+  const pieces = new Set(q.match(PIECE) ?? [])
+  return (Object.keys(OUTCOMES) as Outcome[]).find((outcome) => OUTCOMES[outcome].split(' ').every((piece) => pieces.has(piece))) ?? ''
+}
+
+/** Asks for `outcome` instead of any other, or no longer when it is asked for already. */
+export function toggleOutcome(q: string, outcome: Outcome): string {
+  const now = outcomeIn(q)
+  const old = new Set(now === '' ? [] : OUTCOMES[now].split(' '))
+  const rest = (q.match(PIECE) ?? []).filter((piece) => !old.has(piece))
+  return [...(now === outcome ? [] : [OUTCOMES[outcome]]), ...rest].join(' ')
 }
 
 export interface Completion {
@@ -159,9 +183,4 @@ export function completionAt(q: string, at: number): Completion {
   const from = Math.max(start + skipped + colon + 1, q.lastIndexOf(',', at - 1) + 1)
   const comma = q.slice(at, end).indexOf(',')
   return { start: from, end: comma < 0 ? end : at + comma, field, typed: q.slice(from, at) }
-}
-
-/** The events of one outcome: the query behind every number and bar of that color. */
-export function outcomeQuery(outcome: 'allowed' | 'observed' | 'denied' | 'errors', more: Record<string, string | null | undefined> = {}): string {
-  return query({ outcome, ...more })
 }

@@ -100,6 +100,7 @@ export const FIELD: Record<string, string> = {
 
 /** The word for a value of a field, where there is one. */
 export function word(field: string, value: string): string {
+  if (value === '') return 'none'
   const words: Record<string, Record<string, string>> = { auth: AUTH, ending: ENDING, source: SOURCE, actor_kind: ACTOR, missing: MISSING, outcome: OUTCOME }
   return words[field]?.[value] ?? value
 }
