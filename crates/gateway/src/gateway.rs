@@ -1,15 +1,56 @@
 //! The gateway as its owner sees it: built, run, reloaded, stopped.
 
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::available_parallelism;
+use std::time::Duration;
 
-use bartizan_config::Config;
+use arc_swap::ArcSwap;
+use bartizan_config::{Config, Listener};
 use bartizan_engine::Snapshot;
 use bartizan_model::{Event, Exchange};
+use pingora::apps::{HttpServerApp, HttpServerOptions};
+use pingora::protocols::http::v2::server::default_h2_options;
+use pingora::proxy::HttpProxy;
+use pingora::server::configuration::ServerConf;
 use serde::Serialize;
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::Error;
+use crate::body::FRAME_BYTES_MAX;
+use crate::hand_over::{self, Inheritance};
+use crate::listen::{Bound, Hall, serve};
+use crate::proxy::Proxy;
+use crate::shared::{Counters, Generation, Shared};
+use crate::tls::CertificateStore;
+use crate::upstream::Upstreams;
+
+/// LIMIT: attempts of one request in all; each upstream's own number is lower.
+const ATTEMPTS_MAX: usize = 64;
+
+/// LIMIT: idle connections kept to upstreams, per worker thread.
+const IDLE_UPSTREAM_CONNECTIONS_MAX: usize = 256;
+
+/// LIMIT: how long an HTTP/2 connection without requests is kept; HTTP/1's is Pingora's own 60 s.
+const HTTP2_IDLE: Duration = Duration::from_secs(60);
+
+/// LIMIT: concurrent requests on one HTTP/2 connection of a client.
+const HTTP2_STREAMS_MAX: u32 = 128;
+
+/// LIMIT: body bytes that a client may send ahead, per stream and per connection.
+const HTTP2_STREAM_WINDOW: u32 = 256 * 1024;
+const HTTP2_CONNECTION_WINDOW: u32 = 1024 * 1024;
+
+/// LIMIT: smallest limit for decoded header lists; beyond it h2 itself answers 431. Ours is checked before.
+const HTTP2_HEADER_BYTES: u32 = 64 * 1024;
+
+/// How long tasks may take to end after the workers were told to stop.
+const WORKERS_END: Duration = Duration::from_secs(1);
 
 /// Takes every event; must never block.
 pub type EventSink = Arc<dyn Fn(Event) + Send + Sync>;
@@ -100,30 +141,78 @@ pub struct GatewayStats {
 /// Listeners, workers and upstreams, ready to run.
 pub struct Gateway {
     handle: GatewayHandle,
+    runtime: Option<Runtime>,
+    listeners: Vec<Bound>,
+    proxy: Arc<HttpProxy<Proxy>>,
+    stops: mpsc::Receiver<Stop>,
+    options: GatewayOptions,
+    grace: Duration,
+    inheritance: Option<Inheritance>,
 }
 
 /// Steers a gateway from elsewhere in the process.
 #[derive(Clone)]
-pub struct GatewayHandle {}
+pub struct GatewayHandle {
+    shared: Arc<Shared>,
+    runtime: tokio::runtime::Handle,
+    stop: mpsc::Sender<Stop>,
+    fixed: Arc<Fixed>,
+}
+
+/// What a reload cannot change.
+struct Fixed {
+    listeners: Vec<Listener>,
+    certificates: Vec<Option<Arc<CertificateStore>>>,
+    threads: usize,
+    grace_ms: u64,
+}
 
 impl Gateway {
     /// Reads certificates, binds the listeners (or takes them over) and resolves upstreams. Nothing is served yet.
     ///
     /// # Errors
     /// A certificate or key that cannot be used, an address that cannot be bound: each names its place.
-    pub fn new(
-        config: &Config,
-        snapshot: Arc<Snapshot>,
-        sinks: Sinks,
-        options: GatewayOptions,
-    ) -> Result<Self, Error> {
-        let _ = (config, snapshot, sinks, options);
-        Ok(Self { handle: GatewayHandle {} })
+    pub fn new(config: &Config, snapshot: Arc<Snapshot>, sinks: Sinks, options: GatewayOptions) -> Result<Self, Error> {
+        let upstreams = Arc::new(Upstreams::new(config, None)?);
+        let mut inheritance = match &options.upgrade_socket {
+            Some(path) if options.upgrade => Some(Inheritance::receive(path)?),
+            _ => None,
+        };
+        let mut listeners = Vec::with_capacity(config.listeners.len());
+        for listener in &config.listeners {
+            let inherited = inheritance.as_mut().and_then(|sockets| sockets.take(listener.address));
+            listeners.push(Bound::new(listener, inherited)?);
+        }
+        let threads = worker_threads(config);
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(threads)
+            .thread_name("gateway")
+            .enable_all()
+            .build()
+            .map_err(Error::Runtime)?;
+        let generation = Generation::new(config, snapshot, upstreams);
+        let shared = Arc::new(Shared {
+            current: ArcSwap::from_pointee(generation),
+            writer: Mutex::new(()),
+            sinks,
+            counters: Counters::default(),
+        });
+        let proxy = Arc::new(proxy(config, threads, shared.clone())?);
+        let fixed = Arc::new(Fixed {
+            listeners: config.listeners.clone(),
+            certificates: listeners.iter().map(|bound| bound.certificates.clone()).collect(),
+            threads,
+            grace_ms: config.shutdown_grace_ms,
+        });
+        let (stop, stops) = mpsc::channel(4);
+        let handle = GatewayHandle { shared, runtime: runtime.handle().clone(), stop, fixed };
+        let grace = Duration::from_millis(config.shutdown_grace_ms);
+        Ok(Self { handle, runtime: Some(runtime), listeners, proxy, stops, options, grace, inheritance })
     }
 
     /// The addresses really bound, in the order of the configuration: port 0 became a real port.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        Vec::new()
+        self.listeners.iter().map(Bound::address).collect()
     }
 
     /// Steers this gateway from elsewhere.
@@ -134,40 +223,232 @@ impl Gateway {
     /// Serves until stopped; returns how. Blocks the calling thread; call it outside any async runtime.
     ///
     /// # Errors
-    /// The worker threads cannot be started.
-    pub fn run(self) -> Result<Stop, Error> {
-        Ok(Stop::Fast)
+    /// The worker threads cannot be started, or the listening sockets were lost.
+    pub fn run(mut self) -> Result<Stop, Error> {
+        let Some(runtime) = self.runtime.take() else { return Ok(Stop::Fast) };
+        let stop = runtime.block_on(self.serve())?;
+        runtime.shutdown_timeout(if stop == Stop::Fast { Duration::ZERO } else { WORKERS_END });
+        Ok(stop)
     }
+
+    async fn serve(&mut self) -> Result<Stop, Error> {
+        let (shutdown, watch) = watch::channel(false);
+        let hall = Arc::new(Hall {
+            shared: self.handle.shared.clone(),
+            proxy: self.proxy.clone(),
+            shutdown: watch,
+            drained: Notify::new(),
+        });
+        self.handle.shared.current.load().upstreams.start(&self.handle.runtime);
+        let sockets = self.sockets()?;
+        for bound in self.listeners.drain(..) {
+            tokio::spawn(serve(bound, hall.clone()));
+        }
+        if let Some(inheritance) = self.inheritance.take() {
+            inheritance.acknowledge();
+        }
+        let stop = loop {
+            match self.next_stop().await? {
+                Stop::HandOver => {
+                    let Some(path) = self.options.upgrade_socket.clone() else { break Stop::Graceful };
+                    let sockets = sockets.iter().map(|(address, fd)| Ok((*address, fd.try_clone()?)));
+                    let sockets = sockets.collect::<std::io::Result<Vec<_>>>().map_err(Error::Runtime)?;
+                    match tokio::task::spawn_blocking(move || hand_over::send(&path, &sockets)).await {
+                        Ok(Ok(())) => break Stop::HandOver,
+                        Ok(Err(error)) => tracing::error!(%error, "not handed over; serving on"),
+                        Err(error) => tracing::error!(%error, "not handed over; serving on"),
+                    }
+                }
+                stop @ (Stop::Graceful | Stop::Fast) => break stop,
+            }
+        };
+        drop(sockets);
+        if stop != Stop::Fast {
+            let _ = shutdown.send(true);
+            self.proxy.http_cleanup().await;
+            self.drain(&hall).await;
+        }
+        Ok(stop)
+    }
+
+    /// Copies of the listening sockets, for a later hand-over.
+    fn sockets(&self) -> Result<Vec<(SocketAddr, OwnedFd)>, Error> {
+        let copies = self.listeners.iter().map(|bound| {
+            let copy = bound.socket.try_clone().map_err(|source| Error::Bind { address: bound.address(), source })?;
+            Ok((bound.config.address, OwnedFd::from(copy)))
+        });
+        copies.collect()
+    }
+
+    /// Waits for a signal or for the handle.
+    async fn next_stop(&mut self) -> Result<Stop, Error> {
+        if !self.options.signals {
+            return Ok(self.stops.recv().await.unwrap_or(Stop::Fast));
+        }
+        let mut terminate = signal(SignalKind::terminate()).map_err(Error::Runtime)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Runtime)?;
+        let mut quit = signal(SignalKind::quit()).map_err(Error::Runtime)?;
+        Ok(tokio::select! {
+            stop = self.stops.recv() => stop.unwrap_or(Stop::Fast),
+            _ = terminate.recv() => Stop::Graceful,
+            _ = interrupt.recv() => Stop::Fast,
+            _ = quit.recv() => Stop::HandOver,
+        })
+    }
+
+    /// Waits until every connection has ended, at most for the grace; a further stop ends the wait.
+    async fn drain(&mut self, hall: &Hall) {
+        let drained = async {
+            loop {
+                let last_left = hall.drained.notified();
+                tokio::pin!(last_left);
+                last_left.as_mut().enable();
+                let open = hall.shared.counters.read();
+                if open.connections_open == 0 && open.exchanges_open == 0 {
+                    return;
+                }
+                // HTTP/2 exchanges may outlive their connection for a moment, hence the timeout.
+                let _ = tokio::time::timeout(Duration::from_millis(50), last_left).await;
+            }
+        };
+        let grace = self.grace;
+        tokio::select! {
+            () = drained => {}
+            () = tokio::time::sleep(grace) => {
+                let open = hall.shared.counters.read().exchanges_open;
+                tracing::warn!(exchanges_open = open, "the grace is over; exchanges are cut off");
+            }
+            _ = self.next_stop() => {}
+        }
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background(); // never run
+        }
+    }
+}
+
+fn worker_threads(config: &Config) -> usize {
+    config.threads.or_else(|| available_parallelism().ok()).map_or(1, std::num::NonZero::get)
+}
+
+/// Pingora's proxy with our callbacks.
+fn proxy(config: &Config, threads: usize, shared: Arc<Shared>) -> Result<HttpProxy<Proxy>, Error> {
+    let conf = ServerConf {
+        threads,
+        max_retries: ATTEMPTS_MAX,
+        upstream_keepalive_pool_size: IDLE_UPSTREAM_CONNECTIONS_MAX,
+        ..ServerConf::default()
+    };
+    // Pingora panics when it cannot read the system's certificate authorities.
+    let made = catch_unwind(AssertUnwindSafe(|| HttpProxy::new(Proxy::new(shared), Arc::new(conf))));
+    let mut proxy = made.map_err(|_| Error::Certificate {
+        file: PathBuf::from("the system's certificate authorities"),
+        fault: "cannot be read; mend the system's store, or name one in SSL_CERT_FILE".to_owned(),
+    })?;
+    proxy.handle_init_modules();
+    let mut options = HttpServerOptions::default();
+    options.h2c = true; // the door decides per listener
+    options.allow_connect_method_proxying = true; // refused by us, with an event
+    options.h2_idle_timeout = Some(HTTP2_IDLE);
+    proxy.server_options = Some(options);
+    let header_bytes = u32::try_from(config.limits.header_bytes_max.saturating_mul(2)).unwrap_or(u32::MAX);
+    let mut http2 = default_h2_options();
+    http2
+        .max_header_list_size(header_bytes.max(HTTP2_HEADER_BYTES))
+        .max_concurrent_streams(HTTP2_STREAMS_MAX)
+        .max_frame_size(FRAME_BYTES_MAX)
+        .initial_window_size(HTTP2_STREAM_WINDOW)
+        .initial_connection_window_size(HTTP2_CONNECTION_WINDOW);
+    proxy.h2_options = Some(http2);
+    Ok(proxy)
 }
 
 impl GatewayHandle {
     /// New exchanges run on `snapshot`; those under way finish on theirs. Upstreams stay as they are.
     pub fn publish(&self, snapshot: Arc<Snapshot>) {
-        let _ = snapshot;
+        let _writer = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.shared.current.load();
+        self.shared.current.store(Arc::new(Generation {
+            snapshot,
+            upstreams: now.upstreams.clone(),
+            limits: now.limits,
+            trusted_proxies: now.trusted_proxies.clone(),
+        }));
     }
 
     /// Runs a new configuration and the Snapshot compiled from it, swapped together. Unchanged upstreams keep what
-    /// they know. Returns what needs a restart to take effect. May block while host names are resolved.
+    /// they know; certificates of unchanged listeners are read again. Returns what needs a restart to take effect.
+    /// May block while host names are resolved.
     ///
     /// # Errors
     /// A certificate or authority file that cannot be used; then nothing has changed.
     pub fn reload(&self, config: &Config, snapshot: Arc<Snapshot>) -> Result<Vec<String>, Error> {
-        let _ = (config, snapshot);
-        Ok(Vec::new())
+        let _writer = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let upstreams = Arc::new(Upstreams::new(config, Some(&self.shared.current.load().upstreams))?);
+        let mut renewed = Vec::new();
+        for (before, store) in self.fixed.listeners.iter().zip(&self.fixed.certificates) {
+            let now = config.listeners.iter().find(|listener| listener.address == before.address);
+            if let (Some(store), Some(tls)) = (store, now.and_then(|listener| listener.tls.as_ref())) {
+                renewed.push((store, CertificateStore::load(tls)?));
+            }
+        }
+        upstreams.start(&self.runtime);
+        renewed.iter().for_each(|(store, fresh)| store.replace_with(fresh));
+        self.shared.current.store(Arc::new(Generation::new(config, snapshot, upstreams)));
+        Ok(self.needs_restart(config))
+    }
+
+    /// What `config` asks for that a running process cannot do.
+    fn needs_restart(&self, config: &Config) -> Vec<String> {
+        let mut needs = Vec::new();
+        for before in &self.fixed.listeners {
+            match config.listeners.iter().find(|listener| listener.address == before.address) {
+                None => needs.push(format!("listener `{}` was removed", before.address)),
+                Some(now) if !is_same_but_certificates(before, now) => {
+                    needs.push(format!("settings of listener `{}` changed", before.address));
+                }
+                Some(_) => {}
+            }
+        }
+        for now in &config.listeners {
+            if self.fixed.listeners.iter().all(|before| before.address != now.address) {
+                needs.push(format!("listener `{}` was added", now.address));
+            }
+        }
+        if worker_threads(config) != self.fixed.threads {
+            needs.push("`threads` changed".to_owned());
+        }
+        if config.shutdown_grace_ms != self.fixed.grace_ms {
+            needs.push("`shutdown_grace` changed".to_owned());
+        }
+        needs
     }
 
     /// Every upstream and the health of its targets.
     pub fn upstreams(&self) -> Vec<UpstreamHealth> {
-        Vec::new()
+        self.shared.current.load().upstreams.health()
     }
 
     /// Counters.
     pub fn stats(&self) -> GatewayStats {
-        GatewayStats::default()
+        self.shared.counters.read()
     }
 
     /// Stops the gateway: [`Gateway::run`] returns.
     pub fn stop(&self, stop: Stop) {
-        let _ = stop;
+        let _ = self.stop.try_send(stop); // full: it is stopping
     }
+}
+
+fn is_same_but_certificates(before: &Listener, now: &Listener) -> bool {
+    let tls = match (&before.tls, &now.tls) {
+        (None, None) => true,
+        (Some(before), Some(now)) => before.version_min == now.version_min,
+        (None, Some(_)) | (Some(_), None) => false,
+    };
+    tls && before.http2 == now.http2 && before.proxy_protocol == now.proxy_protocol
 }

@@ -3,8 +3,27 @@
 //! The only crate that names Pingora. A [`Gateway`] binds its listeners, then [`Gateway::run`] serves until a signal or
 //! [`GatewayHandle::stop`]. Every exchange drives one `engine::Inspection` and ends as exactly one `Event` in the sink.
 
+mod answers;
+mod body;
+mod door;
 mod error;
+mod exchange;
+mod fields;
+mod forward;
+mod frames;
 mod gateway;
+mod hand_over;
+mod ids;
+mod link;
+mod listen;
+mod proxy;
+mod proxy_header;
+mod record;
+mod refusal;
+mod shared;
+mod tls;
+mod upstream;
+mod wire;
 
 pub use error::Error;
 pub use gateway::{

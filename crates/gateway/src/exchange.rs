@@ -1,0 +1,158 @@
+//! One exchange while it passes through: what every callback of the proxy shares, and the one event at its end.
+
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use bartizan_engine::Inspection;
+use bartizan_model::{Ending, Outcome, RequestId, Source, Timestamp};
+use http::HeaderValue;
+use smallvec::SmallVec;
+
+use crate::body::Body;
+use crate::ids;
+use crate::link::Link;
+use crate::record::Record;
+use crate::shared::{Generation, Shared};
+
+/// Pingora's context of a request: nothing until the head is looked at.
+pub(crate) struct Context {
+    shared: Arc<Shared>,
+    pub(crate) exchange: Option<Exchange>,
+}
+
+/// One exchange.
+pub(crate) struct Exchange {
+    pub(crate) link: Arc<Link>,
+    pub(crate) generation: Arc<Generation>,
+    pub(crate) inspection: Inspection,
+    pub(crate) begun: Timestamp,
+    /// The id as a field value
+    pub(crate) id_value: HeaderValue,
+    /// Host as the client sent it
+    pub(crate) authority: HeaderValue,
+    /// The target to send when the client's was in absolute form
+    pub(crate) origin_form: Option<Vec<u8>>,
+    pub(crate) body: Body,
+    /// We asked the client for the body (`100 Continue`) ourselves
+    pub(crate) is_continued: bool,
+    /// Targets tried so far
+    pub(crate) tried: SmallVec<[SocketAddr; 2]>,
+    /// The current attempt has a connection
+    pub(crate) is_connected: bool,
+    /// The engine decided against it after it had begun to pass
+    pub(crate) is_stopped: bool,
+    pub(crate) upstream_us: Option<u64>,
+    pub(crate) ending: Option<Ending>,
+    pub(crate) record: Option<Box<Record>>,
+}
+
+/// What the session knows at the end.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Totals {
+    pub(crate) status: u16,
+    pub(crate) request_bytes: u64,
+    pub(crate) response_bytes: u64,
+}
+
+impl Context {
+    /// Before the head.
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, exchange: None }
+    }
+
+    /// The head is complete: pins the running generation and begins the inspection.
+    pub(crate) fn begin(&mut self, link: Arc<Link>) -> &mut Exchange {
+        link.begin_exchange();
+        self.shared.counters.exchanges_total.fetch_add(1, Relaxed);
+        self.shared.counters.exchanges_open.fetch_add(1, Relaxed);
+        let generation = self.shared.current.load_full();
+        let begun = ids::now();
+        let id = ids::request_id(begun);
+        let snapshot = generation.snapshot.clone();
+        let inspection = Inspection::new(snapshot, &link.connection, id, Source::Gateway, begun);
+        self.exchange.insert(Exchange {
+            link,
+            generation,
+            inspection,
+            begun,
+            id_value: id_value(id),
+            authority: HeaderValue::from_static(""),
+            origin_form: None,
+            body: Body::default(),
+            is_continued: false,
+            tried: SmallVec::new(),
+            is_connected: false,
+            is_stopped: false,
+            upstream_us: None,
+            ending: None,
+            record: self.shared.sinks.exchanges.is_some().then(Box::default),
+        })
+    }
+
+    /// What all connections share.
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Ends the exchange: its one event goes to the sink.
+    pub(crate) fn finish(&mut self, ending: Ending, totals: Totals) {
+        let Some(exchange) = self.exchange.take() else { return };
+        self.shared.counters.exchanges_open.fetch_sub(1, Relaxed);
+        let now = ids::now();
+        let outcome = Outcome {
+            ending,
+            status: totals.status,
+            request_bytes: totals.request_bytes,
+            response_bytes: totals.response_bytes,
+            upstream_us: exchange.upstream_us,
+            duration_us: None,
+        };
+        if let (Some(record), Some(sink)) = (exchange.record, &self.shared.sinks.exchanges) {
+            let client = exchange.inspection.client().ip;
+            sink(record.into_exchange(exchange.begun, client, totals, now.micros_since(exchange.begun)));
+        }
+        (self.shared.sinks.events)(exchange.inspection.finish(outcome, now));
+    }
+}
+
+impl Drop for Context {
+    /// An exchange that never reached its end: a panic in a callback, or the worker stopped under it.
+    fn drop(&mut self) {
+        if self.exchange.is_none() {
+            return;
+        }
+        let ending = match std::thread::panicking() {
+            true => {
+                self.shared.count_internal_fault();
+                Ending::InternalFault
+            }
+            false => Ending::ClientClosed,
+        };
+        // A second panic while unwinding would end the process; the event is worth less than that.
+        let _ = catch_unwind(AssertUnwindSafe(|| self.finish(ending, Totals::default())));
+    }
+}
+
+fn id_value(id: RequestId) -> HeaderValue {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = [0; 32];
+    for (byte, pair) in id.as_bits().to_be_bytes().iter().zip(text.chunks_exact_mut(2)) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 0xf)];
+    }
+    // Hexadecimal digits are always a field value.
+    HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_in_the_field_is_the_id_in_the_event() {
+        let id = RequestId::from_bits(0x0123_4567_89ab_cdef_0000_0000_0000_00ff);
+        assert_eq!(id_value(id).to_str().unwrap(), id.to_string());
+    }
+}

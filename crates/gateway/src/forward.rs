@@ -1,0 +1,118 @@
+//! What changes in a request head on its way to the upstream: host, forwarding fields, request id. Nothing else.
+//!
+//! `X-Forwarded-For`, `-Proto`, `-Host` (de facto) and `Forwarded` (RFC 7239): values that came from a trusted proxy
+//! are kept and added to, all others are dropped and written anew, so that the upstream can believe them.
+
+use std::fmt::Write;
+use std::net::{IpAddr, SocketAddr};
+
+use bartizan_config::HostHeader;
+use bartizan_model::Scheme;
+use http::{HeaderName, HeaderValue, header};
+use pingora::Result;
+use pingora::http::RequestHeader;
+
+use crate::link::Link;
+
+pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// What the rewriting needs to know.
+pub(crate) struct Forwarding<'a> {
+    /// The client's connection
+    pub(crate) link: &'a Link,
+    /// Whether the peer's own forwarding fields are believed
+    pub(crate) peer_is_trusted: bool,
+    /// Host as the client sent it
+    pub(crate) authority: &'a HeaderValue,
+    /// What becomes of the host
+    pub(crate) host_header: &'a HostHeader,
+    /// The request's id
+    pub(crate) request_id: &'a HeaderValue,
+}
+
+/// Rewrites `request`.
+pub(crate) fn apply(request: &mut RequestHeader, forwarding: &Forwarding<'_>) -> Result<()> {
+    let scheme = forwarding.link.connection.scheme();
+    request.insert_header(X_REQUEST_ID, forwarding.request_id.clone())?;
+    forwarded_for(request, forwarding)?;
+    let proto = HeaderValue::from_static(scheme.as_str());
+    keep_or_insert(request, X_FORWARDED_PROTO, proto, forwarding.peer_is_trusted)?;
+    if !forwarding.authority.is_empty() {
+        keep_or_insert(request, X_FORWARDED_HOST, forwarding.authority.clone(), forwarding.peer_is_trusted)?;
+    } else if !forwarding.peer_is_trusted {
+        request.remove_header(&X_FORWARDED_HOST);
+    }
+    forwarded(request, forwarding, scheme)?;
+    if let HostHeader::Replace(host) = forwarding.host_header {
+        request.insert_header(header::HOST, host.as_str())?;
+    }
+    Ok(())
+}
+
+fn keep_or_insert(request: &mut RequestHeader, name: HeaderName, value: HeaderValue, keep: bool) -> Result<()> {
+    if keep && request.headers.contains_key(&name) {
+        return Ok(());
+    }
+    request.insert_header(name, value)
+}
+
+fn forwarded_for(request: &mut RequestHeader, forwarding: &Forwarding<'_>) -> Result<()> {
+    let Some(peer) = &forwarding.link.peer_value else {
+        request.remove_header(&X_FORWARDED_FOR);
+        return Ok(());
+    };
+    let value = match forwarding.peer_is_trusted {
+        true => appended(request, &X_FORWARDED_FOR, peer.as_bytes()),
+        false => None,
+    };
+    request.insert_header(X_FORWARDED_FOR, value.unwrap_or_else(|| peer.clone()))
+}
+
+/// All values of a field joined, with `last` at their end; `None` when there were none.
+fn appended(request: &RequestHeader, name: &HeaderName, last: &[u8]) -> Option<HeaderValue> {
+    let mut values = request.headers.get_all(name).iter();
+    let mut joined = values.next()?.as_bytes().to_vec();
+    for value in values.map(HeaderValue::as_bytes).chain([last]) {
+        joined.extend_from_slice(b", ");
+        joined.extend_from_slice(value);
+    }
+    HeaderValue::from_maybe_shared(bytes::Bytes::from(joined)).ok()
+}
+
+/// RFC 7239 §4: one element per hop.
+fn forwarded(request: &mut RequestHeader, forwarding: &Forwarding<'_>, scheme: Scheme) -> Result<()> {
+    let mut element = String::with_capacity(96);
+    match forwarding.link.connection.peer.map(|peer: SocketAddr| peer.ip().to_canonical()) {
+        Some(IpAddr::V4(ip)) => _ = write!(element, "for={ip}"),
+        Some(IpAddr::V6(ip)) => _ = write!(element, "for=\"[{ip}]\""),
+        None => element.push_str("for=unknown"),
+    }
+    if let Ok(host) = forwarding.authority.to_str()
+        && !host.is_empty()
+        && !host.contains(['"', '\\'])
+    {
+        _ = write!(element, ";host=\"{host}\"");
+    }
+    _ = write!(element, ";proto={}", scheme.as_str());
+    let value = match forwarding.peer_is_trusted {
+        true => appended(request, &header::FORWARDED, element.as_bytes()),
+        false => None,
+    };
+    match value {
+        Some(value) => request.insert_header(header::FORWARDED, value),
+        None => request.insert_header(header::FORWARDED, element),
+    }
+}
+
+/// HTTP/2 may split `Cookie` for compression; towards HTTP/1 it must be one field again (RFC 9113 §8.2.3).
+pub(crate) fn join_cookies(request: &mut RequestHeader) -> Result<()> {
+    if request.headers.get_all(header::COOKIE).iter().nth(1).is_none() {
+        return Ok(());
+    }
+    let crumbs: Vec<_> = request.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    let joined = crumbs.join(&b"; "[..]);
+    request.insert_header(header::COOKIE, joined)
+}

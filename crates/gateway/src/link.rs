@@ -1,0 +1,118 @@
+//! One client connection: what is known about it, and where it stands.
+//!
+//! A [`Link`] is made once per connection and shared by the stream wrapper ([`crate::door::Door`]) and every exchange on
+//! the connection. Pingora hands it through untouched, as the user data of the stream's proxy digest: the one slot that
+//! reaches HTTP/1 and HTTP/2 sessions alike.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+
+use bartizan_model::Connection;
+use http::HeaderValue;
+use pingora::http::ResponseHeader;
+use pingora::protocols::http::ServerSession;
+use pingora::protocols::raw_connect::ProxyDigest;
+
+/// What a connection carries right now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Phase {
+    /// HTTP/1, a new request may begin; nothing of it has been read
+    Fresh = 0,
+    /// HTTP/1, a request head is being read
+    Head = 1,
+    /// HTTP/1, an exchange is under way
+    Exchange = 2,
+    /// HTTP/2 frames
+    Http2 = 3,
+}
+
+/// One client connection.
+#[derive(Debug)]
+pub(crate) struct Link {
+    /// What the engine is told
+    pub(crate) connection: Connection,
+    /// The peer's address as forwarding fields carry it
+    pub(crate) peer_value: Option<HeaderValue>,
+    phase: AtomicU8,
+    begun: AtomicU64,
+    lingering: AtomicBool,
+}
+
+impl Link {
+    /// The facts of a new connection.
+    pub(crate) fn new(connection: Connection) -> Self {
+        let peer_value = connection.peer.and_then(|peer| HeaderValue::try_from(peer.ip().to_string()).ok());
+        Self {
+            connection,
+            peer_value,
+            phase: AtomicU8::new(Phase::Fresh as u8),
+            begun: AtomicU64::new(0),
+            lingering: AtomicBool::new(false),
+        }
+    }
+
+    /// The other end's address.
+    pub(crate) fn peer_ip(&self) -> Option<IpAddr> {
+        self.connection.peer.map(|peer| peer.ip())
+    }
+
+    /// Where the connection stands.
+    pub(crate) fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Relaxed) {
+            0 => Phase::Fresh,
+            1 => Phase::Head,
+            2 => Phase::Exchange,
+            _ => Phase::Http2,
+        }
+    }
+
+    /// Moves on.
+    pub(crate) fn enter(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Relaxed);
+    }
+
+    /// A session for the next HTTP/1 request was made on this connection.
+    pub(crate) fn renew(&self) {
+        if self.phase() != Phase::Http2 {
+            self.enter(Phase::Fresh);
+        }
+    }
+
+    /// A request head is complete: an exchange begins.
+    pub(crate) fn begin_exchange(&self) {
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        if self.phase() != Phase::Http2 {
+            self.enter(Phase::Exchange);
+        }
+    }
+
+    /// Exchanges begun on this connection.
+    pub(crate) fn begun(&self) -> u64 {
+        self.begun.load(Ordering::Relaxed)
+    }
+
+    /// The client may still be sending what nobody will read: read on for a moment after our answer, or the kernel's
+    /// reset destroys the answer on its way (RFC 9112 §9.6).
+    pub(crate) fn linger(&self) {
+        self.lingering.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether [`Link::linger`] was asked for.
+    pub(crate) fn lingers(&self) -> bool {
+        self.lingering.load(Ordering::Relaxed)
+    }
+}
+
+/// Wraps a link so that Pingora carries it.
+pub(crate) fn digest_of(link: Arc<Link>) -> Option<Arc<ProxyDigest>> {
+    let response = Box::new(ResponseHeader::build_no_case(200, Some(0)).ok()?);
+    Some(Arc::new(ProxyDigest::new(response, Some(Box::new(link)))))
+}
+
+/// The link of the connection that a session is on.
+pub(crate) fn link_of(session: &ServerSession) -> Option<Arc<Link>> {
+    let digest = session.digest()?.proxy_digest.as_ref()?;
+    digest.user_data.as_ref()?.downcast_ref::<Arc<Link>>().cloned()
+}

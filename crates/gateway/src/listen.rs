@@ -1,0 +1,215 @@
+//! Listeners: bound before anything runs, then one accept loop each, one task per connection.
+//!
+//! Pingora's own listening service cannot report a port in use, nor the port that 0 became, nor speak TLS 1.3 only, nor
+//! read a PROXY header in the clear; its documentation names an accept loop of one's own around `HttpProxy` as the way
+//! to go, and that is what this is. Each connection: PROXY header, TLS, [`Door`], Pingora.
+
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use bartizan_config::{Listener, ListenerTls};
+use bartizan_model::{Connection, TlsInfo};
+use bytes::Bytes;
+use pingora::apps::ServerApp;
+use pingora::listeners::tls::Acceptor;
+use pingora::protocols::{IO, Ssl};
+use pingora::proxy::HttpProxy;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, watch};
+
+use crate::Error;
+use crate::door::Door;
+use crate::link::Link;
+use crate::proxy::Proxy;
+use crate::proxy_header;
+use crate::shared::Shared;
+use crate::tls::{self, CertificateStore};
+use crate::wire::Wire;
+
+/// LIMIT: connections that may wait to be accepted; the kernel cuts it to `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;
+
+/// LIMIT: longest TLS handshake.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// Pause after an accept that failed for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A listener whose socket is open and whose certificates are good.
+pub(crate) struct Bound {
+    pub(crate) config: Listener,
+    pub(crate) socket: StdListener,
+    pub(crate) certificates: Option<Arc<CertificateStore>>,
+    acceptor: Option<Arc<Acceptor>>,
+}
+
+impl Bound {
+    /// Reads the certificates, then opens the socket, or takes over the one that is given.
+    pub(crate) fn new(config: &Listener, inherited: Option<StdListener>) -> Result<Self, Error> {
+        let (certificates, acceptor) = match &config.tls {
+            Some(tls) => {
+                let (store, acceptor) = acceptor(tls, config.http2)?;
+                (Some(store), Some(acceptor))
+            }
+            None => (None, None),
+        };
+        let socket = match inherited {
+            Some(socket) => socket,
+            None => bind(config.address).map_err(|source| Error::Bind { address: config.address, source })?,
+        };
+        Ok(Self { config: config.clone(), socket, certificates, acceptor })
+    }
+
+    /// The address really bound.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.socket.local_addr().unwrap_or(self.config.address)
+    }
+}
+
+fn acceptor(tls: &ListenerTls, http2: bool) -> Result<(Arc<CertificateStore>, Arc<Acceptor>), Error> {
+    let store = Arc::new(CertificateStore::load(tls)?);
+    let config = tls::server_config(tls, http2, store.clone())?;
+    Ok((store, Arc::new(Acceptor::from_server_config(Arc::new(config)))))
+}
+
+fn bind(address: SocketAddr) -> std::io::Result<StdListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// What every connection needs.
+pub(crate) struct Hall {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) proxy: Arc<HttpProxy<Proxy>>,
+    /// Turns true when the gateway stops
+    pub(crate) shutdown: watch::Receiver<bool>,
+    /// Told when the last connection ends
+    pub(crate) drained: Notify,
+}
+
+/// Counts a connection as open while it lives.
+struct Visit(Arc<Hall>);
+
+impl Visit {
+    fn new(hall: Arc<Hall>) -> Self {
+        hall.shared.counters.connections_total.fetch_add(1, Relaxed);
+        hall.shared.counters.connections_open.fetch_add(1, Relaxed);
+        Self(hall)
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        if self.0.shared.counters.connections_open.fetch_sub(1, Relaxed) == 1 {
+            self.0.drained.notify_waiters();
+        }
+    }
+}
+
+/// Accepts connections until the gateway stops.
+pub(crate) async fn serve(bound: Bound, hall: Arc<Hall>) {
+    let listener = match TcpListener::from_std(bound.socket) {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::error!(address = %bound.config.address, %error, "listener lost");
+            return;
+        }
+    };
+    let entrance = Arc::new(Entrance { config: bound.config, acceptor: bound.acceptor });
+    let mut shutdown = hall.shutdown.clone();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            _ = shutdown.wait_for(|stop| *stop) => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((tcp, peer)) => {
+                let visit = Visit::new(hall.clone());
+                tokio::spawn(receive(tcp, peer, entrance.clone(), visit));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "connection not accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+struct Entrance {
+    config: Listener,
+    acceptor: Option<Arc<Acceptor>>,
+}
+
+/// One connection from its first byte to its last.
+async fn receive(mut tcp: TcpStream, peer: SocketAddr, entrance: Arc<Entrance>, visit: Visit) {
+    let _ = tcp.set_nodelay(true);
+    let hall = &visit.0;
+    let mut connection = Connection { peer: Some(peer), local: tcp.local_addr().ok(), tls: None };
+    let mut put_back = Bytes::new();
+    if entrance.config.proxy_protocol {
+        match read_proxy_header(&mut tcp, &mut connection, hall).await {
+            Some(rest) => put_back = rest,
+            None => {
+                hall.shared.counters.proxy_header_failures_total.fetch_add(1, Relaxed);
+                tracing::debug!(%peer, "no PROXY header");
+                return;
+            }
+        }
+    }
+    let wire = Wire::new(tcp, connection.peer.unwrap_or(peer), put_back);
+    let Some(acceptor) = &entrance.acceptor else {
+        return enter(wire, connection, entrance.config.http2, hall).await;
+    };
+    match tokio::time::timeout(HANDSHAKE, acceptor.tls_handshake(wire)).await {
+        Ok(Ok(tls)) => {
+            connection.tls = Some(tls_info(&tls));
+            enter(tls, connection, false, hall).await;
+        }
+        failed => {
+            hall.shared.counters.handshake_failures_total.fetch_add(1, Relaxed);
+            let error =
+                failed.map_or_else(|_| "timed out".to_owned(), |e| e.err().map_or_else(String::new, |e| e.to_string()));
+            tracing::debug!(%peer, %error, "TLS handshake failed");
+        }
+    }
+}
+
+/// Reads the PROXY header; what it says counts only from a trusted proxy.
+async fn read_proxy_header(tcp: &mut TcpStream, connection: &mut Connection, hall: &Hall) -> Option<Bytes> {
+    let generation = hall.shared.current.load_full();
+    let timeout = Duration::from_millis(generation.limits.header_timeout_ms);
+    let header = tokio::time::timeout(timeout, proxy_header::read(tcp)).await.ok()??;
+    let peer = connection.peer?.ip().to_canonical();
+    if let Some((source, destination)) = header.addresses
+        && generation.trusted_proxies.iter().any(|net| net.contains(&peer))
+    {
+        connection.peer = Some(source);
+        connection.local = Some(destination);
+    }
+    Some(header.rest)
+}
+
+async fn enter<T: IO + 'static>(io: T, connection: Connection, offers_h2c: bool, hall: &Hall) {
+    let door = Door::new(io, Arc::new(Link::new(connection)), hall.shared.clone(), offers_h2c);
+    hall.proxy.process_new(Box::new(door), &hall.shutdown).await;
+}
+
+fn tls_info(tls: &impl Ssl) -> TlsInfo {
+    let session = tls.get_ssl();
+    let version = session.and_then(|session| session.version()).unwrap_or_default();
+    let cipher = session.and_then(|session| session.current_cipher_name()).unwrap_or_default();
+    TlsInfo {
+        version: version.replace('_', "."), // rustls says TLSv1_3
+        cipher: cipher.replacen("TLS13_", "TLS_", 1),
+        server_name: session.and_then(|session| session.server_name()).map(str::to_owned),
+        client_certificate: session.is_some_and(|session| session.peer_certificate_der().is_some()),
+    }
+}

@@ -1,0 +1,157 @@
+//! Requests that never become an exchange, or are refused for the form of their head: a closed set of reasons.
+
+use bartizan_engine::Answer;
+use bartizan_model::RequestId;
+
+/// LIMIT: header fields that httparse is given to name a fault; Pingora's own limit.
+const FIELDS_MAX: usize = 256;
+
+/// Why a request was refused before the engine saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// No request line, or one that breaks the grammar
+    RequestLine,
+    /// An HTTP version that is not spoken here
+    Version,
+    /// A field name or value that breaks the grammar
+    HeaderField,
+    /// More fields than allowed
+    TooManyFields,
+    /// `Content-Length` and `Transfer-Encoding` that cannot be told apart safely (RFC 9112 §6.3)
+    Framing,
+    /// Several hosts, or one that differs from the target's
+    Authority,
+    /// A TLS handshake on a port that speaks in the clear
+    TlsInTheClear,
+    /// HTTP/2 on a listener that does not offer it
+    Http2NotOffered,
+    /// The head is larger than `limits.header_bytes`
+    HeaderTooLarge,
+    /// The head did not arrive within `limits.header_timeout`
+    HeaderTimeout,
+    /// The client went away in the middle of a head
+    IncompleteHead,
+    /// `CONNECT`: this is no forward proxy
+    Connect,
+    /// An HTTP/2 stream that was refused or broken off before it was a request
+    Http2Stream,
+    /// A body whose framing breaks off or breaks the grammar
+    Body,
+}
+
+impl Refusal {
+    /// Names the fault in a head that Pingora refused to parse, from the head's first bytes.
+    pub(crate) fn of_head(head: &[u8]) -> Self {
+        if head.starts_with(&[0x16, 0x03]) {
+            return Self::TlsInTheClear;
+        }
+        if head.starts_with(b"PRI * HTTP/2.0") {
+            return Self::Http2NotOffered;
+        }
+        let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
+        let mut request = httparse::Request::new(&mut fields);
+        match request.parse(head) {
+            Err(httparse::Error::Version) => Self::Version,
+            Err(httparse::Error::TooManyHeaders) => Self::TooManyFields,
+            Err(httparse::Error::HeaderName | httparse::Error::HeaderValue | httparse::Error::NewLine) => {
+                Self::HeaderField
+            }
+            Err(_) => Self::RequestLine,
+            Ok(_) => {
+                let has = |name: &str| request.headers.iter().any(|field| field.name.eq_ignore_ascii_case(name));
+                let is_framed = has("transfer-encoding") || has("content-length");
+                let hosts = request.headers.iter().filter(|field| field.name.eq_ignore_ascii_case("host")).count();
+                if is_framed && hosts <= 1 { Self::Framing } else { Self::Authority }
+            }
+        }
+    }
+
+    /// The word in the event.
+    pub(crate) const fn reason(self) -> &'static str {
+        match self {
+            Self::RequestLine => "bad_request_line",
+            Self::Version => "bad_version",
+            Self::HeaderField => "bad_header_field",
+            Self::TooManyFields => "too_many_header_fields",
+            Self::Framing => "bad_framing",
+            Self::Authority => "bad_authority",
+            Self::TlsInTheClear => "tls_on_clear_port",
+            Self::Http2NotOffered => "http2_not_offered",
+            Self::HeaderTooLarge => "header_too_large",
+            Self::HeaderTimeout => "header_timeout",
+            Self::IncompleteHead => "incomplete_head",
+            Self::Connect => "connect_method",
+            Self::Http2Stream => "bad_http2_stream",
+            Self::Body => "bad_body",
+        }
+    }
+
+    /// The status it is answered with; 0 when there is nobody to answer.
+    pub(crate) const fn status(self) -> u16 {
+        match self {
+            Self::RequestLine
+            | Self::HeaderField
+            | Self::Framing
+            | Self::Authority
+            | Self::TlsInTheClear
+            | Self::Http2NotOffered
+            | Self::Body => 400,
+            Self::Version => 505,
+            Self::TooManyFields | Self::HeaderTooLarge => 431,
+            Self::HeaderTimeout => 408,
+            Self::Connect => 501,
+            Self::IncompleteHead | Self::Http2Stream => 0,
+        }
+    }
+
+    const fn words(self) -> (&'static str, &'static str) {
+        match self.status() {
+            408 => ("Request Timeout", "The request did not arrive in time."),
+            431 => ("Request Header Fields Too Large", "The request's header section is larger than is allowed here."),
+            501 => ("Not Implemented", "This method is not supported here."),
+            505 => ("HTTP Version Not Supported", "This version of HTTP is not spoken here."),
+            _ => ("Bad Request", "The request could not be read unambiguously."),
+        }
+    }
+
+    /// The answer, in the engine's form.
+    pub(crate) fn answer(self, id: RequestId) -> Answer {
+        let (title, detail) = self.words();
+        problem(self.status(), title, detail, id)
+    }
+}
+
+/// Problem details (RFC 9457) for a refusal that the engine has no words for.
+pub(crate) fn problem(status: u16, title: &str, detail: &str, id: RequestId) -> Answer {
+    let request_id = id.to_string();
+    let body = serde_json::json!({
+        "type": "about:blank", "title": title, "status": status, "detail": detail, "request_id": request_id,
+    });
+    let headers = vec![
+        ("content-type", "application/problem+json".to_owned()),
+        ("cache-control", "no-store".to_owned()),
+        ("x-request-id", request_id),
+        ("x-bartizan-check", "ENG-101".to_owned()),
+    ];
+    Answer { status, headers, body: body.to_string().into_bytes() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fault_of_a_head_is_named() {
+        for (head, reason) in [
+            (&b"\x16\x03\x01\x02\x00\x01"[..], "tls_on_clear_port"),
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "http2_not_offered"),
+            (b"GET\r\n\r\n", "bad_request_line"),
+            (b"GET / HTTP/3.7\r\n\r\n", "bad_version"),
+            (b"GET / HTTP/1.1\r\nHo st: a\r\n\r\n", "bad_header_field"),
+            (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1x\r\n\r\n", "bad_framing"),
+            (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "bad_authority"),
+        ] {
+            assert_eq!(Refusal::of_head(head).reason(), reason, "{}", head.escape_ascii());
+        }
+    }
+}

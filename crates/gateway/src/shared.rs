@@ -1,0 +1,97 @@
+//! What all connections share: the running generation, the sinks, the counters.
+//!
+//! A generation is a Snapshot together with the upstreams and limits of the same configuration. It is swapped whole
+//! (arc-swap) and every exchange pins the one it began on, so a reload never mixes two configurations.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use arc_swap::ArcSwap;
+use bartizan_config::{Config, Limits};
+use bartizan_engine::{Inspection, Snapshot};
+use bartizan_model::{Connection, Source};
+use ipnet::IpNet;
+
+use crate::gateway::{GatewayStats, Sinks};
+use crate::ids;
+use crate::upstream::Upstreams;
+
+/// One configuration, running.
+pub(crate) struct Generation {
+    /// What the engine reads
+    pub(crate) snapshot: Arc<Snapshot>,
+    /// Where requests go
+    pub(crate) upstreams: Arc<Upstreams>,
+    /// Listener-side limits
+    pub(crate) limits: Limits,
+    /// Whose forwarding headers are believed
+    pub(crate) trusted_proxies: Arc<[IpNet]>,
+}
+
+impl Generation {
+    /// The generation of a configuration whose upstreams and Snapshot are made.
+    pub(crate) fn new(config: &Config, snapshot: Arc<Snapshot>, upstreams: Arc<Upstreams>) -> Self {
+        let trusted_proxies = config.trusted_proxies.as_slice().into();
+        Self { snapshot, upstreams, limits: config.limits, trusted_proxies }
+    }
+}
+
+/// Counters; each is read on its own, so relaxed order is enough.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) connections_open: AtomicU64,
+    pub(crate) connections_total: AtomicU64,
+    pub(crate) exchanges_open: AtomicU64,
+    pub(crate) exchanges_total: AtomicU64,
+    pub(crate) proxy_header_failures_total: AtomicU64,
+    pub(crate) handshake_failures_total: AtomicU64,
+    pub(crate) internal_faults_total: AtomicU64,
+    pub(crate) upstream_connections_total: AtomicU64,
+    pub(crate) upstream_retries_total: AtomicU64,
+}
+
+impl Counters {
+    /// All counters now.
+    pub(crate) fn read(&self) -> GatewayStats {
+        GatewayStats {
+            connections_open: self.connections_open.load(Relaxed),
+            connections_total: self.connections_total.load(Relaxed),
+            exchanges_open: self.exchanges_open.load(Relaxed),
+            exchanges_total: self.exchanges_total.load(Relaxed),
+            proxy_header_failures_total: self.proxy_header_failures_total.load(Relaxed),
+            handshake_failures_total: self.handshake_failures_total.load(Relaxed),
+            internal_faults_total: self.internal_faults_total.load(Relaxed),
+            upstream_connections_total: self.upstream_connections_total.load(Relaxed),
+            upstream_retries_total: self.upstream_retries_total.load(Relaxed),
+        }
+    }
+}
+
+/// What all connections share.
+pub(crate) struct Shared {
+    /// The running generation
+    pub(crate) current: ArcSwap<Generation>,
+    /// Serializes writers of `current`; never taken on the request path
+    pub(crate) writer: Mutex<()>,
+    /// Where events and exchanges go
+    pub(crate) sinks: Sinks,
+    /// Counters
+    pub(crate) counters: Counters,
+}
+
+impl Shared {
+    /// Counts a fault of ours.
+    pub(crate) fn count_internal_fault(&self) {
+        self.counters.internal_faults_total.fetch_add(1, Relaxed);
+    }
+
+    /// The inspection of a request that never became an exchange; finish it with `Ending::Malformed`.
+    pub(crate) fn malformed(&self, connection: &Connection, reason: &'static str) -> Inspection {
+        let now = ids::now();
+        let snapshot = self.current.load().snapshot.clone();
+        let mut inspection = Inspection::new(snapshot, connection, ids::request_id(now), Source::Gateway, now);
+        let _ = inspection.malformed(reason);
+        inspection
+    }
+}

@@ -1,0 +1,201 @@
+//! HTTP/2 towards clients and upstreams: prior knowledge, trailers, gRPC.
+
+use std::net::SocketAddr;
+
+use bartizan_config::UpstreamProtocol;
+use bartizan_model::{Ending, HttpVersion};
+use bytes::Bytes;
+use h2::client::SendRequest;
+use http::{HeaderMap, Request, Response};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::support::{Gate, Origin, config, get, request};
+
+/// One HTTP/2 connection to the gateway.
+pub(crate) struct Http2 {
+    send: SendRequest<Bytes>,
+}
+
+impl Http2 {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
+        Self::over(TcpStream::connect(address).await.unwrap()).await
+    }
+
+    pub(crate) async fn over<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(io: T) -> Self {
+        let (send, connection) = h2::client::handshake(io).await.unwrap();
+        tokio::spawn(connection);
+        Self { send }
+    }
+
+    /// Sends a request with its body in these frames, and reads the whole answer.
+    pub(crate) async fn exchange(
+        &mut self,
+        request: Request<()>,
+        frames: Vec<Bytes>,
+    ) -> (Response<()>, Vec<u8>, Option<HeaderMap>) {
+        self.try_exchange(request, frames).await.unwrap()
+    }
+
+    pub(crate) async fn try_exchange(
+        &mut self,
+        request: Request<()>,
+        frames: Vec<Bytes>,
+    ) -> Result<(Response<()>, Vec<u8>, Option<HeaderMap>), h2::Error> {
+        let mut send = self.send.clone().ready().await?;
+        let (response, mut body) = send.send_request(request, frames.is_empty())?;
+        let last = frames.len().saturating_sub(1);
+        let sender = tokio::spawn(async move {
+            for (index, mut frame) in frames.into_iter().enumerate() {
+                while !frame.is_empty() {
+                    body.reserve_capacity(frame.len());
+                    let Some(Ok(room)) = std::future::poll_fn(|cx| body.poll_capacity(cx)).await else { return };
+                    let piece = frame.split_to(room.min(frame.len()));
+                    if body.send_data(piece, index == last && frame.is_empty()).is_err() {
+                        return;
+                    }
+                }
+            }
+        });
+        let (head, mut body) = response.await?.into_parts();
+        let mut bytes = Vec::new();
+        while let Some(data) = body.data().await {
+            let data = data?;
+            body.flow_control().release_capacity(data.len())?;
+            bytes.extend(data);
+        }
+        let trailers = body.trailers().await?;
+        sender.abort();
+        Ok((Response::from_parts(head, ()), bytes, trailers))
+    }
+}
+
+/// An HTTP/2 origin in the clear that echoes bodies with a trailer, as gRPC does.
+async fn http2_origin() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((tcp, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut connection = h2::server::handshake(tcp).await.unwrap();
+                while let Some(Ok((request, mut respond))) = connection.accept().await {
+                    tokio::spawn(async move {
+                        let te = request.headers().get("te").cloned();
+                        let mut body = request.into_body();
+                        let mut response = Response::builder().header("content-type", "application/grpc");
+                        if let Some(te) = te {
+                            response = response.header("seen-te", te);
+                        }
+                        let mut send = respond.send_response(response.body(()).unwrap(), false).unwrap();
+                        while let Some(Ok(data)) = body.data().await {
+                            body.flow_control().release_capacity(data.len()).unwrap();
+                            send.reserve_capacity(data.len());
+                            send.send_data(data, false).unwrap();
+                        }
+                        let mut trailers = HeaderMap::new();
+                        trailers.insert("grpc-status", "0".parse().unwrap());
+                        send.send_trailers(trailers).unwrap();
+                    });
+                }
+            });
+        }
+    });
+    port
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prior_knowledge_in_the_clear_works_beside_http1() {
+    let origin = Origin::saying("hello").await;
+    let mut gate = Gate::start(&config(&[origin.port]));
+    let mut http2 = Http2::connect(gate.address).await;
+    for _ in 0..3 {
+        let request = Request::get("http://a.example/a%2Fb?x=1").body(()).unwrap();
+        let (response, body, _) = http2.exchange(request, Vec::new()).await;
+        assert_eq!((response.status().as_u16(), body.as_slice()), (200, &b"hello"[..]));
+        let event = gate.event().await;
+        assert_eq!((event.version, event.ending, &*event.host), (HttpVersion::Http2, Ending::Answered, "a.example"));
+        assert_eq!(response.headers()["x-request-id"].to_str().unwrap(), event.id.to_string());
+    }
+    assert_eq!(origin.last().line(), "GET /a%2Fb?x=1 HTTP/1.1");
+    assert_eq!(origin.last().header("host"), Some("a.example"));
+    // shorter than the preface that Pingora asks for
+    assert_eq!(request(gate.address, "GET / HTTP/1.0\r\n\r\n").await.status, 200);
+    assert_eq!(gate.event().await.version, HttpVersion::Http10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listener_without_http2_says_so() {
+    let origin = Origin::echo().await;
+    let mut config = config(&[origin.port]);
+    config.listeners[0].http2 = false;
+    let mut gate = Gate::start(&config);
+    let response = request(gate.address, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
+    assert_eq!(response.status, 400);
+    let event = gate.event().await;
+    assert_eq!(event.ending, Ending::Malformed);
+    assert_eq!(&*event.findings[0].evidence, "http2_not_offered");
+    assert_eq!(request(gate.address, get("/")).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grpc_call_keeps_its_frames_and_trailers() {
+    let mut config = config(&[http2_origin().await]);
+    config.upstreams[0].protocol = UpstreamProtocol::Http2;
+    let mut gate = Gate::start(&config);
+    let mut http2 = Http2::connect(gate.address).await;
+    let call = Request::post("http://a.example/pkg.Service/Method")
+        .header("content-type", "application/grpc")
+        .header("te", "trailers");
+    let message = Bytes::from_static(b"\0\0\0\0\x05hello");
+    let (response, body, trailers) = http2.exchange(call.body(()).unwrap(), vec![message.clone()]).await;
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.headers()["seen-te"], "trailers");
+    assert_eq!(body, message);
+    assert_eq!(trailers.unwrap()["grpc-status"], "0");
+    assert_eq!(gate.event().await.ending, Ending::Answered);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_of_every_kind_reach_an_http2_upstream_whole() {
+    let mut config = config(&[http2_origin().await]);
+    config.upstreams[0].protocol = UpstreamProtocol::Http2;
+    let gate = Gate::start(&config);
+    let body = vec![b'x'; 300_000];
+    let head = "POST / HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n";
+    let plain = [format!("{head}Content-Length: {}\r\n\r\n", body.len()).as_bytes(), &body].concat();
+    assert_eq!(request(gate.address, plain).await.body, body);
+    let mut chunked = format!("{head}Transfer-Encoding: chunked\r\n\r\n").into_bytes();
+    for piece in body.chunks(10_000) {
+        chunked.extend(format!("{:x}\r\n", piece.len()).bytes().chain(piece.iter().copied()).chain(*b"\r\n"));
+    }
+    chunked.extend(b"0\r\n\r\n");
+    assert_eq!(request(gate.address, chunked).await.body, body);
+    let mut http2 = Http2::connect(gate.address).await;
+    let frames = body.chunks(9_000).map(Bytes::copy_from_slice).collect();
+    let post = Request::post("http://a.example/").body(()).unwrap();
+    assert_eq!(http2.exchange(post, frames).await.1, body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cookie_crumbs_become_one_field_for_http1() {
+    let origin = Origin::echo().await;
+    let gate = Gate::start(&config(&[origin.port]));
+    let mut http2 = Http2::connect(gate.address).await;
+    let get = Request::get("http://a.example/").header("cookie", "a=1").header("cookie", "b=2");
+    http2.exchange(get.body(()).unwrap(), Vec::new()).await;
+    assert_eq!(origin.last().header("cookie"), Some("a=1; b=2"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_that_never_became_a_request_are_told_when_the_connection_ends() {
+    let origin = Origin::echo().await;
+    let mut gate = Gate::start(&config(&[origin.port]));
+    let mut http2 = Http2::connect(gate.address).await;
+    let differing = Request::get("http://a.example/").header("host", "b.example").body(()).unwrap();
+    let (response, ..) = http2.exchange(differing, Vec::new()).await;
+    assert_eq!(response.status(), 400);
+    drop(http2);
+    let event = gate.event().await;
+    assert_eq!((event.ending, &*event.findings[0].evidence), (Ending::Malformed, "bad_http2_stream"));
+    assert!(origin.seen().is_empty());
+}

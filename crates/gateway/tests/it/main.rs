@@ -1,0 +1,12 @@
+//! The gateway from outside: real sockets, a raw origin, real HTTP/2, TLS and WebSocket peers.
+
+mod balancing;
+mod bodies;
+mod events;
+mod forwarding;
+mod http2;
+mod life;
+mod refusals;
+mod streams;
+mod support;
+mod tls;

@@ -1,0 +1,143 @@
+//! Requests that Pingora would refuse by itself, or wait for: an answer of ours and one event each.
+
+use bartizan_model::{Ending, Event};
+use tokio::io::AsyncWriteExt;
+
+use crate::http2::Http2;
+use crate::support::{Client, Gate, Origin, config, get, quick_config, request};
+
+fn reason(event: &Event) -> &str {
+    assert_eq!(event.ending, Ending::Malformed, "{event:?}");
+    &event.findings[0].evidence
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn malformed_http_is_answered_by_us_and_told_once() {
+    let origin = Origin::echo().await;
+    let mut gate = Gate::start(&config(&[origin.port]));
+    for (bytes, status, expected) in [
+        (&b"GET\r\n\r\n"[..], 400, "bad_request_line"),
+        (b"\0\x01\x02\r\n\r\n", 400, "bad_request_line"),
+        (b"GET / HTTP/7.1\r\nHost: a\r\n\r\n", 505, "bad_version"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nA B: c\r\n\r\n", 400, "bad_header_field"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n", 400, "bad_header_field"),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", 400, "bad_framing"),
+        (b"POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, "bad_framing"),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 400, "bad_framing"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "bad_authority"),
+        (b"GET http://a/ HTTP/1.1\r\nHost: b\r\n\r\n", 400, "bad_authority"),
+        (b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n", 501, "connect_method"),
+    ] {
+        let response = request(gate.address, bytes).await;
+        let shown = bytes.escape_ascii().to_string();
+        assert_eq!(response.status, status, "{shown}");
+        assert_eq!(response.header("content-type"), Some("application/problem+json"), "{shown}");
+        let event = gate.event().await;
+        assert_eq!(reason(&event), expected, "{shown}");
+        assert_eq!(event.status, status, "{shown}");
+        let id = event.id.to_string();
+        assert!(response.text().contains(&id) && response.header("x-request-id") == Some(&id), "{shown}");
+        assert_eq!(event.client.ip, Some([127, 0, 0, 1].into()));
+    }
+    assert!(gate.further_events().is_empty());
+    assert_eq!(origin.accepted(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_malformed_request_after_a_good_one_on_the_same_connection_is_told_too() {
+    let origin = Origin::echo().await;
+    let mut gate = Gate::start(&config(&[origin.port]));
+    let mut client = Client::connect(gate.address).await;
+    for separately in [true, false] {
+        client.send(get("/good")).await;
+        if separately {
+            assert_eq!(client.response().await.status, 200);
+            assert_eq!(gate.event().await.ending, Ending::Answered);
+            client.send("NONSENSE\r\n\r\n").await;
+        } else {
+            client.send("NONSENSE\r\n\r\n").await;
+            assert_eq!(client.response().await.status, 200);
+            assert_eq!(gate.event().await.ending, Ending::Answered);
+        }
+        assert_eq!(client.response().await.status, 400);
+        assert_eq!(reason(&gate.event().await), "bad_request_line");
+        assert!(client.try_response().await.is_none(), "the connection is closed");
+        client = Client::connect(gate.address).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_without_a_host_is_stopped_by_the_engine() {
+    let origin = Origin::echo().await;
+    let mut gate = Gate::start(&config(&[origin.port]));
+    assert_eq!(request(gate.address, "GET / HTTP/1.1\r\n\r\n").await.status, 400);
+    let event = gate.event().await;
+    assert_eq!((event.ending, event.findings[0].check.as_str()), (Ending::Stopped, "ENG-103"));
+    assert_eq!(origin.accepted(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn heads_beyond_the_limits_are_answered_431() {
+    let origin = Origin::echo().await;
+    let mut config = config(&[origin.port]);
+    config.limits.header_bytes_max = 8000;
+    config.limits.header_count_max = 20;
+    let mut gate = Gate::start(&config);
+    let with = |fields: &str| format!("GET / HTTP/1.1\r\nHost: a.example\r\n{fields}\r\n");
+    let long = |bytes: usize| with(&format!("X: {}\r\n", "x".repeat(bytes)));
+    assert_eq!(request(gate.address, long(7000)).await.status, 200);
+    gate.event().await;
+    for (bytes, expected) in [
+        (long(8000), "header_too_large"),
+        (long(500_000), "header_too_large"),
+        (with(&"X: y\r\n".repeat(20)), "too_many_header_fields"),
+        (with(&"X: y\r\n".repeat(300)), "too_many_header_fields"),
+    ] {
+        let response = request(gate.address, &bytes).await;
+        assert_eq!(response.status, 431, "{} bytes", bytes.len());
+        let event = gate.event().await;
+        assert_eq!((reason(&event), event.status), (expected, 431), "{} bytes", bytes.len());
+    }
+    let mut http2 = Http2::connect(gate.address).await;
+    let large = http::Request::get("http://a.example/").header("x", "x".repeat(9000)).body(()).unwrap();
+    assert_eq!(http2.exchange(large, Vec::new()).await.0.status(), 431);
+    assert_eq!(reason(&gate.event().await), "header_too_large");
+    assert!(gate.further_events().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_does_not_end_in_time_is_answered_408() {
+    let origin = Origin::echo().await;
+    let mut gate = Gate::start(&quick_config(&[origin.port]));
+    let mut client = Client::connect(gate.address).await;
+    client.send("GET / HTTP/1.1\r\nHost: a.exa").await;
+    let response = client.response().await; // sent by the deadline, not by anything that this test does
+    assert_eq!(response.status, 408);
+    let event = gate.event().await;
+    assert_eq!((reason(&event), event.status), ("header_timeout", 408));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_breaks_off_is_told_and_a_silent_connection_is_not() {
+    let origin = Origin::echo().await;
+    let mut gate = Gate::start(&config(&[origin.port]));
+    drop(Client::connect(gate.address).await);
+    let mut client = Client::connect(gate.address).await;
+    client.send("GET / HT").await;
+    client.io.shutdown().await.unwrap();
+    let event = gate.event().await;
+    assert_eq!((reason(&event), event.status), ("incomplete_head", 0));
+    assert!(gate.further_events().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_stops_coming_is_given_up() {
+    let origin = Origin::echo().await;
+    let mut gate = Gate::start(&quick_config(&[origin.port]));
+    for head in ["Content-Length: 10\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"] {
+        let mut client = Client::connect(gate.address).await;
+        client.send(format!("POST / HTTP/1.1\r\nHost: a.example\r\n{head}")).await;
+        assert_eq!(client.response().await.status, 408, "{head}");
+        assert_eq!(reason(&gate.event().await), "body_timeout", "{head}");
+    }
+}
