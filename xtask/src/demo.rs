@@ -71,7 +71,7 @@ pub fn run(options: &Options) -> Result<()> {
     step("building the console's pages");
     ui::run(false)?;
     step("building bartizan and the sample API (the first time takes some minutes)");
-    let mut build = run::cargo(["build", "--bins", "-p", "bartizan", "-p", "bartizan-demo"]);
+    let mut build = run::cargo(["build", "--workspace", "--bins"]);
     run::run(if options.release { build.arg("--release") } else { &mut build })?;
     let folder = run::target_dir().join("demo");
     let _ = std::fs::remove_dir_all(&folder);

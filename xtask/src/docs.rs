@@ -7,8 +7,14 @@ use crate::run;
 
 /// Writes the generated documents, or checks them.
 pub fn run(check: bool) -> Result<()> {
-    let mut command = run::cargo(["nextest", "run", "-p", "bartizan-config", "-p", "bartizan-console"]);
-    command.args(["--no-tests=fail", "-E", "test(/generated_/)"]);
+    let mut command = run::cargo([
+        "nextest",
+        "run",
+        "--workspace",
+        "--no-tests=fail",
+        "-E",
+        "binary(it) and (test(documents::) or test(contract::))",
+    ]);
     if !check {
         command.env("BARTIZAN_BLESS", "1");
     }
