@@ -201,9 +201,12 @@ fn demand(operation: &mut Operation, access: Access, session: SecurityRequiremen
 
 /// Refusals are problem+json; the handlers' descriptions need not say so each time.
 fn say_problem(response: &mut DocResponse) {
-    let is_problem = |content: &Content| matches!(&content.schema, Some(RefOr::Ref(schema)) if schema.ref_location.ends_with("/ProblemBody"));
+    let is_problem = |content: &RefOr<Content>| match content {
+        RefOr::T(Content { schema: Some(RefOr::Ref(schema)), .. }) => schema.ref_location.ends_with("/ProblemBody"),
+        RefOr::T(_) | RefOr::Ref(_) => false,
+    };
     if response.content.get("application/json").is_some_and(is_problem)
-        && let Some(content) = response.content.remove("application/json")
+        && let Some(content) = response.content.shift_remove("application/json")
     {
         response.content.insert("application/problem+json".to_owned(), content);
     }
