@@ -50,7 +50,7 @@ impl Form {
             ValueKind::Decimal if position <= 1 && segment.len() <= 4 => Self::Open(200),
             ValueKind::Date if position == 0 => Self::Open(100),
             ValueKind::Token | ValueKind::Hex if is_made_of_words(segment) => Self::Open(100),
-            _ if kind.is_identifier() => Self::Value,
+            _ if kind.is_identifier() || is_scrambled(segment) => Self::Value,
             _ => stemmed(segment, kind),
         }
     }
@@ -69,6 +69,17 @@ fn is_version(segment: &str) -> bool {
 fn is_made_of_words(segment: &str) -> bool {
     let knowledge = Knowledge::of(segment);
     knowledge.known >= 2 && knowledge.known_letters * 10 >= knowledge.letters * 7
+}
+
+/// Random letters in both cases, such as `IgjEXPDIJJSYGEOZoChSU`: an id in base 62 or 64 that happens to have few digits.
+fn is_scrambled(segment: &str) -> bool {
+    let letters = segment.as_bytes();
+    let rises = letters.windows(2).filter(|pair| matches!(pair, [b'a'..=b'z' | b'0'..=b'9', b'A'..=b'Z'])).count();
+    if segment.len() < 9 || rises * 6 < segment.len() {
+        return false;
+    }
+    let knowledge = Knowledge::of(segment);
+    knowledge.known_letters * 2 < knowledge.letters
 }
 
 /// File extensions of APIs and their documents; the name before them is what is judged.
@@ -114,7 +125,7 @@ fn word_odds(knowledge: Knowledge) -> Odds {
         -50
     } else if knowledge.known == knowledge.pieces {
         150 + 25 * i32::from(knowledge.pieces.min(3))
-    } else if knowledge.known_letters * 2 >= knowledge.letters {
+    } else if knowledge.known > 0 {
         50
     } else {
         -50

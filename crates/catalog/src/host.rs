@@ -5,7 +5,7 @@
 //! a 401 or a 429 may come from a gate in front of paths that do not exist, so such a path waits among the candidates
 //! until several actors asked for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bartizan_model::{Ending, EndpointRef, Event, PathTemplate, Source, Timestamp, ValueKind};
@@ -74,7 +74,7 @@ pub(crate) struct Host {
     pub(crate) name: Box<str>,
     pub(crate) trie: Trie,
     pub(crate) entries: Vec<Entry>,
-    pub(crate) free: Vec<Slot>,
+    pub(crate) free: BTreeSet<Slot>,
     pub(crate) candidates: BTreeMap<Box<str>, Candidate>,
     pub(crate) last_seen: Timestamp,
     pub(crate) requests: u64,
@@ -113,7 +113,7 @@ impl Host {
             name: name.into(),
             trie: Trie::new(limits.literals_max),
             entries: Vec::new(),
-            free: Vec::new(),
+            free: BTreeSet::new(),
             candidates: BTreeMap::new(),
             last_seen: Timestamp::default(),
             requests: 0,
@@ -265,7 +265,7 @@ impl Host {
     /// A new entry at a node, with its reference.
     pub(crate) fn add_entry(&mut self, node: NodeId, method: Arc<str>) -> Slot {
         let entry = Entry { node, method: Arc::clone(&method), ..Entry::default() };
-        let slot = match self.free.pop() {
+        let slot = match self.free.pop_first() {
             Some(slot) => slot,
             None => {
                 self.entries.push(Entry::default());
@@ -282,7 +282,7 @@ impl Host {
 
     /// Empties a slot; the node must have let go of it.
     pub(crate) fn remove_entry(&mut self, slot: Slot) -> Entry {
-        self.free.push(slot);
+        self.free.insert(slot);
         self.entries.get_mut(slot as usize).map(std::mem::take).unwrap_or_default()
     }
 

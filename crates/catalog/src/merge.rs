@@ -47,7 +47,8 @@ impl Host {
     }
 
     fn merge(&mut self, at: NodeId, merge: &Merge, limits: &CatalogLimits) -> NodeId {
-        let target = self.trie.ensure_parameter(at, ValueKind::Word);
+        let first = merge.children.first().and_then(|child| self.trie.node(*child).segment.as_deref());
+        let target = self.trie.ensure_parameter(at, first.map_or(ValueKind::Word, kind_of));
         for child in &merge.children {
             self.merge_child(at, *child, target, limits);
         }

@@ -85,7 +85,7 @@ fn siblings(trie: &Trie, node: &Node) -> Vec<Sibling> {
             let is_alike = names_beneath(child).any(|name| times(&names, name) > 1);
             Sibling {
                 id,
-                odds: child.odds + beneath_odds(child, is_alike) + popularity_odds(child),
+                odds: child.odds + beneath_odds(trie, child, is_alike) + popularity_odds(child),
                 is_known: child.odds >= KNOWN,
                 is_single: child.actors.count_ones() <= 1,
                 is_alike,
@@ -104,10 +104,12 @@ fn times(sorted: &[&Arc<str>], name: &Arc<str>) -> usize {
 }
 
 /// A value is followed by names, the same ones for each; a name is followed by values, or by names of its own.
-fn beneath_odds(child: &Node, is_alike: bool) -> Odds {
+fn beneath_odds(trie: &Trie, child: &Node, is_alike: bool) -> Odds {
+    let followed_by_version =
+        child.literals.iter().any(|(name, id)| !name.is_empty() && trie.node(*id).odds >= CERTAIN);
     let followed_by_value = if child.parameter.is_some() { 150 } else { 0 };
     let own_names = if child.literals.is_empty() || is_alike { 0 } else { 75 };
-    followed_by_value + own_names
+    followed_by_value + own_names + if followed_by_version { 300 } else { 0 }
 }
 
 /// What many actors ask for is a name.

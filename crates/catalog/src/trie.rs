@@ -4,6 +4,7 @@
 //! binary search without hashing. Methods stand at the node where a path ends. A walk takes the literal if there is one,
 //! else the variable if the segment looks like one of its values; it never goes back, so its cost is the path's length.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bartizan_model::ValueKind;
@@ -179,14 +180,15 @@ impl<'p> Walk<'p> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Trie {
     nodes: Vec<Node>,
-    free: Vec<NodeId>,
+    /// Lowest first, so that a loaded trie goes on like the one that was saved
+    free: BTreeSet<NodeId>,
     literals_max: usize,
 }
 
 impl Trie {
     pub(crate) fn new(literals_max: usize) -> Self {
         let root = Node { context: ROOT_CONTEXT, ..Node::default() };
-        Self { nodes: vec![root], free: Vec::new(), literals_max }
+        Self { nodes: vec![root], free: BTreeSet::new(), literals_max }
     }
 
     /// Nodes in use.
@@ -286,7 +288,7 @@ impl Trie {
     }
 
     fn add(&mut self, node: Node) -> NodeId {
-        if let Some(id) = self.free.pop() {
+        if let Some(id) = self.free.pop_first() {
             *self.node_mut(id) = node;
             return id;
         }
@@ -297,7 +299,7 @@ impl Trie {
 
     /// Frees a node that nothing points to any more.
     pub(crate) fn remove(&mut self, id: NodeId) -> Node {
-        self.free.push(id);
+        self.free.insert(id);
         std::mem::take(self.node_mut(id))
     }
 
@@ -392,10 +394,10 @@ impl Trie {
 }
 
 /// Beneath the root and beneath versions stand names.
-const ROOT_CONTEXT: Odds = 150;
+const ROOT_CONTEXT: Odds = 300;
 
 /// Beneath a value mostly stand names: `/users/{id}/orders`.
-const PARAMETER_CONTEXT: Odds = 100;
+const PARAMETER_CONTEXT: Odds = 175;
 
 /// How the children of a literal lean: ids follow plural nouns and `by-…`.
 fn context_of(segment: &str, odds: Odds) -> Odds {

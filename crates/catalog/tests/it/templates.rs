@@ -9,7 +9,7 @@ fn check(name: &str, traffic: &str, expected: &str) {
     let mut catalog = catalog();
     for (number, line) in traffic.lines().map(str::trim).filter(|line| !line.is_empty()).enumerate() {
         let mut words: Vec<&str> = line.split_whitespace().collect();
-        let times = words.last().and_then(|word| word.strip_prefix('*')).map(|times| times.parse::<usize>().unwrap());
+        let times = words.last().and_then(|word| word.strip_prefix('*')?.parse::<usize>().ok());
         words.truncate(words.len() - usize::from(times.is_some()));
         let path = words.pop().unwrap();
         let status = words.iter().find_map(|word| word.parse::<u16>().ok()).unwrap_or(200);
