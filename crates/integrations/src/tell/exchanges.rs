@@ -18,6 +18,9 @@ use super::url::Parts;
 /// LIMIT: header fields of one message; real ones stay under 100, servers refuse far fewer.
 pub(crate) const HEADERS_MAX: usize = 1024;
 
+/// Header fields, name and value, in order.
+pub(super) type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+
 #[derive(Deserialize)]
 struct Line {
     time: Option<String>,
@@ -110,7 +113,7 @@ fn read_response(response: ResponseIn) -> Result<Response, Fault> {
     })
 }
 
-fn read_headers(headers: Vec<(Bytes, Bytes)>) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Fault> {
+fn read_headers(headers: Vec<(Bytes, Bytes)>) -> Result<Fields, Fault> {
     if headers.len() > HEADERS_MAX {
         return Err(Fault::content(format!("more than {HEADERS_MAX} header fields")));
     }

@@ -22,7 +22,7 @@ use bartizan_model::{Exchange, HttpVersion, Request, Response};
 use serde_json::Value;
 
 use super::bad_line::{BadLine, Fault, Reason};
-use super::exchanges::HEADERS_MAX;
+use super::exchanges::{Fields, HEADERS_MAX};
 use super::reader::{Item, too_long, unreadable};
 use super::url::Parts;
 use super::{base64_text, clock};
@@ -68,36 +68,36 @@ impl Entries {
 
 /// Reads one entry.
 fn read(entry: &[u8]) -> Result<Exchange, Fault> {
-    let entry: Value = serde_json::from_slice(entry).map_err(|error| Fault::json(&error))?;
-    let cache = &entry["_fromCache"];
+    let entry = &serde_json::from_slice::<Value>(entry).map_err(|error| Fault::json(&error))?;
+    let cache = member(entry, "_fromCache");
     if cache.is_string() || cache == &Value::Bool(true) {
         return Err(Fault::new(Reason::NotTraffic, "answered from the browser's cache"));
     }
-    let time = entry["startedDateTime"].as_str().and_then(|text| clock::time(text.as_bytes(), 0));
-    let milliseconds = entry["time"].as_f64().filter(|milliseconds| *milliseconds >= 0.0);
+    let time = member(entry, "startedDateTime").as_str().and_then(|text| clock::time(text.as_bytes(), 0));
+    let milliseconds = member(entry, "time").as_f64().filter(|milliseconds| *milliseconds >= 0.0);
     Ok(Exchange {
         time,
         client: None,
-        request: read_request(&entry["request"])?,
-        response: read_response(&entry["response"])?,
+        request: read_request(member(entry, "request"))?,
+        response: read_response(member(entry, "response"))?,
         duration_us: milliseconds.map(|milliseconds| (milliseconds * 1000.0) as u64), // saturates
         label: None,
     })
 }
 
 fn read_request(request: &Value) -> Result<Request, Fault> {
-    let text = |name: &str| request[name].as_str().filter(|text| !text.is_empty());
+    let text = |name: &str| member(request, name).as_str().filter(|text| !text.is_empty());
     let url = text("url").ok_or_else(|| Fault::content("no `request.url`"))?;
     let parts = Parts::of(url.as_bytes()).ok_or_else(|| not_http(url))?;
     let method = text("method").ok_or_else(|| Fault::content("no `request.method`"))?;
-    let mut headers = read_headers(&request["headers"])?;
+    let mut headers = read_headers(member(request, "headers"))?;
     if !has_header(&headers, b"cookie")
-        && let Some(cookies) = read_cookies(&request["cookies"])
+        && let Some(cookies) = read_cookies(member(request, "cookies"))
     {
         headers.push((b"cookie".to_vec(), cookies));
     }
-    let body_bytes = request["bodySize"].as_u64();
-    let body = read_post_data(&request["postData"]).or_else(|| {
+    let body_bytes = member(request, "bodySize").as_u64();
+    let body = read_post_data(member(request, "postData")).or_else(|| {
         let declares = has_header(&headers, b"content-length") || has_header(&headers, b"transfer-encoding");
         let is_bare = matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE") && !declares;
         (body_bytes == Some(0) || (body_bytes.is_none() && is_bare)).then(Vec::new)
@@ -112,11 +112,16 @@ fn read_request(request: &Value) -> Result<Request, Fault> {
         scheme: parts.scheme,
         authority: host.to_vec(),
         target,
-        version: read_version(&request["httpVersion"]),
+        version: read_version(member(request, "httpVersion")),
         headers,
         body,
         body_bytes,
     })
+}
+
+/// A member of an object; null when it is not there, or when `value` is no object.
+fn member<'a>(value: &'a Value, name: &str) -> &'a Value {
+    value.get(name).unwrap_or(&Value::Null)
 }
 
 fn not_http(url: &str) -> Fault {
@@ -132,11 +137,11 @@ fn not_http(url: &str) -> Fault {
 
 /// `None` when the browser got no answer: status 0, or none.
 fn read_response(response: &Value) -> Result<Option<Response>, Fault> {
-    let Some(status @ 100..=999) = response["status"].as_u64() else { return Ok(None) };
-    let content = &response["content"];
-    let body_bytes = content["size"].as_u64().or_else(|| response["bodySize"].as_u64());
+    let Some(status @ 100..=999) = member(response, "status").as_u64() else { return Ok(None) };
+    let content = member(response, "content");
+    let body_bytes = member(content, "size").as_u64().or_else(|| member(response, "bodySize").as_u64());
     let body = read_text(content).or_else(|| (body_bytes == Some(0)).then(Vec::new));
-    let mut headers = read_headers(&response["headers"])?;
+    let mut headers = read_headers(member(response, "headers"))?;
     if body.as_ref().is_some_and(|body| !body.is_empty()) {
         headers.retain(|(name, _)| {
             !name.eq_ignore_ascii_case(b"content-encoding") && !name.eq_ignore_ascii_case(b"transfer-encoding")
@@ -146,14 +151,14 @@ fn read_response(response: &Value) -> Result<Option<Response>, Fault> {
 }
 
 /// Members without a name or value, and pseudo header fields (`:path`), are passed over.
-fn read_headers(headers: &Value) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Fault> {
+fn read_headers(headers: &Value) -> Result<Fields, Fault> {
     let list = headers.as_array().map(Vec::as_slice).unwrap_or_default();
     if list.len() > HEADERS_MAX {
         return Err(Fault::content(format!("more than {HEADERS_MAX} header fields")));
     }
     let field = |field: &Value| {
-        let name = field["name"].as_str().filter(|name| !name.is_empty() && !name.starts_with(':'))?;
-        Some((name.as_bytes().to_vec(), field["value"].as_str()?.as_bytes().to_vec()))
+        let name = member(field, "name").as_str().filter(|name| !name.is_empty() && !name.starts_with(':'))?;
+        Some((name.as_bytes().to_vec(), member(field, "value").as_str()?.as_bytes().to_vec()))
     };
     Ok(list.iter().filter_map(field).collect())
 }
@@ -165,7 +170,8 @@ fn has_header(headers: &[(Vec<u8>, Vec<u8>)], wanted: &[u8]) -> bool {
 /// Some exporters list the cookies, and leave the header field out.
 fn read_cookies(cookies: &Value) -> Option<Vec<u8>> {
     let list = cookies.as_array()?;
-    let pair = |cookie: &Value| Some(format!("{}={}", cookie["name"].as_str()?, cookie["value"].as_str()?));
+    let pair =
+        |cookie: &Value| Some(format!("{}={}", member(cookie, "name").as_str()?, member(cookie, "value").as_str()?));
     let pairs: Vec<String> = list.iter().take(HEADERS_MAX).filter_map(pair).collect();
     (!pairs.is_empty()).then(|| pairs.join("; ").into_bytes())
 }
@@ -175,14 +181,14 @@ fn read_post_data(data: &Value) -> Option<Vec<u8>> {
     if let Some(body) = read_text(data) {
         return Some(body);
     }
-    let params = data["params"].as_array().filter(|params| !params.is_empty())?;
-    let media_type = data["mimeType"].as_str().unwrap_or_default();
+    let params = member(data, "params").as_array().filter(|params| !params.is_empty())?;
+    let media_type = member(data, "mimeType").as_str().unwrap_or_default();
     if !media_type.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded") {
         return None; // multipart: the boundary and the files are lost
     }
     let pair = |param: &Value| {
-        let name = form_encoded(param["name"].as_str().unwrap_or_default());
-        let value = form_encoded(param["value"].as_str().unwrap_or_default());
+        let name = form_encoded(member(param, "name").as_str().unwrap_or_default());
+        let value = form_encoded(member(param, "value").as_str().unwrap_or_default());
         format!("{name}={value}")
     };
     Some(params.iter().map(pair).collect::<Vec<_>>().join("&").into_bytes())
@@ -190,8 +196,8 @@ fn read_post_data(data: &Value) -> Option<Vec<u8>> {
 
 /// `text`, decoded when `encoding` says base64; `None` when it is absent or does not decode.
 fn read_text(content: &Value) -> Option<Vec<u8>> {
-    let text = content["text"].as_str()?;
-    match content["encoding"].as_str() {
+    let text = member(content, "text").as_str()?;
+    match member(content, "encoding").as_str() {
         Some(encoding) if encoding.eq_ignore_ascii_case("base64") => base64_text::decode(text),
         Some(_) | None => Some(text.as_bytes().to_vec()),
     }

@@ -69,3 +69,23 @@ fn nesting_costs_no_stack() {
         fuzz::har(format!("{{\"log\":{{\"entries\":[{deep}").as_bytes());
     }
 }
+
+#[test]
+fn the_fuzz_corpus_is_survived() {
+    type Target = fn(&[u8]);
+    let targets: [(&str, Target); 4] = [
+        ("integrations_exchanges", fuzz::exchanges),
+        ("integrations_har", fuzz::har),
+        ("integrations_access_log", fuzz::access_log),
+        ("integrations_mask", fuzz::mask),
+    ];
+    for (name, target) in targets {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(name);
+        let mut inputs = 0;
+        for entry in std::fs::read_dir(&folder).expect("the corpus is committed") {
+            target(&std::fs::read(entry.expect("readable").path()).expect("readable"));
+            inputs += 1;
+        }
+        assert!(inputs > 0, "{name}");
+    }
+}
