@@ -7,7 +7,7 @@ import { createServer } from 'node:http'
 import { extname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { CHECKS, generator, groupBy, makeEndpoints, makeEvent, makeEvents, YAML } from './data.mjs'
-import { compile, outcome } from './query.mjs'
+import { FIELDS, compile, outcome } from './query.mjs'
 
 const DIST = fileURLToPath(new URL('../dist', import.meta.url))
 const CSP = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -26,6 +26,10 @@ class Problem extends Error {
     super(detail)
     Object.assign(this, { status, title, detail, extra })
   }
+}
+
+const problem = (detail) => {
+  throw new Problem(400, 'bad request', detail)
 }
 
 /** Index of the first event at or after `time`. */
@@ -71,6 +75,13 @@ function counts(list, value) {
   const map = new Map()
   for (const item of list) for (const one of [value(item)].flat()) if (one !== null && one !== undefined && one !== '') map.set(one, (map.get(one) ?? 0) + 1)
   return [...map].map(([key, count]) => ({ value: String(key), count })).sort((a, b) => b.count - a.count)
+}
+
+/** A facet as the store gives it: numbers stay numbers, absent is null, lists are joined words. */
+function facet(list, field) {
+  if (!FIELDS.includes(field)) throw new Problem(400, 'bad query', `there is no field \`${field}\``)
+  const groups = groupBy(list, (event) => (Array.isArray(event[field]) ? event[field].join(',') : event[field]))
+  return [...groups].map(([value, own]) => ({ value, count: own.length })).sort((a, b) => b.count - a.count).slice(0, 20)
 }
 
 function summaries(list, known) {
@@ -303,7 +314,7 @@ async function answer(request, response, url, state) {
     }
     case 'GET events/facets': {
       const { list } = search(query, state)
-      return Object.fromEntries((query.get('fields') ?? '').split(',').filter(Boolean).map((field) => [field, counts(list, field === 'outcome' ? outcome : (event) => event[field]).slice(0, 12)]))
+      return (query.get('fields') ?? '').split(',').length > 12 ? problem('too many fields') : Object.fromEntries((query.get('fields') ?? '').split(',').filter(Boolean).map((field) => [field, facet(list, field)]))
     }
     case 'GET events/:id':
       if (!byId.has(parts[1])) throw new Problem(404, 'not found', `no event has the id \`${parts[1]}\``)

@@ -33,7 +33,7 @@ function test(event, field, { text: wanted, pattern }) {
   }
   if (field === 'status' && /^[1-5]xx$/.test(wanted)) return Math.floor(actual / 100) === Number(wanted[0])
   if (pattern) return pattern.test(String(actual ?? ''))
-  return String(actual ?? '') === wanted
+  return String(actual ?? '') === wanted // an empty value finds events without one
 }
 
 /** Compiles `q` to a predicate; throws an Error naming the bad term. */

@@ -70,7 +70,7 @@ function fold(lines: DiffLine[], context: number): DiffLine[] {
     }
     const from = at
     while (at + 1 < lines.length && !near[at + 1]) at += 1
-    out.push({ kind: 'gap', text: `${at - from + 1} unchanged lines`, before: null, after: null })
+    out.push({ kind: 'gap', text: at === from ? '1 unchanged line' : `${at - from + 1} unchanged lines`, before: null, after: null })
   }
   return out
 }

@@ -2,7 +2,7 @@
 
 import { ApiError, BASE, call, url } from './api'
 import { word } from './words'
-import type { EventPage, EventRow, Outcome } from './types'
+import type { EventFacets, EventPage, EventRow, FacetValue, Outcome } from './types'
 
 const LIMIT = 200
 
@@ -19,6 +19,12 @@ export function fieldValue(row: EventRow, field: string): string | null {
   const value = row[field as keyof EventRow]
   if (Array.isArray(value)) return value[0] ?? (field === 'auth' ? 'none' : null)
   return value === null || value === undefined || value === '' ? null : String(value)
+}
+
+/** The values of a facet as the query language writes them; events without a value are `none` or empty. */
+export function facetValues(facets: EventFacets, field: string): FacetValue[] {
+  const absent = field === 'auth' || field === 'missing' ? 'none' : ''
+  return (facets[field] ?? []).map(({ value, count }) => ({ value: value === null || value === '' ? absent : String(value), count }))
 }
 
 export function fieldText(row: EventRow, field: string): string {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { axisTime, bytes, change, count, duration, percent, plural, relative, span, stamp } from './format'
+import { axisTime, bytes, change, count, duration, limit, percent, plural, relative, span, stamp } from './format'
 
 const plain = (text: string): string => text.replaceAll('\u00a0', ' ')
 
@@ -16,6 +16,9 @@ describe('numbers', () => {
     expect(count(NaN)).toBe('–')
     expect(duration(null)).toBe('–')
   })
+  it('that are limits are written as in a configuration', () => {
+    expect([10 * 2 ** 20, 65_536, 1_000_000].map(limit).map(plain)).toEqual(['10 MiB', '64 KiB', '1 MB'])
+  })
   it('agree with their noun', () => {
     expect(plain(plural(1, 'endpoint'))).toBe('1 endpoint')
     expect(plain(plural(2_000, 'entry', 'entries'))).toBe('2 k entries')
@@ -25,6 +28,7 @@ describe('numbers', () => {
 describe('durations', () => {
   it('take the unit that fits', () => {
     expect([0, 850, 12_340, 1_240_000, 125_000_000].map((us) => plain(duration(us)))).toEqual(['0 µs', '850 µs', '12.3 ms', '1.24 s', '2 min 5 s'])
+    expect(plain(duration(100_000_000))).toBe('100 s')
   })
   it('of a longer time have two units at most', () => {
     expect(plain(span(90_061))).toBe('1 d 1 h')

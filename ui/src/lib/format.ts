@@ -38,6 +38,14 @@ export function bytes(value: number): string {
   return scaled(value, [[1e12, 'TB'], [1e9, 'GB'], [1e6, 'MB'], [1e3, 'kB']], 'B')
 }
 
+/** A limit as people write it: powers of two as `10 MiB`, anything else as bytes. */
+export function limit(value: number): string {
+  for (const [size, unit] of [[2 ** 30, 'GiB'], [2 ** 20, 'MiB'], [2 ** 10, 'KiB']] as const) {
+    if (value > 0 && value % size === 0) return `${value / size}${NBSP}${unit}`
+  }
+  return bytes(value)
+}
+
 /** Microseconds as `850 µs`, `12.3 ms`, `1.24 s`, `2 min 5 s`. */
 export function duration(us: number | null | undefined): string {
   if (us === null || us === undefined || !Number.isFinite(us)) return '–'

@@ -10,7 +10,7 @@ describe('a diff', () => {
     expect(diff('a\nb', 'a\nb')).toEqual([])
   })
   it('shows what changed with its neighbors', () => {
-    expect(shown('a\nb\nc\nd\ne', 'a\nb\nC\nd\ne')).toEqual(['…1 unchanged lines', ' b', '-c', '+C', ' d', '…1 unchanged lines'])
+    expect(shown('a\nb\nc\nd\ne', 'a\nb\nC\nd\ne')).toEqual(['…1 unchanged line', ' b', '-c', '+C', ' d', '…1 unchanged line'])
   })
   it('rebuilds both sides', () => {
     const [before, after] = ['x\na\nb\nc\ny\nz', 'a\nq\nb\ny\nz\nw']

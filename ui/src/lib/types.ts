@@ -99,6 +99,9 @@ export interface FacetValue {
   count: number
 }
 
+/** A facet of events: numbers stay numbers, an absent value is null. */
+export type EventFacets = Record<string, { value: string | number | boolean | null; count: number }[]>
+
 export interface EndpointList {
   total: number
   facets: Record<string, FacetValue[]>

@@ -102,5 +102,7 @@ export const FIELD: Record<string, string> = {
 export function word(field: string, value: string): string {
   if (value === '') return 'none'
   const words: Record<string, Record<string, string>> = { auth: AUTH, ending: ENDING, source: SOURCE, actor_kind: ACTOR, missing: MISSING, outcome: OUTCOME }
-  return words[field]?.[value] ?? value
+  const known = words[field]
+  // several credentials in one request come as one value: `jwt,session_cookie`
+  return known ? value.split(',').map((one) => known[one] ?? one).join(', ') : value
 }
