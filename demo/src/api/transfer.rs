@@ -1,6 +1,6 @@
 //! Moving money: transfers, payees, cheques.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::call::{Call, Reply, amount, problem, text};
 use super::state::State;
@@ -78,7 +78,7 @@ pub(super) fn create_payee(state: &State, call: &Call) -> Result<Reply, Reply> {
     let body = call.json()?;
     let (name, iban) = (text(&body, "name")?.to_owned(), text(&body, "iban")?.to_owned());
     let mut tables = state.tables();
-    if tables.payees.of(user.0).iter().any(|payee| payee["iban"] == Value::from(iban.as_str())) {
+    if tables.payees.of(user.0).iter().any(|payee| payee["iban"] == iban.as_str()) {
         return Err(problem(409, "you have this payee already"));
     }
     let id = (tables.number() + 70_000).to_string();

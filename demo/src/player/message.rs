@@ -104,7 +104,6 @@ fn query(name: Op, random: &mut fastrand::Rng) -> Option<String> {
 }
 
 /// Media type and content; the outer `None` gives the step up, the inner means that there is no body.
-#[expect(clippy::option_option, reason = "two different absences, each named above")]
 fn body(
     session: &Session,
     name: Op,
