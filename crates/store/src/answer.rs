@@ -184,7 +184,7 @@ pub type Facets = BTreeMap<String, Vec<FacetValue>>;
 /// Bounds of one SQL query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SqlLimits {
-    /// Most rows to give; the rest is cut and [`Table::truncated`] set
+    /// Most rows to give, at most a million; the rest is cut and [`Table::truncated`] set
     pub rows_max: usize,
     /// Longest run time
     pub timeout_ms: u64,

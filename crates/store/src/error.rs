@@ -41,6 +41,14 @@ pub enum Error {
     /// A segment could not be encoded or decoded
     #[error("events: {0}")]
     Encoding(String),
+    /// Events could not be written
+    #[error("{events} events were dropped: {why}")]
+    Dropped {
+        /// How many
+        events: u64,
+        /// Why
+        why: String,
+    },
     /// The question is not well put: show the text to whoever asked
     #[error("{0}")]
     Query(String),

@@ -31,6 +31,8 @@ use crate::table::{EventsTable, SEGMENTS_URL};
 
 /// LIMIT: attempts at a query whose segments another process deletes, or that turn out unreadable.
 const ATTEMPTS_MAX: usize = 5;
+/// LIMIT: rows of one result, whatever is asked for: they are all in memory.
+const SQL_ROWS_MAX: usize = 1_000_000;
 /// LIMIT: bytes of one SQL text.
 const SQL_BYTES_MAX: usize = 64 * 1024;
 /// LIMIT: run time of the store's own queries.
@@ -159,10 +161,11 @@ impl Queries {
     pub(crate) async fn sql(self, text: String, limits: SqlLimits) -> Result<Table, Error> {
         let started = Instant::now();
         let statement = read_only_statement(&text)?;
+        let rows_max = limits.rows_max.min(SQL_ROWS_MAX);
         let run = |view: View| {
             let statement = statement.clone();
             let queries = &self;
-            async move { queries.run(statement, &view, limits.rows_max, started).await.map_err(error_of) }
+            async move { queries.run(statement, &view, rows_max, started).await.map_err(error_of) }
         };
         let limited = tokio::time::timeout(Duration::from_millis(limits.timeout_ms), self.with_view(run));
         limited.await.map_err(|_| timed_out(limits.timeout_ms))?

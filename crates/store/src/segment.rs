@@ -181,6 +181,7 @@ impl SegmentDirectory {
             }
         }
         listing.live.sort_by_key(|segment| (segment.name.first, segment.name.last));
+        listing.quarantined.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(listing)
     }
 

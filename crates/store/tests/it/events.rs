@@ -126,7 +126,7 @@ fn every_kind_of_term_finds_what_it_says() {
     check("status:<500 status:>100", &[3, 1]);
     check("path:/users/*", &[3, 1]);
     check("path:/100%_*", &[2]);
-    check("path:/10%*e\\", &[2]);
+    check("path:/1*%_sur*e\\", &[2]);
     check("path:/user%", &[]);
     check("-path:/users/*", &[2]);
     check("firefox", &[2]);
@@ -373,11 +373,11 @@ const TERMS: [&str; 24] = [
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 6, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 4, ..ProptestConfig::default() })]
 
     #[test]
     fn any_event_is_read_back_as_it_was_appended_and_every_term_agrees_with_the_live_view(
-        events in prop::collection::vec(any_event(), 1..40),
+        events in prop::collection::vec(any_event(), 1..16),
     ) {
         let directory = tempfile::tempdir().unwrap();
         let store = open(directory.path());

@@ -1,6 +1,6 @@
 //! SQL for analysts: what it answers, and what it refuses.
 
-use bartizan_store::{Error, SqlLimits, Store, Table};
+use bartizan_store::{Error, SqlLimits, Store, StoreOptions, Table};
 use serde_json::json;
 
 use crate::sample::{denied, event, open};
@@ -146,7 +146,11 @@ fn an_endless_query_is_stopped_in_time_and_a_huge_one_for_its_memory() {
         let error = store.block_on(store.sql(text, limits)).expect_err(text);
         assert!(matches!(error, Error::TimedOut { .. } | Error::OutOfMemory), "{text}: {error:?}");
     }
-    let huge = "SELECT value, count(*) FROM generate_series(1, 100000000) GROUP BY value ORDER BY 2 LIMIT 1";
+    drop(store);
+    let small = StoreOptions { query_memory_bytes: 1 << 20, ..StoreOptions::default() };
+    let store = Store::open(directory.path(), small).unwrap();
+    let huge =
+        "SELECT value * 7919 % 100003 AS n, count(*) FROM generate_series(1, 200000) GROUP BY n ORDER BY 2 LIMIT 1";
     let error = sql(&store, huge).unwrap_err();
     assert!(matches!(error, Error::OutOfMemory), "{error:?}");
     assert_eq!(crate::sample::count(&store), 4, "the next query runs");
