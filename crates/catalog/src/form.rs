@@ -112,7 +112,9 @@ fn lean(segment: &str, kind: ValueKind) -> Odds {
                     100
                 }
         }
-        ValueKind::Word => words + plural_odds(segment) - slug_penalty(knowledge),
+        ValueKind::Word => {
+            words + plural_odds(segment) - slug_penalty(knowledge) - capitals_penalty(segment, knowledge)
+        }
         _ if segment.starts_with(['$', '@', '_', '~', '.']) => words + 100,
         _ => words - 150,
     }
@@ -140,6 +142,12 @@ fn plural_odds(segment: &str) -> Odds {
 /// Four words and more make a title, not a name.
 fn slug_penalty(knowledge: Knowledge) -> Odds {
     50 * (i32::from(knowledge.pieces) - 3).clamp(0, 4)
+}
+
+/// Short and all in capitals: a country, a currency, a stock.
+fn capitals_penalty(segment: &str, knowledge: Knowledge) -> Odds {
+    let is_code = segment.len() <= 5 && segment.bytes().all(|byte| byte.is_ascii_uppercase());
+    if is_code && !knowledge.is_segment { 150 } else { 0 }
 }
 
 /// Whether an English plural: `users`, not `status`, `address`, `analysis`.

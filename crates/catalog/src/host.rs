@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::CatalogLimits;
 use crate::distinct;
+use crate::form::{Form, kind_of};
 use crate::limits::{MERGED_VALUES_MAX, METHODS_MAX};
 use crate::naming::{self, Part};
 use crate::tally::Tally;
@@ -218,7 +219,7 @@ impl Host {
     /// Makes a new endpoint of a path that is proven; `counted` is what was counted of it before, this event included.
     fn discover(&mut self, mut walk: Walk<'_>, arrival: Arrival<'_>, counted: Option<Tally>) -> Placed {
         let limits = arrival.limits;
-        let (live, missing) = (self.entries.len() - self.free.len(), walk.rest().count());
+        let (live, missing) = (self.entries.len() - self.free.len(), walk.missing());
         if live >= limits.endpoints_max
             || self.trie.len() + missing > limits.nodes_max
             || (walk.is_complete() && self.trie.node(walk.last()).methods.len() >= METHODS_MAX)
@@ -250,15 +251,13 @@ impl Host {
 
     /// Adds the nodes that the walk lacks.
     fn grow(&mut self, walk: &mut Walk<'_>) {
-        loop {
-            let Some((segment, kind)) = walk.rest().next() else { return };
-            let at = walk.last();
-            let next = if self.trie.is_value(at, segment, kind) {
-                self.trie.ensure_parameter(at, kind)
+        while let Some(segment) = walk.next_segment() {
+            let (at, kind) = (walk.last(), kind_of(segment));
+            if self.trie.is_value(at, segment, kind) {
+                walk.push(self.trie.ensure_parameter(at, kind), Some(kind));
             } else {
-                self.trie.add_literal(at, &segment.into(), kind)
-            };
-            walk.push(next);
+                walk.push(self.trie.add_literal(at, &segment.into(), kind), None);
+            }
         }
     }
 
@@ -352,8 +351,8 @@ impl Host {
         self.key.clear();
         self.key.push_str(method);
         self.key.push(' ');
-        for (position, (segment, kind)) in walk.segments().enumerate() {
-            let is_value = crate::form::Form::of(segment, kind, position) == crate::form::Form::Value;
+        for (position, (segment, _)) in walk.segments().enumerate() {
+            let is_value = Form::of(segment, kind_of(segment), position) == Form::Value;
             self.key.push('/');
             self.key.push_str(if is_value { "{}" } else { segment });
         }

@@ -13,6 +13,7 @@
 use std::sync::Arc;
 
 use crate::form::{CERTAIN, Odds};
+use crate::limits::MERGED_VALUES_MAX;
 use crate::trie::{Node, NodeId, Trie};
 
 /// A name that is well known takes no part in the openness of its siblings.
@@ -56,11 +57,18 @@ pub(crate) fn find_merge(trie: &Trie, at: NodeId) -> Option<Merge> {
     }
     let variable = node.parameter.and_then(|child| trie.node(child).variable.as_deref());
     let merged = variable.map_or(0, |variable| variable.words);
-    let siblings = siblings(trie, node);
+    let mut siblings = siblings(trie, node);
+    if let Some(parameter) = node.parameter {
+        siblings.iter_mut().for_each(|sibling| sibling.odds += parameter_odds(trie, sibling.id, parameter));
+    }
     let bias = bias(&siblings, merged) + variable.map_or(0, |variable| if variable.words == 0 { 100 } else { -100 });
+    let later = variable.map_or(bias, |variable| if variable.words == 0 { bias } else { bias.min(variable.bias) });
+    let known = variable.map_or(0, |variable| variable.values.len());
     let (mut children, mut alike) = (Vec::new(), 0);
     for sibling in &siblings {
-        if leans_to_value(sibling.odds, node.context, bias) {
+        // what its form alone does not show must be remembered as a value, and there must be room for that
+        let shows = leans_to_value(trie.node(sibling.id).odds, node.context, later);
+        if leans_to_value(sibling.odds, node.context, bias) && (shows || known + children.len() < MERGED_VALUES_MAX) {
             children.push(sibling.id);
             alike += usize::from(sibling.is_alike);
         }
@@ -110,6 +118,18 @@ fn beneath_odds(trie: &Trie, child: &Node, is_alike: bool) -> Odds {
     let followed_by_value = if child.parameter.is_some() { 150 } else { 0 };
     let own_names = if child.literals.is_empty() || is_alike { 0 } else { 75 };
     followed_by_value + own_names + if followed_by_version { 300 } else { 0 }
+}
+
+/// Names that stand for "the one concerned" beside a parameter, with the parameter's own sub-resources beneath them.
+const ALIASES: [&str; 10] = ["me", "self", "current", "mine", "all", "default", "latest", "my", "own", "new"];
+
+/// A sibling with nothing beneath it but what the parameter beside it has too is most likely one of its values.
+fn parameter_odds(trie: &Trie, sibling: NodeId, parameter: NodeId) -> Odds {
+    let (node, beside) = (trie.node(sibling), trie.node(parameter));
+    let is_alias = node.segment.as_deref().is_some_and(|segment| ALIASES.contains(&segment));
+    let shares_names = names_beneath(node).next().is_some()
+        && names_beneath(node).all(|name| beside.literals.binary_search_by(|(known, _)| known.cmp(name)).is_ok());
+    if shares_names && !is_alias { -250 } else { 0 }
 }
 
 /// What many actors ask for is a name.
