@@ -13,13 +13,15 @@ use std::fmt;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bartizan_config::Limits;
+use bartizan_engine::Inspection;
 use bartizan_model::{Ending, Outcome};
 use bytes::{Buf, Bytes, BytesMut};
+use futures::FutureExt;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::tls::{SslDigest, TlsRef};
 use pingora::protocols::{
@@ -27,6 +29,7 @@ use pingora::protocols::{
     UniqueID, UniqueIDType,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::sync::watch;
 use tokio::time::Sleep;
 
 use crate::answers;
@@ -42,6 +45,9 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// LIMIT: bytes of a head kept to name what is wrong with it.
 const HEAD_KEPT_BYTES: usize = 2048;
+
+/// LIMIT: how long a connection may wait before its first byte; the same as Pingora's between HTTP/1 requests.
+const IDLE: Duration = Duration::from_secs(60);
 
 /// LIMIT: events for HTTP/2 streams of one connection that never became an exchange.
 const LOST_STREAMS_MAX: u64 = 100;
@@ -59,7 +65,16 @@ pub(crate) struct Door<T: IO + 'static> {
     head_bytes: u64,
     deadline: Option<Pin<Box<Sleep>>>,
     refusal: Option<Refusal>,
+    farewell: Option<Farewell>,
+    shutdown: watch::Receiver<bool>,
     streams: Option<StreamCounter>,
+}
+
+/// The answer to a refused request, on its way.
+struct Farewell {
+    inspection: Inspection,
+    outcome: Outcome,
+    bytes: Bytes,
 }
 
 impl<T: IO + 'static> fmt::Debug for Door<T> {
@@ -70,7 +85,13 @@ impl<T: IO + 'static> fmt::Debug for Door<T> {
 
 impl<T: IO + 'static> Door<T> {
     /// Stands before `io`. `offers_h2c`: HTTP/2 with prior knowledge is welcome in the clear.
-    pub(crate) fn new(io: T, link: Arc<Link>, shared: Arc<Shared>, offers_h2c: bool) -> Self {
+    pub(crate) fn new(
+        io: T,
+        link: Arc<Link>,
+        shared: Arc<Shared>,
+        offers_h2c: bool,
+        shutdown: watch::Receiver<bool>,
+    ) -> Self {
         let limits = shared.current.load().limits;
         let is_http2 = matches!(io.selected_alpn_proto(), Some(ALPN::H2));
         if is_http2 {
@@ -88,6 +109,8 @@ impl<T: IO + 'static> Door<T> {
             head_bytes: 0,
             deadline: None,
             refusal: None,
+            farewell: None,
+            shutdown,
             streams: is_http2.then(StreamCounter::new),
         }
     }
@@ -146,41 +169,72 @@ impl<T: IO + 'static> Door<T> {
         }
     }
 
+    /// Pingora writes an answer of its own: ours goes out in its place.
+    fn swallow(&mut self) {
+        let refusal = match self.link.phase() {
+            Phase::Fresh => Refusal::Pipelined,
+            Phase::Head | Phase::Exchange | Phase::Http2 => Refusal::of_head(&self.head),
+        };
+        self.refusal.get_or_insert(refusal);
+    }
+
     fn refuse(&mut self, refusal: Refusal) -> io::Result<()> {
         self.refusal.get_or_insert(refusal);
         Err(io::Error::new(io::ErrorKind::InvalidData, "refused by the gateway"))
     }
 
-    /// Sends the answer that the client is owed and tells of it.
-    async fn answer_refusal(&mut self) {
-        let Some(refusal) = self.refusal.take() else { return };
-        self.link.linger();
-        let mut outcome = Outcome { ending: Ending::Malformed, status: refusal.status(), ..Outcome::default() };
-        let inspection = self.shared.malformed(&self.link.connection, refusal.reason());
-        if outcome.status != 0
-            && let Ok(mut io) = self.io()
-        {
-            let (bytes, body_bytes) = answers::raw(&refusal, inspection.id());
-            outcome.response_bytes = body_bytes;
-            if io.write_all(&bytes).await.is_err() || io.flush().await.is_err() {
-                outcome.status = 0;
+    /// Sends the answer that the client is owed, and tells of it.
+    fn poll_farewell(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(refusal) = self.refusal.take() {
+            self.link.linger();
+            let mut outcome = Outcome { ending: Ending::Malformed, status: refusal.status(), ..Outcome::default() };
+            let inspection = self.shared.malformed(&self.link.connection, refusal.reason());
+            let mut bytes = Vec::new();
+            if outcome.status != 0 {
+                (bytes, outcome.response_bytes) = answers::raw(&refusal, inspection.id());
+            }
+            self.farewell = Some(Farewell { inspection, outcome, bytes: bytes.into() });
+        }
+        let Some(farewell) = &mut self.farewell else { return Poll::Ready(()) };
+        let Some(io) = &mut self.io else { return Poll::Ready(()) };
+        let mut io = Pin::new(io);
+        while !farewell.bytes.is_empty() {
+            match ready!(io.as_mut().poll_write(cx, &farewell.bytes)) {
+                Ok(written) if written > 0 => farewell.bytes.advance(written),
+                _ => {
+                    farewell.outcome.status = 0; // nobody is there
+                    break;
+                }
             }
         }
-        (self.shared.sinks.events)(inspection.finish(outcome, ids::now()));
+        if ready!(io.poll_flush(cx)).is_err() {
+            farewell.outcome.status = 0;
+        }
+        if let Some(Farewell { inspection, outcome, .. }) = self.farewell.take() {
+            (self.shared.sinks.events)(inspection.finish(outcome, ids::now()));
+        }
+        Poll::Ready(())
     }
 
     /// Reads until it is clear whether the client speaks HTTP/2 with prior knowledge; what was read is read again.
     async fn is_preface(&mut self) -> io::Result<bool> {
         let mut seen = BytesMut::with_capacity(64);
         let timeout = Duration::from_millis(self.limits.header_timeout_ms);
+        let mut shutdown = self.shutdown.clone();
         while seen.len() < PREFACE.len() && PREFACE.starts_with(&seen) {
             let is_idle = seen.is_empty();
             let mut io = self.io()?;
             let read = io.read_buf(&mut seen);
-            // The first byte may take as long as an idle connection may; the rest must follow.
-            let read = match is_idle {
-                true => read.await?,
-                false => tokio::time::timeout(timeout, read).await.map_err(|_| io::ErrorKind::TimedOut)??,
+            let read = if is_idle {
+                // The first byte may take as long as an idle connection may, or until the gateway stops.
+                tokio::select! {
+                    biased;
+                    read = read => read?,
+                    () = tokio::time::sleep(IDLE) => 0,
+                    _ = shutdown.wait_for(|stop| *stop) => return Err(io::ErrorKind::ConnectionAborted.into()),
+                }
+            } else {
+                tokio::time::timeout(timeout, read).await.unwrap_or(Ok(0))?
             };
             if read == 0 {
                 break;
@@ -194,6 +248,16 @@ impl<T: IO + 'static> Door<T> {
 
 impl<T: IO + 'static> Drop for Door<T> {
     fn drop(&mut self) {
+        // Refused, and the connection was dropped before the answer could be sent.
+        if let Some(refusal) = self.refusal.take() {
+            let inspection = self.shared.malformed(&self.link.connection, refusal.reason());
+            let outcome = Outcome { ending: Ending::Malformed, ..Outcome::default() };
+            self.farewell = Some(Farewell { inspection, outcome, bytes: Bytes::new() });
+        }
+        if let Some(Farewell { inspection, mut outcome, .. }) = self.farewell.take() {
+            (outcome.status, outcome.response_bytes) = (0, 0);
+            (self.shared.sinks.events)(inspection.finish(outcome, ids::now()));
+        }
         if let Some(streams) = &self.streams {
             let lost = streams.opened().saturating_sub(self.link.begun()).min(LOST_STREAMS_MAX);
             for _ in 0..lost {
@@ -202,11 +266,14 @@ impl<T: IO + 'static> Drop for Door<T> {
                 (self.shared.sinks.events)(inspection.finish(outcome, ids::now()));
             }
         }
+        let Some(mut io) = self.io.take() else { return };
         if self.link.lingers()
-            && let Some(io) = self.io.take()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
             runtime.spawn(wire::linger(io));
+        } else {
+            // A response that was cut off: what was written of it still goes out.
+            let _ = io.flush().now_or_never();
         }
     }
 }
@@ -235,8 +302,7 @@ impl<T: IO + 'static> AsyncWrite for Door<T> {
         match door.link.phase() {
             Phase::Exchange | Phase::Http2 => door.io()?.poll_write(cx, buf),
             Phase::Fresh | Phase::Head => {
-                let refusal = Refusal::of_head(&door.head);
-                door.refusal.get_or_insert(refusal);
+                door.swallow();
                 Poll::Ready(Ok(buf.len()))
             }
         }
@@ -251,8 +317,7 @@ impl<T: IO + 'static> AsyncWrite for Door<T> {
         match door.link.phase() {
             Phase::Exchange | Phase::Http2 => door.io()?.poll_write_vectored(cx, bufs),
             Phase::Fresh | Phase::Head => {
-                let refusal = Refusal::of_head(&door.head);
-                door.refusal.get_or_insert(refusal);
+                door.swallow();
                 Poll::Ready(Ok(bufs.iter().map(|slice| slice.len()).sum()))
             }
         }
@@ -267,17 +332,16 @@ impl<T: IO + 'static> AsyncWrite for Door<T> {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().io()?.poll_shutdown(cx)
+        let door = self.get_mut();
+        ready!(door.poll_farewell(cx));
+        door.io()?.poll_shutdown(cx)
     }
 }
 
 #[async_trait]
 impl<T: IO + 'static> Shutdown for Door<T> {
     async fn shutdown(&mut self) {
-        self.answer_refusal().await;
-        if let Some(io) = &mut self.io {
-            Shutdown::shutdown(io).await;
-        }
+        let _ = AsyncWriteExt::shutdown(self).await; // it is gone either way
     }
 }
 

@@ -91,11 +91,6 @@ impl Context {
         })
     }
 
-    /// What all connections share.
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.shared
-    }
-
     /// Ends the exchange: its one event goes to the sink.
     pub(crate) fn finish(&mut self, ending: Ending, totals: Totals) {
         let Some(exchange) = self.exchange.take() else { return };
@@ -149,6 +144,37 @@ fn id_value(id: RequestId) -> HeaderValue {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_panic_is_counted_and_told_as_a_fault_of_ours() {
+        let parsed = bartizan_config::parse(
+            "listeners:\n  - address: 127.0.0.1:1\nupstreams:\n  - name: a\n    targets:\n      - address: 127.0.0.1:2\n",
+            "a.yaml",
+            "/".as_ref(),
+        );
+        let config = parsed.config.expect("a valid configuration");
+        let inputs = bartizan_engine::Inputs { generation: 1, endpoints: &[], key: [0; 32] };
+        let snapshot = Arc::new(bartizan_engine::Snapshot::compile(&config, inputs));
+        let upstreams = Arc::new(crate::upstream::Upstreams::new(&config, None).unwrap());
+        let (send, events) = std::sync::mpsc::channel();
+        let sinks = crate::Sinks { events: Arc::new(move |event| send.send(event).unwrap()), exchanges: None };
+        let shared = Arc::new(Shared {
+            current: arc_swap::ArcSwap::from_pointee(Generation::new(&config, snapshot, upstreams)),
+            writer: std::sync::Mutex::new(()),
+            sinks,
+            counters: crate::shared::Counters::default(),
+        });
+        let connection = bartizan_model::Connection { peer: None, local: None, tls: None };
+        let mut context = Context::new(shared.clone());
+        context.begin(Arc::new(Link::new(connection)));
+        let callback = std::thread::spawn(move || {
+            let _context = context;
+            panic!("a bug of ours");
+        });
+        assert!(callback.join().is_err());
+        assert_eq!(events.recv().unwrap().ending, Ending::InternalFault);
+        assert_eq!((shared.counters.read().internal_faults_total, shared.counters.read().exchanges_open), (1, 0));
+    }
 
     #[test]
     fn the_id_in_the_field_is_the_id_in_the_event() {

@@ -198,7 +198,7 @@ async fn read_proxy_header(tcp: &mut TcpStream, connection: &mut Connection, hal
 }
 
 async fn enter<T: IO + 'static>(io: T, connection: Connection, offers_h2c: bool, hall: &Hall) {
-    let door = Door::new(io, Arc::new(Link::new(connection)), hall.shared.clone(), offers_h2c);
+    let door = Door::new(io, Arc::new(Link::new(connection)), hall.shared.clone(), offers_h2c, hall.shutdown.clone());
     hall.proxy.process_new(Box::new(door), &hall.shutdown).await;
 }
 

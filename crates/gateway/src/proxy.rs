@@ -303,9 +303,12 @@ impl ProxyHttp for Proxy {
             _ if has_response => None,
             Ending::Stopped => Some(exchange.inspection.answer()),
             Ending::Malformed => {
-                let refusal = if is_timeout(error) { Refusal::HeaderTimeout } else { Refusal::Body };
-                let _ =
-                    exchange.inspection.malformed(if is_timeout(error) { "body_timeout" } else { refusal.reason() });
+                let refusal = match error.etype() {
+                    ErrorType::ReadTimedout => Refusal::BodyTimeout,
+                    ErrorType::InvalidHTTPHeader => Refusal::HeaderField,
+                    _ => Refusal::Body,
+                };
+                let _ = exchange.inspection.malformed(refusal.reason());
                 Some(refusal.answer(id))
             }
             other => {

@@ -23,6 +23,8 @@ pub(crate) enum Refusal {
     Authority,
     /// A TLS handshake on a port that speaks in the clear
     TlsInTheClear,
+    /// Behind another request in the same packet; its bytes are Pingora's alone
+    Pipelined,
     /// HTTP/2 on a listener that does not offer it
     Http2NotOffered,
     /// The head is larger than `limits.header_bytes`
@@ -35,6 +37,8 @@ pub(crate) enum Refusal {
     Connect,
     /// An HTTP/2 stream that was refused or broken off before it was a request
     Http2Stream,
+    /// A body that stopped coming
+    BodyTimeout,
     /// A body whose framing breaks off or breaks the grammar
     Body,
 }
@@ -76,12 +80,14 @@ impl Refusal {
             Self::Framing => "bad_framing",
             Self::Authority => "bad_authority",
             Self::TlsInTheClear => "tls_on_clear_port",
+            Self::Pipelined => "bad_pipelined_request",
             Self::Http2NotOffered => "http2_not_offered",
             Self::HeaderTooLarge => "header_too_large",
             Self::HeaderTimeout => "header_timeout",
             Self::IncompleteHead => "incomplete_head",
             Self::Connect => "connect_method",
             Self::Http2Stream => "bad_http2_stream",
+            Self::BodyTimeout => "body_timeout",
             Self::Body => "bad_body",
         }
     }
@@ -94,11 +100,12 @@ impl Refusal {
             | Self::Framing
             | Self::Authority
             | Self::TlsInTheClear
+            | Self::Pipelined
             | Self::Http2NotOffered
             | Self::Body => 400,
             Self::Version => 505,
             Self::TooManyFields | Self::HeaderTooLarge => 431,
-            Self::HeaderTimeout => 408,
+            Self::HeaderTimeout | Self::BodyTimeout => 408,
             Self::Connect => 501,
             Self::IncompleteHead | Self::Http2Stream => 0,
         }

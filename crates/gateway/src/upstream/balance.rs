@@ -73,10 +73,13 @@ impl Balancer {
         Self::Hash { ring: Arc::new(KetamaHashing::build(&backends)), by_address }
     }
 
-    /// The next member that `accepts`; `key` is asked for only when it counts.
-    pub(super) fn pick(&self, key: &[u8], accepts: impl Fn(usize) -> bool) -> Option<usize> {
+    /// The next member that `accepts`. A further attempt of the same request takes no turn.
+    pub(super) fn pick(&self, key: &[u8], is_first: bool, accepts: impl Fn(usize) -> bool) -> Option<usize> {
         match self {
-            Self::RoundRobin { schedule, next } => from_slot(schedule, next.fetch_add(1, Relaxed), accepts),
+            Self::RoundRobin { schedule, next } => {
+                let slot = if is_first { next.fetch_add(1, Relaxed) } else { next.load(Relaxed) };
+                from_slot(schedule, slot, accepts)
+            }
             Self::Random { schedule } => from_slot(schedule, ids::random() as usize, accepts),
             Self::Hash { ring, by_address } => {
                 let mut points = ring.iter(key);
@@ -142,9 +145,9 @@ mod tests {
     #[test]
     fn members_that_are_not_accepted_are_skipped() {
         let balancer = Balancer::round_robin(&[1, 1, 1]);
-        let picks: Vec<_> = (0..4).filter_map(|_| balancer.pick(b"", |index| index != 1)).collect();
+        let picks: Vec<_> = (0..4).filter_map(|_| balancer.pick(b"", true, |index| index != 1)).collect();
         assert_eq!(picks, [0, 2, 2, 0]);
-        assert_eq!(balancer.pick(b"", |_| false), None);
+        assert_eq!(balancer.pick(b"", true, |_| false), None);
     }
 
     #[test]
@@ -154,9 +157,9 @@ mod tests {
         let keys: Vec<String> = (0..1000).map(|n| format!("key-{n}")).collect();
         let mut moved = 0;
         for key in &keys {
-            let home = balancer.pick(key.as_bytes(), |_| true).unwrap();
-            assert_eq!(balancer.pick(key.as_bytes(), |_| true), Some(home));
-            let refuge = balancer.pick(key.as_bytes(), |index| index != 2).unwrap();
+            let home = balancer.pick(key.as_bytes(), true, |_| true).unwrap();
+            assert_eq!(balancer.pick(key.as_bytes(), true, |_| true), Some(home));
+            let refuge = balancer.pick(key.as_bytes(), true, |index| index != 2).unwrap();
             if home == 2 { moved += 1 } else { assert_eq!(refuge, home) }
         }
         assert!((100..400).contains(&moved), "{moved} keys of one member in four");

@@ -10,7 +10,7 @@ mod pool;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bartizan_config::{Config, Upstream};
+use bartizan_config::Config;
 
 use crate::Error;
 use crate::gateway::UpstreamHealth;
@@ -29,17 +29,14 @@ impl Upstreams {
     pub(crate) fn new(config: &Config, before: Option<&Self>) -> Result<Self, Error> {
         let mut by_name = HashMap::with_capacity(config.upstreams.len());
         for upstream in &config.upstreams {
-            let pool = match before.and_then(|before| before.unchanged(upstream)) {
-                Some(pool) => pool,
-                None => Arc::new(Pool::new(upstream)?),
+            let known = before.and_then(|before| before.by_name.get(&upstream.name));
+            let pool = match known {
+                Some(pool) if pool.is_of(upstream)? => pool.clone(),
+                Some(_) | None => Arc::new(Pool::new(upstream)?),
             };
             by_name.insert(upstream.name.clone(), pool);
         }
         Ok(Self { by_name, names: config.upstreams.iter().map(|upstream| upstream.name.clone()).collect() })
-    }
-
-    fn unchanged(&self, upstream: &Upstream) -> Option<Arc<Pool>> {
-        self.by_name.get(&upstream.name).filter(|pool| pool.is_of(upstream)).cloned()
     }
 
     /// Starts the background work of pools that have none yet.

@@ -13,6 +13,7 @@ use pingora::protocols::ALPN;
 use pingora::protocols::tls::CaType;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::utils::tls::{WrappedX509, parse_x509};
+use rustls::pki_types::CertificateDer;
 use tokio::task::AbortHandle;
 
 use crate::gateway::TargetHealth;
@@ -64,16 +65,9 @@ impl Drop for Pool {
 impl Pool {
     /// Reads the authorities, resolves the names once.
     pub(super) fn new(config: &Upstream) -> Result<Self, Error> {
-        let authorities = config.tls.as_ref().and_then(|tls| tls.authorities.as_deref());
-        let authorities = match authorities {
-            Some(file) => Some(
-                tls::load_certificates(file)?
-                    .iter()
-                    .map(|certificate| WrappedX509::new(certificate.to_vec(), parse_x509))
-                    .collect::<Arc<CaType>>(),
-            ),
-            None => None,
-        };
+        let authorities = read_authorities(config)?.map(|list| {
+            list.iter().map(|certificate| WrappedX509::new(certificate.to_vec(), parse_x509)).collect::<Arc<CaType>>()
+        });
         let pool = Self {
             config: config.clone(),
             authorities,
@@ -85,9 +79,15 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Whether this pool is what `upstream` asks for.
-    pub(super) fn is_of(&self, upstream: &Upstream) -> bool {
-        self.config == *upstream
+    /// Whether this pool is what `upstream` asks for, down to the content of its authorities' file.
+    pub(super) fn is_of(&self, upstream: &Upstream) -> Result<bool, Error> {
+        if self.config != *upstream {
+            return Ok(false);
+        }
+        let now = read_authorities(upstream)?;
+        let now = now.iter().flatten().map(|certificate| certificate.as_ref());
+        let own = self.authorities.iter().flat_map(|list| list.iter()).map(|own| own.borrow_raw_cert().as_slice());
+        Ok(now.eq(own))
     }
 
     /// The configuration it was made from.
@@ -109,8 +109,8 @@ impl Pool {
         let list = &members.list;
         let is_healthy = |index: usize| list.get(index).is_some_and(|member| member.health.is_healthy());
         let is_untried = |index: usize| list.get(index).is_some_and(|member| !tried.contains(&member.address));
-        let picked = members.balancer.pick(key, |index| is_healthy(index) && is_untried(index));
-        let picked = picked.or_else(|| members.balancer.pick(key, is_healthy).filter(|_| !tried.is_empty()))?;
+        let picked = members.balancer.pick(key, tried.is_empty(), |index| is_healthy(index) && is_untried(index));
+        let picked = picked.or_else(|| members.balancer.pick(key, false, is_healthy).filter(|_| !tried.is_empty()))?;
         list.get(picked).cloned()
     }
 
@@ -237,6 +237,11 @@ impl Pool {
         }
         hasher.finish()
     }
+}
+
+fn read_authorities(config: &Upstream) -> Result<Option<Vec<CertificateDer<'static>>>, Error> {
+    let file = config.tls.as_ref().and_then(|tls| tls.authorities.as_deref());
+    file.map(tls::load_certificates).transpose()
 }
 
 /// `host:port`, with brackets around an IPv6 address.

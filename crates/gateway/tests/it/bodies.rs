@@ -69,8 +69,8 @@ fn sendings() -> impl Strategy<Value = Sending> {
 fn sizes() -> impl Strategy<Value = usize> {
     prop_oneof![
         2 => 0..300_usize,
-        4 => (60_000..70_000_usize),
-        2 => (47_000..53_000_usize),
+        4 => 60_000..70_000_usize,
+        2 => 47_000..53_000_usize,
         2 => Just(65_536_usize),
         3 => 70_000..1_000_000_usize,
         1 => 1_000_000..10_485_761_usize,
@@ -209,8 +209,7 @@ async fn a_client_that_waits_for_100_continue_gets_the_origins_when_the_body_pas
         let head = conn.head().await.unwrap();
         assert!(head.to_ascii_lowercase().contains("expect: 100-continue"), "{head}");
         conn.send(b"HTTP/1.1 100 Continue\r\n\r\n").await;
-        let mut body = [0; 3];
-        tokio::io::AsyncReadExt::read_exact(&mut conn.tcp, &mut body).await.unwrap();
+        let body = conn.take(3).await.unwrap();
         conn.send(&crate::support::answer(&body)).await;
         conn.rest().await;
     })
@@ -252,8 +251,7 @@ async fn a_large_denied_upload_gets_its_answer_and_not_a_reset() {
 async fn a_streaming_route_passes_bodies_as_they_come_and_beyond_the_limit() {
     let origin = Origin::start(|mut conn| async move {
         conn.head().await.unwrap();
-        let mut first = [0; 5];
-        tokio::io::AsyncReadExt::read_exact(&mut conn.tcp, &mut first).await.unwrap();
+        assert_eq!(conn.take(5).await.unwrap(), b"first");
         conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
         conn.rest().await;
     })

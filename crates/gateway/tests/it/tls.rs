@@ -162,7 +162,7 @@ async fn a_certificate_that_cannot_be_used_is_named_with_its_fault() {
         (empty.clone(), good.key.clone(), "empty.pem`: holds no certificate"),
         (broken, good.key.clone(), "broken.pem`: holds a certificate that cannot be read"),
         (good.certificate.clone(), empty, "empty.pem`: holds no private key"),
-        (good.certificate.clone(), other.key, "b.example.key`: is not the key of the certificate in"),
+        (good.certificate, other.key, "b.example.key`: is not the key of the certificate in"),
     ];
     for (certificate, key, expected) in cases {
         let config = listening(1, vec![Certificate { certificate, key }]);

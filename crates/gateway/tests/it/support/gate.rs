@@ -21,7 +21,6 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A running gateway.
 pub(crate) struct Gate {
     pub(crate) address: SocketAddr,
-    pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) handle: GatewayHandle,
     events: mpsc::UnboundedReceiver<Event>,
     pub(crate) exchanges: Arc<Mutex<Vec<Exchange>>>,
@@ -39,10 +38,10 @@ impl Gate {
         };
         let options = GatewayOptions { signals: false, ..GatewayOptions::default() };
         let gateway = Gateway::new(config, snapshot(config, 1), sinks, options).unwrap();
-        let addresses = gateway.addresses();
+        let address = gateway.addresses()[0];
         let handle = gateway.handle();
         let thread = Some(std::thread::spawn(move || gateway.run()));
-        Self { address: addresses[0], addresses, handle, events, exchanges, thread }
+        Self { address, handle, events, exchanges, thread }
     }
 
     /// The next event; there must be one.

@@ -181,7 +181,7 @@ impl Conn {
         std::mem::take(&mut self.unread)
     }
 
-    async fn take(&mut self, bytes: usize) -> Option<Vec<u8>> {
+    pub(crate) async fn take(&mut self, bytes: usize) -> Option<Vec<u8>> {
         while self.unread.len() < bytes {
             if !self.more().await {
                 return None;
