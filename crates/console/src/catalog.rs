@@ -140,3 +140,69 @@ fn most_frequent(counts: HashMap<&str, u64>) -> Vec<(String, u64)> {
     counts.truncate(FACET_VALUES_MAX);
     counts.into_iter().map(|(value, count)| (value.to_owned(), count)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use bartizan_catalog::{AuthCount, EndpointState, StatusCount};
+    use bartizan_model::{PathTemplate, Timestamp};
+
+    use super::*;
+
+    fn record(number: usize) -> EndpointRecord {
+        let (method, host) = (["GET", "POST", "PUT"][number % 3], format!("host{}.example", number % 20));
+        let template: PathTemplate = format!("/v1/resource{number}/{{id}}").parse().unwrap();
+        EndpointRecord {
+            id: EndpointId::of(method, &host, &template),
+            method: method.into(),
+            host: host.into(),
+            template,
+            api: (number.is_multiple_of(2)).then(|| "bank".into()),
+            state: EndpointState::Discovered,
+            first_seen: Timestamp::from_micros(1),
+            last_seen: Timestamp::from_micros(2),
+            requests: number as u64,
+            denied: 0,
+            errors: 0,
+            statuses: vec![StatusCount { status: 200, count: 1 }, StatusCount { status: 404, count: 1 }],
+            auth: vec![AuthCount { kind: None, count: 1 }],
+            request_types: Vec::new(),
+            response_types: Vec::new(),
+            parameters: Vec::new(),
+            callers: Vec::new(),
+            callers_distinct: 0,
+            paths_sample: Vec::new(),
+            merges: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_facet_ignores_its_own_choice_and_obeys_the_others() {
+        let view = CatalogView::new((0..60).map(record).collect());
+        let mut filter = EndpointFilter::default();
+        filter.wanted[Facet::Method as usize] = vec!["GET".to_owned()];
+        let found = view.find(&filter);
+        assert_eq!(found.endpoints.len(), 20);
+        let methods = &found.facets[Facet::Method as usize];
+        assert_eq!(*methods, [("GET".to_owned(), 20), ("POST".to_owned(), 20), ("PUT".to_owned(), 20)]);
+        assert_eq!(found.facets[Facet::Api as usize], [("bank".to_owned(), 10)]);
+        assert_eq!(found.facets[Facet::Status as usize], [("2xx".to_owned(), 20), ("4xx".to_owned(), 20)]);
+    }
+
+    #[test]
+    fn ten_thousand_endpoints_are_searched_while_a_person_types() {
+        let view = CatalogView::new((0..10_000).map(record).collect());
+        let filter = EndpointFilter { words: vec!["resource9".to_owned()], ..EndpointFilter::default() };
+        let begun = Instant::now();
+        let found = view.find(&filter);
+        let took = begun.elapsed();
+        println!("{} of 10,000 endpoints in {took:?}; everything in {:?}", found.endpoints.len(), {
+            let begun = Instant::now();
+            assert_eq!(view.find(&EndpointFilter::default()).endpoints.len(), 10_000);
+            begun.elapsed()
+        });
+        assert_eq!(found.endpoints.len(), 1111);
+        assert!(took < Duration::from_secs(1), "{took:?}, unoptimized");
+    }
+}

@@ -28,13 +28,13 @@ apis:
     hosts: [shop.example]
     upstream: shop
 policies:
-  - name: no deletes
+  - name: no-deletes
     mode: enforce
     scope:
       apis: [bank]
     methods:
       allow: [GET, POST]
-  - name: short targets
+  - name: short-targets
     mode: observe
     limits:
       target_bytes_max: 100
@@ -82,7 +82,7 @@ fn call(number: usize, count: usize) -> Exchange {
         2 => ("GET", "bank.example", format!("/v1/accounts/{account}/statements?month=2026-01"), 200),
         3 => ("POST", "bank.example", "/v1/payments".to_owned(), 201),
         4 | 5 => ("GET", "shop.example", "/products?page=2".to_owned(), 200),
-        6 => ("GET", "shop.example", format!("/orders/{account}"), 404 - 204 * (number / 10 % 2)),
+        6 => ("GET", "shop.example", format!("/orders/{account}"), if number / 10 % 2 == 0 { 404 } else { 200 }),
         7 => ("DELETE", "bank.example", format!("/v1/accounts/{account}"), 204),
         8 => ("GET", "shop.example", format!("/products?q={}", "x".repeat(120)), 200),
         _ => ("POST", "shop.example", "/checkout".to_owned(), 503),
