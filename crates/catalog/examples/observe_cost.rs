@@ -26,7 +26,7 @@ fn event(number: usize) -> Event {
         scheme: Scheme::Https,
         version: HttpVersion::Http2,
         host: "api.example".into(),
-        method: if number % 5 == 0 { "POST" } else { "GET" }.into(),
+        method: if number.is_multiple_of(5) { "POST" } else { "GET" }.into(),
         path: format!("/api/v1/{first}/{}/{second}/{}", number * 31 % 10_000, number * 17 % 5_000).into(),
         api: Some("shop".into()),
         endpoint: None,

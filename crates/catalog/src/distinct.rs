@@ -73,7 +73,9 @@ impl Distinct {
                         raise(&mut registers, *hash);
                     }),
                     Self::Many(ours) => {
-                        registers.iter_mut().zip(ours).for_each(|(theirs, ours)| *theirs = (*theirs).max(*ours))
+                        for (theirs, ours) in registers.iter_mut().zip(ours) {
+                            *theirs = (*theirs).max(*ours);
+                        }
                     }
                 }
                 *self = Self::Many(registers);

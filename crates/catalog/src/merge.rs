@@ -127,9 +127,8 @@ impl Host {
             node.requests += gone.requests;
             node.actors |= gone.actors;
             node.pinned |= gone.pinned;
-            match (node.variable.as_deref_mut(), gone.variable) {
-                (Some(ours), Some(theirs)) => ours.absorb(*theirs),
-                (Some(_) | None, _) => {}
+            if let (Some(ours), Some(theirs)) = (node.variable.as_deref_mut(), gone.variable) {
+                ours.absorb(*theirs);
             }
             match (node.parameter, gone.parameter) {
                 (Some(known), Some(child)) => stack.push((child, known)),

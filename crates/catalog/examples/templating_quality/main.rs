@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Providers are split by a hash of their name: `dev` (in quarters `dev-a` and `dev-b`: vocabulary from one, tuning on the
-//! other) and `held-out`, which was measured once the weights stood. At most two documents of a provider count. Everything
+//! other) and `held-out`, which was measured when the weights stood. At most two documents of a provider count. Everything
 //! random comes from hashes and a seeded generator: the same directory gives the same table.
 //!
 //! FGA (Zhu et al., "Loghub-2.0", ISSTA 2024): a predicted group is right when its requests are exactly those of one true
@@ -32,7 +32,7 @@ fn main() {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match &arguments[..] {
         ["measure", directory, half, rest @ ..] => {
-            measure(&specs::read(Path::new(directory), Half::named(half)), rest.contains(&"--worst"))
+            measure(&specs::read(Path::new(directory), Half::named(half)), rest.contains(&"--worst"));
         }
         ["vocabulary", directory, half, out] => {
             words::write(&specs::read(Path::new(directory), Half::named(half)), Path::new(out));
@@ -128,7 +128,7 @@ fn bartizan(requests: &[Request]) -> Vec<String> {
 }
 
 fn show_worst(specs: &[Spec], traffic: &[Vec<Request>], mut scores: Vec<Score>) {
-    scores.sort_by(|a, b| ((b.predicted + b.truths) - 2 * b.right).cmp(&((a.predicted + a.truths) - 2 * a.right)));
+    scores.sort_by_key(|score| std::cmp::Reverse(score.predicted + score.truths - 2 * score.right));
     for score in scores.iter().take(14) {
         println!(
             "== {} right {} predicted {} of {} over-merged {}",

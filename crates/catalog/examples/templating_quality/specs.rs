@@ -36,8 +36,8 @@ impl Half {
     fn has(self, provider: &str) -> bool {
         let hash = hash(provider);
         match self {
-            Self::Dev => hash % 2 == 0,
-            Self::DevA => hash % 4 == 0,
+            Self::Dev => hash.is_multiple_of(2),
+            Self::DevA => hash.is_multiple_of(4),
             Self::DevB => hash % 4 == 2,
             Self::HeldOut => hash % 2 == 1,
         }

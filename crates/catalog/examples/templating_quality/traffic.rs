@@ -58,7 +58,7 @@ fn path(spec: &Spec, operation: &Operation, actor: u64, random: &mut Random) -> 
             Segment::Literal(text) => path.push_str(text),
             Segment::Parameter { before, name, after, hint } => {
                 let style = Style::of(spec, name, hint);
-                let index = if hash(&format!("{}/{name}/own", spec.name)) % 2 == 0 {
+                let index = if hash(&format!("{}/{name}/own", spec.name)).is_multiple_of(2) {
                     actor * 3 + random.next(3)
                 } else {
                     random.rank(style.pool())
@@ -116,7 +116,7 @@ impl Style {
             return Self::Enum;
         }
         match (hint.kind.as_str(), hint.format.as_str()) {
-            ("integer" | "number", _) => return if roll % 3 == 0 { Self::Large } else { Self::Small },
+            ("integer" | "number", _) => return if roll.is_multiple_of(3) { Self::Large } else { Self::Small },
             (_, "uuid") => return Self::Uuid,
             (_, "date" | "date-time") => return Self::Date,
             (_, "email") => return Self::Email,
@@ -137,7 +137,7 @@ impl Style {
         } else if has(&["name", "user", "login", "owner", "repo", "org", "tag", "city", "label", "branch"])
             && !lower.ends_with("id")
         {
-            if roll % 3 == 0 { Self::Slug } else { Self::Name }
+            if roll.is_multiple_of(3) { Self::Slug } else { Self::Name }
         } else if lower.ends_with("id") || has(&["uuid", "guid", "key", "token", "hash", "number"]) {
             IDS[(roll / 8 % 9) as usize]
         } else {
