@@ -203,33 +203,30 @@ export function makeEvents(now, endpoints, count = 60_000) {
 export const YAML = `# Gateway of the retail bank and the shop.
 listeners:
   - address: 0.0.0.0:8443
+    http2: true
     tls:
       certificates:
-        - certificate: /etc/bartizan/tls/bank.pem
-          key: /etc/bartizan/tls/bank.key
-    http2: true
+        - certificate: tls/bank.example.crt
+          key: tls/bank.example.key
   - address: 127.0.0.1:8080
 
 upstreams:
   - name: core
-    targets: ["10.20.0.11:9000", "10.20.0.12:9000"]
+    targets: [{ address: "10.20.0.11:9000" }, { address: "10.20.0.12:9000" }]
     health: { path: /health, interval: 5s }
   - name: identity
-    targets: ["10.20.1.11:9000"]
+    targets: [{ address: "10.20.1.11:9000" }]
   - name: shop
-    targets: ["10.20.2.11:9000", "10.20.2.12:9000"]
+    targets: [{ address: "10.20.2.11:9000" }, { address: "10.20.2.12:9000" }]
     balance: random
   - name: partners
-    targets: ["10.20.3.11:9000"]
+    targets: [{ address: "10.20.3.11:9000" }]
 
 apis:
-  - { name: bank, hosts: [api.bank.example], path: /, upstream: core }
-  - { name: profiles, hosts: [api.bank.example], path: /v2/users, upstream: core }
+  - { name: bank, hosts: [api.bank.example], upstream: core }
+  - { name: profiles, hosts: [api.bank.example], path_prefix: /v2/users, upstream: core }
   - { name: identity, hosts: [login.bank.example], upstream: identity }
-  - name: shop
-    hosts: [shop.bank.example]
-    upstream: shop
-    body_bytes_max: 1MiB
+  - { name: shop, hosts: [shop.bank.example], upstream: shop, body_bytes_max: 1MiB }
   - { name: partners, hosts: [partners.bank.example], upstream: partners }
 
 policies:
@@ -239,21 +236,20 @@ policies:
   - name: bank-methods
     mode: enforce
     scope: { apis: [bank, profiles] }
-    methods: [GET, HEAD, POST, PUT, PATCH, DELETE]
+    methods: { allow: [GET, HEAD, POST, PUT, PATCH, DELETE] }
   - name: body-size
-    mode: observe          # enforce after a week without a false alarm
+    mode: observe # enforce after a week without a false alarm
     scope: { apis: [bank, shop], methods: [POST, PUT, PATCH] }
-    limits: { body: 64KiB }
+    limits: { body_bytes_max: 64KiB }
   - name: target-size
     mode: observe
-    limits: { target: 2KiB, header: 16KiB }
+    limits: { target_bytes_max: 2KiB, header_bytes_max: 16KiB }
   - name: legacy-v1
     mode: off
     scope: { apis: [bank], paths: [/v1/**] }
-    methods: [GET]
+    methods: { allow: [GET] }
 
 trusted_proxies: [10.0.0.0/8]
-console: { address: "127.0.0.1:8600" }
 `
 
 /** `Map.groupBy`, which node 20 lacks. */

@@ -131,11 +131,11 @@ const revisionAt = [6.8, 5.1, 2.9, 1.2, 0.21].map((days) => started - days * 86_
 const YAMLS = [
   YAML.replace(/ {2}- name: legacy-v1[\s\S]*?\n\n/, '\n').replace(/ {2}- name: target-size[\s\S]*?16KiB }\n/, ''),
   YAML.replace(/ {2}- name: legacy-v1[\s\S]*?\n\n/, '\n'),
-  YAML.replace('limits: { body: 64KiB }', 'limits: { body: 64 kilobytes }'),
+  YAML.replace('body_bytes_max: 64KiB', 'body_bytes_max: 64 kilobytes'),
   YAML.replace('mode: enforce\n    addresses', 'mode: observe\n    addresses'),
   YAML,
 ]
-const BAD = [{ severity: 'error', code: 'CFG-014', file: '/etc/bartizan/bartizan.yaml', position: { line: 51, column: 21 }, path: 'policies[2].limits.body', message: 'size `64 kilobytes`: unknown unit `kilobytes`', help: 'write it as `64KiB`, `64kB` or a plain number of bytes' }]
+const BAD = [{ severity: 'error', code: 'CFG-014', file: '/etc/bartizan/bartizan.yaml', position: { line: 41, column: 31 }, path: 'policies[2].limits.body_bytes_max', message: 'size `64 kilobytes`: unknown unit `kilobytes`', help: 'write it as `64KiB`, `64kB` or a plain number of bytes' }]
 const revisions = YAMLS.map((yaml, at) => ({
   revision: at + 1, time: iso(revisionAt[at]), author: ['bartizan', 'mara', 'jon', 'mara', 'mara'][at], cause: ['start', 'console', 'file', 'signal', 'console'][at],
   outcome: at === 2 ? 'rejected' : 'applied', message: at === 2 ? '1 error; the running configuration stays' : '', yaml_sha256: (BigInt(at + 3) ** 40n).toString(16).padEnd(64, 'a7').slice(0, 64), yaml, diagnostics: at === 2 ? BAD : [],
@@ -149,8 +149,8 @@ function config(state) {
   const api = (name, host, path_prefix, upstream, body_bytes_max = 10_485_760) => ({ name, hosts: [host], path_prefix, upstream, body_bytes_max, streaming: name === 'partners' ? ['/v1/reports/*/download'] : [] })
   const empty = state === 'empty'
   return {
-    revision: empty ? 1 : 5, generation: empty ? 1 : 48, applied_at: iso(empty ? started : revisionAt[4]), file: '/etc/bartizan/bartizan.yaml', yaml: empty ? 'listeners:\n  - address: 127.0.0.1:8080\nupstreams:\n  - name: default\n    targets: ["127.0.0.1:9000"]\n' : YAML,
-    policies: empty ? [] : [policy('no-tor-exits', 'addresses', 'enforce', {}, 'deny 198.51.100.0/24'), policy('bank-methods', 'methods', 'enforce', { apis: ['bank', 'profiles'] }, 'allow GET, HEAD, POST, PUT, PATCH, DELETE'), policy('body-size', 'limits', 'observe', { apis: ['bank', 'shop'], methods: ['POST', 'PUT', 'PATCH'] }, 'body at most 64 KiB'), policy('target-size', 'limits', 'observe', {}, 'target at most 2 KiB, header section at most 16 KiB'), policy('legacy-v1', 'methods', 'off', { apis: ['bank'], paths: ['/v1/**'] }, 'allow GET')],
+    revision: empty ? 1 : 5, generation: empty ? 1 : 48, applied_at: iso(empty ? started : revisionAt[4]), file: '/etc/bartizan/bartizan.yaml', yaml: empty ? 'listeners:\n  - address: 127.0.0.1:8080\nupstreams:\n  - name: default\n    targets:\n      - address: 127.0.0.1:9000\n' : YAML,
+    policies: empty ? [] : [policy('no-tor-exits', 'addresses', 'enforce', {}, 'not from 198.51.100.0/24'), policy('bank-methods', 'methods', 'enforce', { apis: ['bank', 'profiles'] }, 'only GET, HEAD, POST, PUT, PATCH, DELETE'), policy('body-size', 'limits', 'observe', { apis: ['bank', 'shop'], methods: ['POST', 'PUT', 'PATCH'] }, 'body at most 65536 B'), policy('target-size', 'limits', 'observe', {}, 'target at most 2048 B, header at most 16384 B'), policy('legacy-v1', 'methods', 'off', { apis: ['bank'], paths: ['/v1/**'] }, 'only GET')],
     apis: empty ? [{ name: 'default', hosts: [], path_prefix: '/', upstream: 'default', body_bytes_max: 10_485_760, streaming: [] }] : [api('bank', 'api.bank.example', '/', 'core'), api('profiles', 'api.bank.example', '/v2/users', 'core'), api('identity', 'login.bank.example', '/', 'identity'), api('shop', 'shop.bank.example', '/', 'shop', 1_048_576), api('partners', 'partners.bank.example', '/', 'partners')],
     upstreams: ['core', 'identity', 'shop', 'partners'].slice(0, empty ? 1 : 4).map((name, at) => ({ name: empty ? 'default' : name, targets: [{ address: `10.20.${at}.11:9000`, weight: 1 }], balance: name === 'shop' ? 'random' : 'round_robin', protocol: 'http1' })),
     listeners: empty ? [{ address: '127.0.0.1:8080', tls: false, http2: true }] : [{ address: '0.0.0.0:8443', tls: true, http2: true }, { address: '127.0.0.1:8080', tls: false, http2: true }],

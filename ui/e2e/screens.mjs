@@ -27,7 +27,7 @@ const denied = (await api(`/events?${range}&q=decision:deny+applied:true&limit=1
 const PAGES = [
   { name: 'overview', path: '/' },
   { name: 'apis', path: '/apis' },
-  { name: 'endpoint-panel', path: `/apis?endpoint=${endpoint}`, states: ['full', 'error', 'slow'] },
+  { name: 'endpoint-panel', path: `/apis?endpoint=${endpoint}`, states: ['full', 'error', 'slow'], shift: 0.05 },
   ...['overview', 'parameters', 'callers', 'authentication', 'paths'].map((tab) => ({ name: `endpoint-${tab}`, path: `/apis/${endpoint}?tab=${tab}`, states: ['full'] })),
   { name: 'traffic', path: '/traffic' },
   { name: 'traffic-filtered', path: `/traffic?q=endpoint_id:${endpoint}+status:4xx&range=6h`, states: ['full'] },

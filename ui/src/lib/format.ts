@@ -8,6 +8,8 @@ const SCALES: [number, string][] = [
   [1e3, 'k'],
 ]
 
+const GROUPED = new Intl.NumberFormat('en-US', { maximumFractionDigits: 2 }) // PERF: making one costs more than using it
+
 /** Three significant digits without trailing zeros: 12.3, 1.2, 123. */
 function short(value: number): string {
   const size = Math.abs(value)
@@ -30,7 +32,7 @@ export function count(value: number): string {
 
 /** Every digit, grouped: `12,345`. */
 export function exact(value: number): string {
-  return value.toLocaleString('en-US', { maximumFractionDigits: 2 })
+  return GROUPED.format(value)
 }
 
 /** Bytes with decimal units: `1.23 kB`. */
