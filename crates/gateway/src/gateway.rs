@@ -18,7 +18,7 @@ use pingora::proxy::HttpProxy;
 use pingora::server::configuration::ServerConf;
 use serde::Serialize;
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::Error;
@@ -145,6 +145,7 @@ pub struct Gateway {
     listeners: Vec<Bound>,
     proxy: Arc<HttpProxy<Proxy>>,
     stops: mpsc::Receiver<Stop>,
+    signals: Option<Signals>,
     options: GatewayOptions,
     grace: Duration,
     inheritance: Option<Inheritance>,
@@ -157,6 +158,23 @@ pub struct GatewayHandle {
     runtime: tokio::runtime::Handle,
     stop: mpsc::Sender<Stop>,
     fixed: Arc<Fixed>,
+}
+
+/// The signals that stop a gateway.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    quit: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            quit: signal(SignalKind::quit())?,
+        })
+    }
 }
 
 /// What a reload cannot change.
@@ -207,7 +225,7 @@ impl Gateway {
         let (stop, stops) = mpsc::channel(4);
         let handle = GatewayHandle { shared, runtime: runtime.handle().clone(), stop, fixed };
         let grace = Duration::from_millis(config.shutdown_grace_ms);
-        Ok(Self { handle, runtime: Some(runtime), listeners, proxy, stops, options, grace, inheritance })
+        Ok(Self { handle, runtime: Some(runtime), listeners, proxy, stops, signals: None, options, grace, inheritance })
     }
 
     /// The addresses really bound, in the order of the configuration: port 0 became a real port.
@@ -239,6 +257,9 @@ impl Gateway {
             shutdown: watch,
             drained: Notify::new(),
         });
+        if self.options.signals {
+            self.signals = Some(Signals::new().map_err(Error::Runtime)?);
+        }
         self.handle.shared.current.load().upstreams.start(&self.handle.runtime);
         let sockets = self.sockets()?;
         for bound in self.listeners.drain(..) {
@@ -248,7 +269,7 @@ impl Gateway {
             inheritance.acknowledge();
         }
         let stop = loop {
-            match self.next_stop().await? {
+            match self.next_stop().await {
                 Stop::HandOver => {
                     let Some(path) = self.options.upgrade_socket.clone() else { break Stop::Graceful };
                     let sockets = sockets.iter().map(|(address, fd)| Ok((*address, fd.try_clone()?)));
@@ -281,19 +302,14 @@ impl Gateway {
     }
 
     /// Waits for a signal or for the handle.
-    async fn next_stop(&mut self) -> Result<Stop, Error> {
-        if !self.options.signals {
-            return Ok(self.stops.recv().await.unwrap_or(Stop::Fast));
-        }
-        let mut terminate = signal(SignalKind::terminate()).map_err(Error::Runtime)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Runtime)?;
-        let mut quit = signal(SignalKind::quit()).map_err(Error::Runtime)?;
-        Ok(tokio::select! {
+    async fn next_stop(&mut self) -> Stop {
+        let Some(signals) = &mut self.signals else { return self.stops.recv().await.unwrap_or(Stop::Fast) };
+        tokio::select! {
             stop = self.stops.recv() => stop.unwrap_or(Stop::Fast),
-            _ = terminate.recv() => Stop::Graceful,
-            _ = interrupt.recv() => Stop::Fast,
-            _ = quit.recv() => Stop::HandOver,
-        })
+            _ = signals.terminate.recv() => Stop::Graceful,
+            _ = signals.interrupt.recv() => Stop::Fast,
+            _ = signals.quit.recv() => Stop::HandOver,
+        }
     }
 
     /// Waits until every connection has ended, at most for the grace; a further stop ends the wait.

@@ -227,3 +227,21 @@ async fn a_hand_over_that_nobody_takes_changes_nothing() {
     assert_eq!(running.await.unwrap(), Stop::Fast);
     drop(gate);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signals_stop_it() {
+    use rustix::process::{Signal, getpid, kill_process};
+    let origin = Origin::saying("0").await;
+    let config = config(&[origin.port]);
+    for (signal, expected) in
+        [(Signal::TERM, Stop::Graceful), (Signal::INT, Stop::Fast), (Signal::QUIT, Stop::Graceful)]
+    {
+        let sinks = Sinks { events: Arc::new(|_| ()), exchanges: None };
+        let gateway = Gateway::new(&config, snapshot(&config, 1), sinks, GatewayOptions::default()).unwrap();
+        let address = gateway.addresses()[0];
+        let running = tokio::task::spawn_blocking(|| gateway.run().unwrap());
+        assert_eq!(request(address, get("/")).await.status, 200); // it serves, so it listens for signals
+        kill_process(getpid(), signal).unwrap();
+        assert_eq!(running.await.unwrap(), expected);
+    }
+}
