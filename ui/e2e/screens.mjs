@@ -66,6 +66,7 @@ const PAGES = [
 
 const browser = await launch()
 let [passed, failed] = [0, 0]
+let camera = Promise.resolve()
 
 async function look(context, page_, state, theme, width) {
   const name = `${page_.name}-${state}-${theme}-${width}`
@@ -86,7 +87,8 @@ async function look(context, page_, state, theme, width) {
     await page_.act(page)
     await page.waitForTimeout(350)
   }
-  await page.screenshot({ path: `${OUT}/${name}.png` })
+  // one at a time: headless tabs share a compositor, and pictures taken at once can run into each other
+  await (camera = camera.then(() => page.screenshot({ path: `${OUT}/${name}.png` })))
   const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
   const shift = shifts.reduce((sum, one) => sum + one.value, 0)
   const problems = [...said, ...(width === 1920 ? [] : await axe(page))]
