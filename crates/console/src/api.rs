@@ -153,12 +153,11 @@ async fn other_method() -> Problem {
 /// The OpenAPI document, complete: what `GET /api/v1/openapi.json` answers and `docs/api.json` keeps.
 pub fn document() -> OpenApi {
     let groups = [(open(), Access::All), (signed_in(), Access::SignedIn), (administrators(), Access::Administrators)];
-    let frame = OpenApiRouter::<Arc<Console>>::with_openapi(frame());
-    let documented = groups.into_iter().fold(frame, |all, (mut group, access)| {
+    let routes = groups.into_iter().fold(OpenApiRouter::new(), |all, (mut group, access)| {
         complete(group.get_openapi_mut(), access);
-        all.nest(PREFIX, group)
+        all.merge(group) // not nest: it would replace a path that two groups share
     });
-    documented.into_openapi()
+    OpenApiRouter::with_openapi(frame()).nest(PREFIX, routes).into_openapi()
 }
 
 /// Adds to every operation of a group what stands in front of it.

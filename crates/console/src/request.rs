@@ -1,15 +1,18 @@
 //! Reading requests: query strings with repeated names, JSON bodies; every fault becomes a [`Problem`].
 
-use axum::body::{Bytes, to_bytes};
+use axum::body::Body as AxumBody;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
+use futures::StreamExt as _;
 use serde::de::DeserializeOwned;
 
 use crate::problem::Problem;
 
 /// LIMIT: bytes of a request body; the largest honest one is a configuration to check.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// LIMIT: bytes of a body that are read at all before the connection is given up.
+const DRAIN_BYTES_MAX: usize = 8 * BODY_BYTES_MAX;
 
 /// The query string as `T`; a name may repeat where `T` has a list.
 pub(crate) struct Query<T>(pub(crate) T);
@@ -33,14 +36,26 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
         if !is_json(request.headers()) {
             return Err(Problem::Bad("send the body as JSON, with `content-type: application/json`".to_owned()));
         }
-        let declared =
-            request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-        if declared.is_some_and(|bytes: u64| bytes > BODY_BYTES_MAX as u64) {
-            return Err(Problem::TooLarge);
-        }
-        let body: Bytes = to_bytes(request.into_body(), BODY_BYTES_MAX).await.map_err(|_| Problem::TooLarge)?;
+        let body = read(request.into_body()).await?;
         serde_json::from_slice(&body).map(Self).map_err(|error| Problem::Bad(format!("request body: {error}")))
     }
+}
+
+/// The whole body. Of one that is too large the rest is read too, up to a limit: a client that is still sending would
+/// see a broken connection instead of the answer.
+async fn read(body: AxumBody) -> Result<Vec<u8>, Problem> {
+    let mut chunks = body.into_data_stream();
+    let (mut kept, mut seen) = (Vec::new(), 0);
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| Problem::Bad("the request body broke off".to_owned()))?;
+        seen += chunk.len();
+        match seen {
+            ..=BODY_BYTES_MAX => kept.extend_from_slice(&chunk),
+            ..=DRAIN_BYTES_MAX => kept.clear(),
+            _ => return Err(Problem::TooLarge),
+        }
+    }
+    if seen > BODY_BYTES_MAX { Err(Problem::TooLarge) } else { Ok(kept) }
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

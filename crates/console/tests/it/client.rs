@@ -152,7 +152,7 @@ fn check_shape(method: &str, path: &str, answer: &Answer) {
     let in_document = pointer.trim_start_matches('#');
     let default = "#/components/schemas/ProblemBody".to_owned();
     let reference = match DOCUMENT.pointer(in_document) {
-        Some(_) => pointer,
+        Some(_) => pointer.replace('{', "%7B").replace('}', "%7D"),
         None if media_type == "application/problem+json" => default, // a described status without a media type of its own
         None => panic!("{method} {path} {status}: {media_type} is not documented"),
     };

@@ -69,7 +69,7 @@ fn a_draft_is_checked_by_the_same_validator() {
     let draft = YAML.replace("mode: enforce", "mode: enforced");
     let diagnostics = admin.post("/config/check", &json!({"yaml": draft})).expect(200).json["diagnostics"].clone();
     assert_eq!(diagnostics[0]["severity"], "error");
-    assert_eq!(diagnostics[0]["position"]["line"], 20, "{diagnostics}");
+    assert_eq!(diagnostics[0]["position"]["line"], 19, "{diagnostics}");
 }
 
 #[test]
