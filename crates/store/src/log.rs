@@ -75,6 +75,13 @@ struct Hour {
     sealed: Vec<RecordBatch>,
 }
 
+/// What one flush writes.
+struct Work {
+    /// Flushes asked for that are done with it
+    ticket: u64,
+    hours: Vec<(i64, Vec<RecordBatch>)>,
+}
+
 impl Hour {
     fn seal(&mut self) {
         if self.columns.len() == 0 {
@@ -149,7 +156,7 @@ impl Log {
     /// Writes until the log is closed and nothing is left: the writer thread's whole life.
     pub(crate) fn write_until_closed(&self) {
         while let Some(work) = self.next_work() {
-            let (ticket, hours) = work;
+            let Work { ticket, hours } = work;
             let mut faults = Vec::new();
             let is_empty = hours.is_empty();
             for (hour, batches) in hours {
@@ -171,8 +178,8 @@ impl Log {
         self.changed.notify_all();
     }
 
-    /// Waits for something that is due. Gives the flush that is thereby done, and batches by hour.
-    fn next_work(&self) -> Option<(u64, Vec<(i64, Vec<RecordBatch>)>)> {
+    /// Waits for something that is due; `None` when the log is closed and nothing is left.
+    fn next_work(&self) -> Option<Work> {
         let mut state = self.lock();
         loop {
             let wait = match state.oldest {
@@ -184,7 +191,7 @@ impl Log {
                 if state.rows == 0 && state.closing {
                     return None;
                 }
-                return Some((state.asked, state.seal()));
+                return Some(Work { ticket: state.asked, hours: state.seal() });
             }
             state = match state.oldest {
                 Some(_) => self.changed.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0,

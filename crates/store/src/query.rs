@@ -29,8 +29,9 @@ use crate::log::{Log, View};
 use crate::segment::{SegmentDirectory, check_pages};
 use crate::table::{EventsTable, SEGMENTS_URL};
 
-/// LIMIT: attempts at a query whose segments another process deletes, or that turn out unreadable.
-const ATTEMPTS_MAX: usize = 5;
+/// LIMIT: attempts at a query whose segments another process deletes, or that turn out unreadable. Each costs a
+/// compaction or an unreadable segment to fail, so a writer that compacts every few seconds is beaten by the second.
+const ATTEMPTS_MAX: usize = 100;
 /// LIMIT: rows of one result, whatever is asked for: they are all in memory.
 const SQL_ROWS_MAX: usize = 1_000_000;
 /// LIMIT: bytes of one SQL text.

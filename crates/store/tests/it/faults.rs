@@ -54,8 +54,10 @@ fn a_segment_whose_pages_are_broken_is_put_aside_by_the_query_that_finds_out() {
     drop(with_segments(directory.path(), 3));
     let path = &segments(directory.path())[1];
     let mut bytes = fs::read(path).unwrap();
-    let middle = bytes.len() / 3;
-    bytes[4..middle].fill(0xa5); // the pages come first, the footer last
+    // pages, footer, its length in four bytes, `PAR1`
+    let tail = bytes.len() - 8;
+    let footer = u32::from_le_bytes(bytes[tail..tail + 4].try_into().unwrap());
+    bytes[4..tail - footer as usize].fill(0xa5);
     fs::write(path, bytes).unwrap();
     let store = open(directory.path());
     assert_eq!(store.health().quarantined, []);
@@ -105,8 +107,11 @@ fn many_small_segments_of_a_running_hour_are_compacted() {
     assert_eq!((segments(directory.path()).len(), count(&store)), (1, 501));
 }
 
+/// Files and their contents: what a crash leaves at one step of compaction.
+type Files = Vec<(PathBuf, Vec<u8>)>;
+
 /// Copies of the files before and after a compaction of three segments: (inputs, output).
-fn before_and_after_compaction(directory: &Path) -> (Vec<(PathBuf, Vec<u8>)>, (PathBuf, Vec<u8>)) {
+fn before_and_after_compaction(directory: &Path) -> (Files, (PathBuf, Vec<u8>)) {
     let store = with_segments(directory, 3);
     let read = |path: &PathBuf| (path.clone(), fs::read(path).unwrap());
     let inputs = segments(directory).iter().map(read).collect();
@@ -116,16 +121,13 @@ fn before_and_after_compaction(directory: &Path) -> (Vec<(PathBuf, Vec<u8>)>, (P
     (inputs, output)
 }
 
-/// What a crash leaves at one step of compaction: files and their contents.
-type Files = Vec<(PathBuf, Vec<u8>)>;
-
 #[test]
 fn a_crash_at_any_step_of_compaction_leaves_every_event_once() {
     let origin = tempfile::tempdir().unwrap();
     let (inputs, (path, output)) = before_and_after_compaction(origin.path());
     let temporary = path.with_extension("parquet.tmp");
     let with = |more: Files| -> Files { inputs.iter().cloned().chain(more).collect() };
-    let renamed = vec![(path.clone(), output.clone())];
+    let renamed = vec![(path, output.clone())];
     let steps: [(&str, Files); 7] = [
         ("before anything", with(vec![])),
         ("temporary file made", with(vec![(temporary.clone(), vec![])])),
