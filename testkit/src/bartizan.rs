@@ -22,6 +22,7 @@ pub struct Bartizan {
     pub port: u16,
     /// Port of the console
     pub console_port: u16,
+    has_console: bool,
 }
 
 impl Bartizan {
@@ -58,8 +59,9 @@ impl Bartizan {
         let text = fill(configuration, folder.path(), port, console_port);
         std::fs::write(folder.path().join("bartizan.yaml"), text)?;
         let program = launch(folder.path(), arguments)?;
-        let mut started = Self { program, folder, port, console_port };
-        started.program.wait_for_port(port)?;
+        let has_console = configuration.contains("{console}");
+        let mut started = Self { program, folder, port, console_port, has_console };
+        started.wait_until_ready()?;
         Ok(started)
     }
 
@@ -69,7 +71,12 @@ impl Bartizan {
     /// It ends, or does not listen within a minute.
     pub fn start_again(&mut self) -> Result<()> {
         self.program = launch(self.folder.path(), &[])?;
-        self.program.wait_for_port(self.port)
+        self.wait_until_ready()
+    }
+
+    fn wait_until_ready(&mut self) -> Result<()> {
+        self.program.wait_for_port(self.port)?;
+        if self.has_console { self.program.wait_for_port(self.console_port) } else { Ok(()) }
     }
 
     /// Writes another configuration; the running gateway notices the file by itself.

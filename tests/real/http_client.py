@@ -19,17 +19,26 @@ def clean(body):
     if isinstance(body, dict):
         body.pop("origin", None)
         if isinstance(body.get("headers"), dict):
-            body["headers"] = {k: v for k, v in body["headers"].items() if k not in VOLATILE}
+            body["headers"] = {k: v.split("; boundary=")[0] for k, v in body["headers"].items() if k not in VOLATILE}
         if isinstance(body.get("url"), str):
             body["url"] = body["url"].split("/", 3)[-1]
     return body
 
 
-def show(name, response):
+def read(content):
+    """JSON, or JSON lines, without what differs by nature; of anything else its hash."""
     try:
-        body = clean(response.json())
+        return clean(json.loads(content))
     except ValueError:
-        body = hashlib.sha256(response.content).hexdigest()
+        pass
+    try:
+        return [clean(json.loads(line)) for line in content.splitlines()]
+    except ValueError:
+        return hashlib.sha256(content).hexdigest()
+
+
+def show(name, response):
+    body = read(response.content)
     headers = {k.lower(): v for k, v in response.headers.items()
                if k.lower() in {"content-type", "location", "set-cookie", "www-authenticate", "etag", "content-encoding",
                                 "content-range", "allow"}}
@@ -66,8 +75,5 @@ for arguments in [["-sS", "/anything/%2e%2e/a%2Fb//c?q=%zz"], ["-sS", "--path-as
                   ["-sS", "-T", __file__, "/put"]]:
     *options, path = arguments
     done = subprocess.run(["curl", *options, BASE + path], capture_output=True, check=True)
-    try:
-        body = clean(json.loads(done.stdout))
-    except ValueError:
-        body = hashlib.sha256(done.stdout).hexdigest()
+    body = read(done.stdout)
     print(json.dumps(["curl", arguments, body], sort_keys=True))

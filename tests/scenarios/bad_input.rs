@@ -129,8 +129,8 @@ fn oversize_and_malformed_requests_are_refused_and_counted() -> Result<()> {
             "check = 'LIM-104' AND path = '/b'",
         ),
         ("413", chunked.as_bytes(), "check = 'LIM-104' AND path = '/c'"),
-        ("400", b"GET /\x01 HTTP/1.1\r\nhost: a.example\r\n\r\n", "ending = 'malformed'"),
-        ("400", b"NOT HTTP AT ALL\r\n\r\n", "ending = 'malformed'"),
+        ("400", b"GET / HTTP/1.1\r\nhost : a.example\r\n\r\n", "ending = 'malformed'"),
+        ("505", b"NOT HTTP AT ALL\r\n\r\n", "ending = 'malformed'"),
         ("400", b"GET / HTTP/1.1\r\n\r\n", "status = 400"),
     ];
     for (status, request, condition) in cases {

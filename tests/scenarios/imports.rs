@@ -15,7 +15,7 @@ upstreams:
     targets:
       - address: 127.0.0.1:9000
 policies:
-  - name: no deletes
+  - name: no-deletes
     mode: enforce
     methods:
       allow: [GET, POST]

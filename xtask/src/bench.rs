@@ -65,8 +65,8 @@ pub fn run(options: &Options) -> Result<()> {
 fn load(options: &Options) -> Result<()> {
     system::install()?;
     ui::run(false)?;
-    run::run(&mut run::cargo(["build", "--release", "-p", "bartizan"]))?;
-    run::run(&mut run::cargo(["build", "--release", "-p", "bartizan-gateway", "--example", "bare_pingora"]))?;
+    let mut build = run::cargo(["build", "--release", "-p", "bartizan", "-p", "bartizan-gateway"]);
+    run::run(build.args(["--bin", "bartizan", "--example", "bare_pingora"]))?;
     let folder = std::env::temp_dir().join(format!("bartizan-bench-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
     let children = start(&folder)?;

@@ -161,7 +161,7 @@ fn browse(link: &str) -> Result<()> {
     let mut command = Command::new("node");
     command.arg("e2e/console.mjs").current_dir(run::root().join("ui"));
     command.env("BASE_URL", format!("http://127.0.0.1:{CONSOLE}")).env("SETUP_URL", link);
-    command.env("HAR", &har).env("ARTIFACTS", &artifacts);
+    command.env("HAR", &har).env("SCREENS", &artifacts);
     run::run(&mut command)?;
     let data = run::target_dir().join("demo/imported");
     let bartizan = run::binary("debug", "bartizan");

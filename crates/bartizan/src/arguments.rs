@@ -39,7 +39,7 @@ pub enum Verb {
     Reload(DataDirectory),
     /// Run recorded traffic through the same engine, catalog and store
     #[command(
-        after_help = "Examples:\n  bartizan replay --config bartizan.yaml --input traffic.ndjson\n  bartizan replay --config bartizan.yaml --input access.log --format access-log --preset nginx\n  bartizan replay --config bartizan.yaml --input session.har --data-dir /tmp/b --decisions out.ndjson\n\nExit code: 0 every line was read, 3 some lines were skipped (each is reported with its number)."
+        after_help = "Examples:\n  bartizan replay --config bartizan.yaml --input traffic.ndjson\n  bartizan replay --config bartizan.yaml --input access.log --preset combined --host bank.example\n  bartizan replay --config bartizan.yaml --input session.har --data-dir /tmp/b --decisions out.ndjson\n\nExit code: 0 every line was read, 3 some lines were skipped (each is reported with its number)."
     )]
     Replay(Replay),
     /// Run the gateway and write its traffic to a file that `replay` reads, with secrets masked
@@ -134,6 +134,12 @@ pub struct Replay {
     /// Field of a JSON access log, such as `status=response.code`; may be repeated
     #[arg(long = "field", value_name = "NAME=PATH")]
     pub fields: Vec<String>,
+    /// Host of requests in logs that do not record it
+    #[arg(long, value_name = "NAME")]
+    pub host: Option<String>,
+    /// Offset from UTC, in minutes, of times in logs that do not record theirs
+    #[arg(long, value_name = "MINUTES", default_value_t = 0, allow_negative_numbers = true)]
+    pub utc_offset: i16,
     /// Keep events and catalog here; without it they are forgotten after the summary
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,

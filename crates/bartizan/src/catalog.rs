@@ -40,7 +40,18 @@ pub(crate) fn run(options: &arguments::Catalog) -> Result<u8> {
 pub(crate) fn load(store: &Store) -> Result<Catalog> {
     let entries = store.block_on(store.load_catalog()).context("reading the catalog")?;
     let rows = entries.into_iter().map(|entry| CatalogRow { key: entry.key, json: entry.json });
-    Ok(Catalog::load(CatalogLimits::default(), rows))
+    let catalog = Catalog::load(limits(store.installation_key().expose()), rows);
+    let bad_rows = catalog.stats().bad_rows;
+    if bad_rows > 0 {
+        tracing::warn!(bad_rows, "some rows of the catalog could not be read; their endpoints are learned anew");
+    }
+    Ok(catalog)
+}
+
+/// The catalog's limits, with its sketches keyed for this installation so that nobody can aim at them.
+pub(crate) fn limits(key: &[u8; 32]) -> CatalogLimits {
+    let [low, high] = [0, 8].map(|at| u64::from_le_bytes(std::array::from_fn(|byte| key[at + byte])));
+    CatalogLimits { hash_key: [low, high], ..CatalogLimits::default() }
 }
 
 /// Saves a catalog's rows in a store.

@@ -20,6 +20,7 @@ mod run;
 mod table;
 mod watch;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -36,6 +37,9 @@ const REFUSED: u8 = 1;
 const FAILED: u8 = 2;
 /// Done, but some lines of the input were skipped.
 const SKIPPED: u8 = 3;
+
+/// Directives for libraries that log what a client can cause.
+const QUIET: &str = ",pingora_core=off,pingora_proxy=off,pingora_load_balancing=off,pingora_pool=off";
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -69,14 +73,16 @@ fn obey(verb: Verb) -> anyhow::Result<u8> {
 
 /// Logs go to standard error: standard output belongs to what was asked for.
 fn start_log(arguments: &Arguments) {
-    let filter = tracing_subscriber::EnvFilter::try_new(&arguments.log).unwrap_or_else(|error| {
+    // Pingora logs an error for every client that misbehaves; those are events here, and would flood a log.
+    let quiet = if arguments.log.contains("pingora") { "" } else { QUIET };
+    let filter = tracing_subscriber::EnvFilter::try_new(format!("{}{quiet}", arguments.log)).unwrap_or_else(|error| {
         eprintln!("bartizan: --log `{}`: {error}; using `info`", arguments.log);
-        tracing_subscriber::EnvFilter::new("info")
+        tracing_subscriber::EnvFilter::new(format!("info{quiet}"))
     });
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if arguments.log_json {
         log.json().init();
     } else {
-        log.with_target(false).init();
+        log.with_target(false).with_ansi(std::io::stderr().is_terminal()).init();
     }
 }

@@ -10,9 +10,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use bartizan_catalog::{Catalog, CatalogLimits};
+use bartizan_catalog::Catalog;
 use bartizan_engine::{Inputs, Snapshot, judge};
-use bartizan_integrations::tell::{AccessLog, FieldMap, Format, ReadOptions, Reader, detect};
+use bartizan_integrations::tell::{AccessLog, BadLine, FieldMap, Format, ReadOptions, Reader, detect};
 use bartizan_model::{Action, Event, Timestamp};
 use bartizan_store::{Store, StoreOptions};
 use serde_json::{Value, json};
@@ -34,6 +34,7 @@ const PROGRESS: u64 = 100_000;
 struct Summary {
     exchanges: u64,
     skipped: u64,
+    passed_over: u64,
     allowed: u64,
     denied: u64,
     would_deny: u64,
@@ -53,13 +54,13 @@ pub(crate) fn run(options: &Replay) -> Result<u8> {
     let store = store.transpose()?;
     let (known, key) = match &store {
         Some(store) => (catalog::load(store)?, *store.installation_key().expose()),
-        None => (Catalog::new(CatalogLimits::default()), [0; 32]),
+        None => (Catalog::new(catalog::limits(&[0; 32])), [0; 32]),
     };
     let compile = |endpoints: &[_]| Arc::new(Snapshot::compile(&config, Inputs { generation: 1, endpoints, key }));
 
     let snapshot = compile(&known.learned());
-    let mut scratch = Catalog::load(CatalogLimits::default(), known.save());
-    each(&mut input, &format, &mut |line, item| {
+    let mut scratch = known.clone();
+    each(options, &mut input, &format, &mut |line, item| {
         if let Ok(exchange) = item {
             let time = exchange.time.unwrap_or(Timestamp::from_micros(0));
             let judged = judge(&snapshot, &exchange, format.source(), clock::recorded_id(time, line), time);
@@ -70,7 +71,7 @@ pub(crate) fn run(options: &Replay) -> Result<u8> {
 
     let snapshot = compile(&scratch.learned());
     let mut pass = Pass::new(options, store, known)?;
-    each(&mut input, &format, &mut |line, item| {
+    each(options, &mut input, &format, &mut |line, item| {
         let exchange = match item {
             Ok(exchange) => exchange,
             Err(fault) => {
@@ -104,7 +105,12 @@ impl Pass {
         Ok(Self { store, catalog, batch: Vec::with_capacity(BATCH), decisions, summary: Summary::default() })
     }
 
-    fn skip(&mut self, line: u64, fault: &impl std::fmt::Display) {
+    /// A line that is not an exchange: a fault of the input, or something that never was one (a `data:` URL in a HAR).
+    fn skip(&mut self, line: u64, fault: &BadLine) {
+        if !fault.reason.is_fault() {
+            self.summary.passed_over += 1;
+            return;
+        }
         self.summary.skipped += 1;
         if self.summary.skipped <= REPORTED_MAX {
             eprintln!("line {line}: skipped: {fault}");
@@ -200,6 +206,7 @@ impl Summary {
             "format": format.to_string(),
             "exchanges": self.exchanges,
             "skipped": self.skipped,
+            "passed_over": self.passed_over,
             "first": self.first,
             "last": self.last,
             "allowed": self.allowed,
@@ -223,7 +230,8 @@ impl Summary {
         for (check, count) in &self.checks {
             text.push_str(&format!("  {check:<10}{count:>8}\n"));
         }
-        text.push_str(&format!("endpoints   {endpoints}\nskipped     {}\n", self.skipped));
+        text.push_str(&format!("endpoints   {endpoints}\nskipped     {} faulty lines", self.skipped));
+        text.push_str(&format!(", {} that are no exchange\n", self.passed_over));
         text
     }
 }
@@ -263,13 +271,20 @@ fn format(options: &Replay, input: &mut File) -> Result<Format> {
     }
 }
 
-type Item = Result<bartizan_model::Exchange, bartizan_integrations::tell::BadLine>;
+type Item = Result<bartizan_model::Exchange, BadLine>;
 
 /// Every item of the input, from its beginning.
-fn each(input: &mut File, format: &Format, take: &mut dyn FnMut(u64, Item) -> Result<()>) -> Result<()> {
+fn each(
+    options: &Replay,
+    input: &mut File,
+    format: &Format,
+    take: &mut dyn FnMut(u64, Item) -> Result<()>,
+) -> Result<()> {
     input.seek(SeekFrom::Start(0)).context("the input cannot be read twice; give a file")?;
     let again: Box<dyn BufRead + Send> = Box::new(BufReader::with_capacity(1 << 20, input.try_clone()?));
-    for item in Reader::open(format.clone(), ReadOptions::default(), again) {
+    let read =
+        ReadOptions { host: options.host.clone(), utc_offset_minutes: options.utc_offset, ..ReadOptions::default() };
+    for item in Reader::open(format.clone(), read, again) {
         take(item.line, item.exchange)?;
     }
     Ok(())
