@@ -49,10 +49,13 @@ async fn read(body: AxumBody) -> Result<Vec<u8>, Problem> {
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|_| Problem::Bad("the request body broke off".to_owned()))?;
         seen += chunk.len();
-        match seen {
-            ..=BODY_BYTES_MAX => kept.extend_from_slice(&chunk),
-            ..=DRAIN_BYTES_MAX => kept.clear(),
-            _ => return Err(Problem::TooLarge),
+        if seen > DRAIN_BYTES_MAX {
+            return Err(Problem::TooLarge);
+        }
+        if seen > BODY_BYTES_MAX {
+            kept = Vec::new();
+        } else {
+            kept.extend_from_slice(&chunk);
         }
     }
     if seen > BODY_BYTES_MAX { Err(Problem::TooLarge) } else { Ok(kept) }

@@ -82,7 +82,12 @@ fn call(number: usize, count: usize) -> Exchange {
         2 => ("GET", "bank.example", format!("/v1/accounts/{account}/statements?month=2026-01"), 200),
         3 => ("POST", "bank.example", "/v1/payments".to_owned(), 201),
         4 | 5 => ("GET", "shop.example", "/products?page=2".to_owned(), 200),
-        6 => ("GET", "shop.example", format!("/orders/{account}"), if number / 10 % 2 == 0 { 404 } else { 200 }),
+        6 => (
+            "GET",
+            "shop.example",
+            format!("/orders/{account}"),
+            if (number / 10).is_multiple_of(2) { 404 } else { 200 },
+        ),
         7 => ("DELETE", "bank.example", format!("/v1/accounts/{account}"), 204),
         8 => ("GET", "shop.example", format!("/products?q={}", "x".repeat(120)), 200),
         _ => ("POST", "shop.example", "/checkout".to_owned(), 503),
