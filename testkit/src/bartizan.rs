@@ -88,6 +88,26 @@ impl Bartizan {
         Ok(std::fs::write(self.folder.path().join("bartizan.yaml"), text)?)
     }
 
+    /// Starts a second process with `--upgrade`, tells the first to hand its sockets over, and waits for its end.
+    ///
+    /// # Errors
+    /// One of them fails, or the first does not end within a minute.
+    pub fn upgrade(&mut self) -> Result<()> {
+        let log = self.folder.path().join("upgraded.log");
+        let next = launch_to(self.folder.path(), &["--upgrade"], &log)?;
+        let socket = self.data().join("upgrade.sock");
+        let begun = Instant::now();
+        while !socket.exists() {
+            anyhow::ensure!(begun.elapsed() < PATIENCE, "no hand-over socket: {}", next.printed());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.program.signal(Signal::QUIT)?;
+        let status = self.program.wait()?;
+        anyhow::ensure!(status.success(), "the old process ended with {status}:\n{}", self.printed());
+        self.program = next;
+        self.wait_until_ready()
+    }
+
     /// The folder with `bartizan.yaml` and `data`.
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -195,8 +215,12 @@ fn fill(configuration: &str, folder: &Path, port: u16, console_port: u16) -> Str
 }
 
 fn launch(folder: &Path, arguments: &[&str]) -> Result<Program> {
+    launch_to(folder, arguments, &folder.join("bartizan.log"))
+}
+
+fn launch_to(folder: &Path, arguments: &[&str], log: &Path) -> Result<Program> {
     let mut command = Command::new(Bartizan::binary());
     command.arg("run").arg("--config").arg(folder.join("bartizan.yaml"));
     command.arg("--data-dir").arg(folder.join("data")).args(arguments);
-    Program::start(&mut command, &folder.join("bartizan.log"))
+    Program::start(&mut command, log)
 }

@@ -70,6 +70,36 @@ fn a_thousand_reloads_under_load_fail_no_request() -> Result<()> {
 }
 
 #[test]
+fn an_upgrade_refuses_no_connection_and_loses_no_event() -> Result<()> {
+    let origin = Origin::start(Duration::ZERO)?;
+    let mut gateway = Bartizan::start(&configuration(origin.port, "policy"))?;
+    let (stop, good, bad) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let threads: Vec<_> = (0..3)
+        .map(|_| {
+            let (stop, good, bad, url) = (Arc::clone(&stop), Arc::clone(&good), Arc::clone(&bad), gateway.url("/a"));
+            std::thread::spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    // A fresh agent each time, so that every request is a new connection.
+                    let counter = if ureq::get(&url).call().is_ok() { &good } else { &bad };
+                    counter.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    for _ in 0..3 {
+        gateway.upgrade()?;
+    }
+    stop.store(true, Ordering::Relaxed);
+    threads.into_iter().for_each(|thread| drop(thread.join()));
+
+    assert_eq!(bad.load(Ordering::Relaxed), 0, "{} requests were answered", good.load(Ordering::Relaxed));
+    let answered = good.load(Ordering::Relaxed);
+    let stored = gateway.wait_for_count("SELECT count(*) FROM events", answered)?;
+    assert_eq!(stored, answered);
+    gateway.stop()
+}
+
+#[test]
 fn a_signal_reloads_and_a_faulty_file_changes_nothing() -> Result<()> {
     let origin = Origin::start(Duration::ZERO)?;
     let mut gateway = Bartizan::start(&configuration(origin.port, "first"))?;

@@ -14,7 +14,15 @@ pub fn run(check: bool) -> Result<()> {
             npm(&["run", "--silent", script])?;
         }
     }
-    npm(&["run", "--silent", "build"])
+    let page = run::root().join("ui/dist/index.html");
+    let before = std::fs::read(&page).ok();
+    npm(&["run", "--silent", "build"])?;
+    if std::fs::read(&page).ok() != before {
+        // The pages are embedded by a macro that cargo does not know to depend on new files.
+        let embedding = run::root().join("crates/console/src/assets.rs");
+        std::fs::File::options().append(true).open(embedding)?.set_modified(std::time::SystemTime::now())?;
+    }
+    Ok(())
 }
 
 /// `npm ci`, unless the installed packages are those of the lock file.
