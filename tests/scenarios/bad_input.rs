@@ -140,7 +140,7 @@ fn oversize_and_malformed_requests_are_refused_and_counted() -> Result<()> {
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{:.60} → {answer}", shown);
         gateway.wait_for_count(&format!("SELECT count(*) FROM events WHERE {condition}"), before + 1)?;
     }
-    assert_eq!(origin.connections(), 0, "nothing of it reached the origin");
+    assert!(origin.seen().is_empty(), "nothing of it may reach the origin: {:?}", origin.seen());
     Ok(())
 }
 

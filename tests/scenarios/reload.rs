@@ -73,15 +73,21 @@ fn a_thousand_reloads_under_load_fail_no_request() -> Result<()> {
 fn an_upgrade_refuses_no_connection_and_loses_no_event() -> Result<()> {
     let origin = Origin::start(Duration::ZERO)?;
     let mut gateway = Bartizan::start(&configuration(origin.port, "policy"))?;
-    let (stop, good, bad) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let (stop, good, bad) =
+        (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let threads: Vec<_> = (0..3)
         .map(|_| {
             let (stop, good, bad, url) = (Arc::clone(&stop), Arc::clone(&good), Arc::clone(&bad), gateway.url("/a"));
             std::thread::spawn(move || {
                 while !stop.load(Ordering::Relaxed) {
                     // A fresh agent each time, so that every request is a new connection.
-                    let counter = if ureq::get(&url).call().is_ok() { &good } else { &bad };
-                    counter.fetch_add(1, Ordering::Relaxed);
+                    match ureq::get(&url).call() {
+                        Ok(_) => good.fetch_add(1, Ordering::Relaxed),
+                        Err(error) => {
+                            eprintln!("a request failed: {error:?}");
+                            bad.fetch_add(1, Ordering::Relaxed)
+                        }
+                    };
                 }
             })
         })

@@ -22,7 +22,7 @@ const STEPS: &[Step] = &[
     Step { name: "fmt", what: "formatting", run: || run::run(&mut run::cargo(["fmt", "--all", "--check"])) },
     Step { name: "tidy", what: "the invariants of ARCHITECTURE.md", run: tidy::run },
     Step { name: "clippy", what: "lints, warnings are errors", run: clippy },
-    Step { name: "build", what: "all binaries", run: || run::run(&mut run::cargo(["build", "--workspace", "--bins"])) },
+    Step { name: "build", what: "all binaries", run: build },
     Step { name: "test", what: "unit, case, property and integration tests", run: tests },
     Step { name: "doctest", what: "examples in the documentation", run: doctests },
     Step { name: "docs", what: "generated documents are up to date", run: || docs::run(true) },
@@ -78,7 +78,12 @@ fn doctests() -> Result<()> {
     run::run(&mut run::cargo(["test", "--workspace", "--doc", "--quiet"]))
 }
 
+fn build() -> Result<()> {
+    run::run(&mut run::cargo(["build", "--workspace", "--bins"]))
+}
+
 fn scenarios() -> Result<()> {
+    build()?;
     let mut command = run::cargo(["nextest", "run", "--workspace", "-E", "package(bartizan-scenarios)"]);
     command.args(["--status-level", "pass", "--no-fail-fast"]);
     command.env("BARTIZAN_PYTHON", system::python_environment().join("bin/python"));

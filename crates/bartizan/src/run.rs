@@ -162,8 +162,9 @@ impl Host {
         self.reload_on_hangup(&console)?;
         let watcher = self.reload_on_change();
         if let Some(settings) = &self.config.console {
+            let token = admin_token(&self.config.data.directory)?; // before the port opens: scripts wait for that
             let listener = bind_console(&console, settings.address)?;
-            let parts = self.console_parts(&console, store, catalog, live, listener.local_addr()?)?;
+            let parts = self.console_parts(&console, token, store, catalog, live, listener.local_addr()?)?;
             console.spawn(async move {
                 let mut stopping = stopping;
                 let stopped = async move {
@@ -204,6 +205,7 @@ impl Host {
     fn console_parts(
         &self,
         runtime: &tokio::runtime::Runtime,
+        admin_token: console::TokenHash,
         store: Store,
         catalog: Arc<SharedCatalog>,
         live: broadcast::Sender<Arc<bartizan_model::Event>>,
@@ -216,7 +218,7 @@ impl Host {
             address,
             names: Vec::new(),
             secure_cookies,
-            admin_token: Some(admin_token(&data_directory)?),
+            admin_token: Some(admin_token),
             version: env!("CARGO_PKG_VERSION"),
             started_at: self.started_at,
             data_directory,

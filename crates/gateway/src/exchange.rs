@@ -163,6 +163,7 @@ mod tests {
             writer: std::sync::Mutex::new(()),
             sinks,
             counters: crate::shared::Counters::default(),
+            is_closing: std::sync::atomic::AtomicBool::new(false),
         });
         let connection = bartizan_model::Connection { peer: None, local: None, tls: None };
         let mut context = Context::new(shared.clone());

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -51,6 +52,9 @@ const HTTP2_HEADER_BYTES: u32 = 64 * 1024;
 
 /// How long tasks may take to end after the workers were told to stop.
 const WORKERS_END: Duration = Duration::from_secs(1);
+
+/// How long open connections without a request are kept once no new ones are accepted.
+const LINGER: Duration = Duration::from_millis(300);
 
 /// Takes every event; must never block.
 pub type EventSink = Arc<dyn Fn(Event) + Send + Sync>;
@@ -214,6 +218,7 @@ impl Gateway {
             writer: Mutex::new(()),
             sinks,
             counters: Counters::default(),
+            is_closing: AtomicBool::new(false),
         });
         let proxy = Arc::new(proxy(config, threads, shared.clone())?);
         let fixed = Arc::new(Fixed {
@@ -251,10 +256,12 @@ impl Gateway {
 
     async fn serve(&mut self) -> Result<Stop, Error> {
         let (shutdown, watch) = watch::channel(false);
+        let (closing, closed) = watch::channel(false);
         let hall = Arc::new(Hall {
             shared: self.handle.shared.clone(),
             proxy: self.proxy.clone(),
             shutdown: watch,
+            closing: closed,
             drained: Notify::new(),
         });
         if self.options.signals {
@@ -286,6 +293,12 @@ impl Gateway {
         drop(sockets);
         if stop != Stop::Fast {
             let _ = shutdown.send(true);
+            self.handle.shared.is_closing.store(true, Relaxed);
+            // A connection that was just accepted may have its first request on the way: answer it, then close.
+            if self.handle.shared.counters.connections_open.load(Relaxed) > 0 {
+                tokio::time::sleep(LINGER.min(self.grace)).await;
+            }
+            let _ = closing.send(true);
             self.proxy.http_cleanup().await;
             self.drain(&hall).await;
         }

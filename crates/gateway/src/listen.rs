@@ -88,8 +88,10 @@ fn bind(address: SocketAddr) -> std::io::Result<StdListener> {
 pub(crate) struct Hall {
     pub(crate) shared: Arc<Shared>,
     pub(crate) proxy: Arc<HttpProxy<Proxy>>,
-    /// Turns true when the gateway stops
+    /// Turns true when no more connections are accepted
     pub(crate) shutdown: watch::Receiver<bool>,
+    /// Turns true a moment later, when connections without a request are closed
+    pub(crate) closing: watch::Receiver<bool>,
     /// Told when the last connection ends
     pub(crate) drained: Notify,
 }
@@ -198,7 +200,7 @@ async fn read_proxy_header(tcp: &mut TcpStream, connection: &mut Connection, hal
 }
 
 async fn enter<T: IO + 'static>(io: T, connection: Connection, offers_h2c: bool, hall: &Hall) {
-    let door = Door::new(io, Arc::new(Link::new(connection)), hall.shared.clone(), offers_h2c, hall.shutdown.clone());
+    let door = Door::new(io, Arc::new(Link::new(connection)), hall.shared.clone(), offers_h2c, hall.closing.clone());
     hall.proxy.process_new(Box::new(door), &hall.shutdown).await;
 }
 

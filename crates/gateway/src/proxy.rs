@@ -71,6 +71,9 @@ impl ProxyHttp for Proxy {
         session.set_read_timeout(Some(client_timeout));
         session.set_write_timeout(Some(client_timeout));
         session.set_pipelining_enabled(true);
+        if self.shared.is_closing.load(Relaxed) {
+            session.set_keepalive(None);
+        }
 
         if let Some(refusal) = refusal_of(session, limits.header_bytes_max, limits.header_count_max) {
             let _ = exchange.inspection.malformed(refusal.reason());

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use arc_swap::ArcSwap;
 use bartizan_config::{Config, Limits};
@@ -78,6 +78,8 @@ pub(crate) struct Shared {
     pub(crate) sinks: Sinks,
     /// Counters
     pub(crate) counters: Counters,
+    /// No new connections are accepted; those that are open end with their next answer
+    pub(crate) is_closing: AtomicBool,
 }
 
 impl Shared {
