@@ -49,14 +49,25 @@ fn is_installed(program: &str) -> bool {
 }
 
 fn debian() -> Result<()> {
-    let missing: Vec<&str> =
+    let mut missing: Vec<&str> =
         PACKAGES.iter().filter(|(program, _)| !is_installed(program)).map(|(_, package)| *package).collect();
-    if missing.is_empty() {
-        return Ok(());
+    if !has_python() {
+        missing.push("python3-venv");
     }
-    println!("installing Debian packages: {}", missing.join(" "));
+    if missing.is_empty() { Ok(()) } else { apt_install(&missing) }
+}
+
+/// Whether Python can make a virtual environment with pip in it; Debian has that part in a package of its own.
+fn has_python() -> bool {
+    let mut command = Command::new("python3");
+    command.args(["-c", "import ensurepip, venv"]).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+fn apt_install(packages: &[&str]) -> Result<()> {
+    println!("installing Debian packages: {}", packages.join(" "));
     if !is_installed("apt-get") {
-        bail!("this machine has no apt-get; install by hand what provides: {}", missing.join(", "));
+        bail!("this machine has no apt-get; install by hand what provides: {}", packages.join(", "));
     }
     let is_root = run::output(Command::new("id").arg("-u"))?.trim() == "0";
     let apt = |arguments: &[&str]| {
@@ -68,9 +79,21 @@ fn debian() -> Result<()> {
         run::run(&mut command)
     };
     apt(&["update", "-q"])?;
-    // The packages' own services must not start: the checks start what they need on ports of their own.
-    let install = [["install", "-y", "-q", "--no-install-recommends"].as_slice(), &missing].concat();
-    apt(&install).context("as a plain user, `sudo` must work without a password for this one step")
+    let install = [["install", "-y", "-q", "--no-install-recommends"].as_slice(), packages].concat();
+    apt(&install).context("as a plain user, `sudo` must work without a password for this one step")?;
+    stop_services(packages, is_root);
+    Ok(())
+}
+
+/// Debian starts the servers that it installs; the checks start what they need on ports of their own.
+fn stop_services(packages: &[&str], is_root: bool) {
+    for name in packages.iter().filter(|name| matches!(**name, "nginx" | "haproxy")) {
+        let mut command = if is_root { Command::new("service") } else { Command::new("sudo") };
+        if !is_root {
+            command.args(["-n", "service"]);
+        }
+        let _ = command.args([name, "stop"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    }
 }
 
 fn nextest() -> Result<()> {
@@ -100,8 +123,7 @@ fn python() -> Result<()> {
         return Ok(());
     }
     println!("installing Python packages into {}: {}", folder.display(), PYTHON.join(" "));
-    run::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))
-        .context("Debian: `apt-get install python3-venv`")?;
+    run::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
     run::run(Command::new(folder.join("bin/pip")).args(["install", "--quiet"]).args(PYTHON))?;
     std::fs::write(&stamp, wanted).with_context(|| format!("writing {}", stamp.display()))
 }
