@@ -102,11 +102,12 @@ pub fn forwarded_header(bytes: &[u8]) {
 /// Bytes as a path in its readings.
 pub fn path_readings(bytes: &[u8]) {
     let readings = Readings::of(bytes);
-    for path in [readings.normal(), readings.lax()] {
+    for path in [readings.normal(), readings.lax()].into_iter().chain(readings.others()) {
         assert!(path.len() <= bytes.len() + 1, "a reading is no longer than the path and a slash");
     }
     if readings.is_ambiguous() {
         let climbs = |path: &[u8]| path.split(|&byte| byte == b'/').any(|segment| segment == b"..");
         assert!(!climbs(readings.normal()) && !climbs(readings.lax()), "dot segments are resolved");
+        assert!(!readings.others().any(climbs), "in every mixture");
     }
 }

@@ -1,14 +1,18 @@
-//! Paths as servers read them: the raw bytes, and two other readings that policies must not miss.
+//! Paths as servers read them: the raw bytes, and other readings that policies must not miss.
 //!
 //! Routing uses the raw bytes, because those go to the upstream. But an upstream decodes, so `/%61dmin` or
-//! `/x/../admin` would slip past a policy for `/admin/**` that only looked at raw bytes. Hence three readings:
+//! `/x/../admin` would slip past a policy for `/admin/**` that only looked at raw bytes. Hence several readings:
 //! - **raw**: the bytes as sent;
 //! - **normal**: RFC 3986 §6.2.2: unreserved characters decoded, dot segments resolved; and duplicate slashes merged;
 //! - **lax**: as the most forgiving servers read it: everything decoded, also twice, backslash as slash, `;parameters`
-//!   (servlet containers) and fragments dropped, no slash at the end.
+//!   (servlet containers) and fragments dropped, no slash at the end;
+//! - **others**: forgiveness moves where `..` leads, so a server that forgives less may arrive elsewhere. These are all
+//!   the mixtures: decoded so often, cut at `#` or `?` or not, with parameters or without, a backslash a slash or a
+//!   letter, slashes merged before dot segments are resolved or after. A mixture is computed only when the path has
+//!   the bytes that make it differ.
 //!
 //! What restricts (a policy's scope) applies when *any* reading matches; what loosens (a streaming path) applies only
-//! when *all* match. Case is kept in all of them.
+//! when *all* match. Readings keep their case; scopes are compared without it (see [`Pattern::is_match_in_any_case`]).
 
 use std::borrow::Cow;
 
@@ -17,21 +21,32 @@ use bartizan_config::PathPattern;
 /// LIMIT: how often a path is decoded over; servers in a row decode once each, more than three are not seen.
 const DECODE_ROUNDS_MAX: usize = 3;
 
-/// One path in its three readings.
+/// One path in its readings.
 #[derive(Clone, Debug)]
 pub(crate) struct Readings<'a> {
     raw: &'a [u8],
     normal: Cow<'a, [u8]>,
     lax: Cow<'a, [u8]>,
+    others: Vec<Vec<u8>>,
 }
 
 impl<'a> Readings<'a> {
     pub(crate) fn of(path: &'a [u8]) -> Self {
         if is_plain(path) {
             let lax = if path.len() > 1 { path.strip_suffix(b"/").unwrap_or(path) } else { path };
-            return Self { raw: path, normal: Cow::Borrowed(path), lax: Cow::Borrowed(lax) };
+            return Self { raw: path, normal: Cow::Borrowed(path), lax: Cow::Borrowed(lax), others: Vec::new() };
         }
-        Self { raw: path, normal: Cow::Owned(normal(path)), lax: Cow::Owned(lax(path)) }
+        let rounds = decoded(path);
+        let normal = normal(path);
+        let lax = read(rounds.last().map_or(path, Vec::as_slice), Mixture::LAX);
+        let mut others = Vec::new();
+        add_mixtures(&rounds, Parameters::BOTH, &mut others);
+        if path.contains(&b';') {
+            // Servlet containers drop parameters before they decode: an encoded slash does not end one.
+            add_mixtures(&decoded(&without_parameters(path)), &[Parameters::Keep], &mut others);
+        }
+        others.retain(|other| *other != normal && *other != lax);
+        Self { raw: path, normal: Cow::Owned(normal), lax: Cow::Owned(lax), others }
     }
 
     pub(crate) fn normal(&self) -> &[u8] {
@@ -40,6 +55,11 @@ impl<'a> Readings<'a> {
 
     pub(crate) fn lax(&self) -> &[u8] {
         &self.lax
+    }
+
+    /// The readings beside raw, normal and lax.
+    pub(crate) fn others(&self) -> impl Iterator<Item = &[u8]> {
+        self.others.iter().map(Vec::as_slice)
     }
 
     /// Whether some reading differs from the raw bytes by more than a slash at the end.
@@ -51,6 +71,7 @@ impl<'a> Readings<'a> {
         holds(self.raw)
             || (self.is_ambiguous() && holds(&self.normal))
             || (self.lax.len() != self.raw.len() || self.is_ambiguous()) && holds(&self.lax)
+            || self.others().any(holds)
     }
 
     pub(crate) fn all(&self, holds: impl Fn(&[u8]) -> bool) -> bool {
@@ -63,7 +84,7 @@ fn is_plain(path: &[u8]) -> bool {
     let mut after_slash = false;
     for &byte in path {
         match byte {
-            b'%' | b'\\' | b';' | b'#' => return false,
+            b'%' | b'\\' | b';' | b'#' | b'?' => return false,
             b'/' | b'.' if after_slash => return false,
             _ => after_slash = byte == b'/',
         }
@@ -72,35 +93,120 @@ fn is_plain(path: &[u8]) -> bool {
 }
 
 fn normal(path: &[u8]) -> Vec<u8> {
-    let decoded =
-        decode(path, |byte| matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~'));
-    resolve(&decoded, TrailingSlash::Keep)
+    resolve(&decode(path, is_unreserved), Slashes::MergeFirst, TrailingSlash::Keep)
 }
 
-fn lax(path: &[u8]) -> Vec<u8> {
-    let mut decoded = path.to_vec();
+/// RFC 3986 §2.3
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+/// The path with its unreserved characters decoded, then decoded once, twice, … until nothing is left to decode.
+fn decoded(path: &[u8]) -> Vec<Vec<u8>> {
+    let mut rounds = vec![decode(path, is_unreserved)];
+    let mut last = path.to_vec();
     for _ in 0..DECODE_ROUNDS_MAX {
-        let again = decode(&decoded, |_| true);
-        if again.len() == decoded.len() {
+        let again = decode(&last, |_| true);
+        if again.len() == last.len() {
             break;
         }
-        decoded = again;
+        rounds.push(again.clone());
+        last = again;
     }
-    let mut in_parameters = false;
-    let mut kept = Vec::with_capacity(decoded.len());
-    for byte in decoded {
-        match byte {
-            b'#' => break,
-            b'/' | b'\\' => {
-                in_parameters = false;
-                kept.push(b'/');
+    rounds
+}
+
+/// How one server takes a decoded path.
+#[derive(Clone, Copy)]
+struct Mixture {
+    /// The path ends at the first of these
+    cut: &'static [u8],
+    parameters: Parameters,
+    backslash: Backslash,
+    slashes: Slashes,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Parameters {
+    Keep,
+    Drop,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Backslash {
+    Letter,
+    Slash,
+}
+
+/// When duplicate slashes become one: before `..` takes a segment away, or after it may have taken an empty one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Slashes {
+    MergeFirst,
+    MergeLast,
+}
+
+impl Mixture {
+    const LAX: Self =
+        Self { cut: b"#", parameters: Parameters::Drop, backslash: Backslash::Slash, slashes: Slashes::MergeFirst };
+}
+
+impl Parameters {
+    const BOTH: &'static [Self] = &[Self::Keep, Self::Drop];
+}
+
+/// LIMIT: at most 4 cuts × 2 parameters × 2 backslashes × 2 slashes for each round of decoding, and only when the path
+/// has all those bytes; each is one pass over a path that `limits.header_bytes` bounds.
+fn add_mixtures(rounds: &[Vec<u8>], parameters: &[Parameters], readings: &mut Vec<Vec<u8>>) {
+    for path in rounds {
+        let has = |byte: u8| path.contains(&byte);
+        let cuts: &[&'static [u8]] = match (has(b'#'), has(b'?')) {
+            (false, false) => &[b""],
+            (true, false) => &[b"", b"#"],
+            (false, true) => &[b"", b"?"],
+            (true, true) => &[b"", b"#", b"?", b"#?"],
+        };
+        let parameters = if has(b';') { parameters } else { &[Parameters::Keep] };
+        let backslashes: &[_] = if has(b'\\') { &[Backslash::Letter, Backslash::Slash] } else { &[Backslash::Letter] };
+        for &cut in cuts {
+            for &parameters in parameters {
+                for &backslash in backslashes {
+                    for slashes in [Slashes::MergeFirst, Slashes::MergeLast] {
+                        let reading = read(path, Mixture { cut, parameters, backslash, slashes });
+                        if !readings.contains(&reading) {
+                            readings.push(reading);
+                        }
+                    }
+                }
             }
-            b';' => in_parameters = true,
-            _ if in_parameters => {}
-            _ => kept.push(byte),
         }
     }
-    resolve(&kept, TrailingSlash::Drop)
+}
+
+/// A decoded path as a server of this mixture takes it.
+fn read(path: &[u8], mixture: Mixture) -> Vec<u8> {
+    let end = path.iter().position(|byte| mixture.cut.contains(byte)).unwrap_or(path.len());
+    let mut kept: Vec<u8> = path.iter().take(end).copied().collect();
+    if mixture.backslash == Backslash::Slash {
+        kept.iter_mut().filter(|byte| **byte == b'\\').for_each(|byte| *byte = b'/');
+    }
+    if mixture.parameters == Parameters::Drop {
+        kept = without_parameters(&kept);
+    }
+    resolve(&kept, mixture.slashes, TrailingSlash::Drop)
+}
+
+/// Without what stands between a `;` and the end of its segment.
+fn without_parameters(path: &[u8]) -> Vec<u8> {
+    let mut in_parameters = false;
+    let is_kept = |byte: &u8| {
+        match byte {
+            b'/' => in_parameters = false,
+            b';' => in_parameters = true,
+            _ => {}
+        }
+        !in_parameters
+    };
+    path.iter().copied().filter(is_kept).collect()
 }
 
 /// Decodes `%XX` where `wanted` says so; other triplets keep their bytes with upper-case digits.
@@ -141,18 +247,25 @@ enum TrailingSlash {
 }
 
 /// Merges slashes and resolves dot segments (RFC 3986 §5.2.4).
-fn resolve(path: &[u8], trailing: TrailingSlash) -> Vec<u8> {
+fn resolve(path: &[u8], slashes: Slashes, trailing: TrailingSlash) -> Vec<u8> {
     let mut resolved = Vec::with_capacity(path.len() + 1);
     let mut ends_open = false;
-    for segment in path.split(|&byte| byte == b'/') {
+    for segment in path.strip_prefix(b"/").unwrap_or(path).split(|&byte| byte == b'/') {
         ends_open = matches!(segment, b"" | b"." | b"..");
         match segment {
-            b"" | b"." => {}
+            b"." => {}
+            b"" if slashes == Slashes::MergeFirst => {}
             b".." => resolved.truncate(resolved.iter().rposition(|&byte| byte == b'/').unwrap_or(0)),
             _ => {
                 resolved.push(b'/');
                 resolved.extend_from_slice(segment);
             }
+        }
+    }
+    if slashes == Slashes::MergeLast {
+        resolved.dedup_by(|byte, before| (*byte, *before) == (b'/', b'/'));
+        if resolved.last() == Some(&b'/') {
+            resolved.pop();
         }
     }
     if resolved.is_empty() || (ends_open && trailing == TrailingSlash::Keep) {
@@ -198,9 +311,18 @@ impl Pattern {
     }
 
     pub(crate) fn is_match(&self, path: &[u8]) -> bool {
+        self.is_match_by(path, |literal, part| literal == part)
+    }
+
+    /// For what restricts: several frameworks route without case, so `/Admin` must not slip past `/admin/**`.
+    pub(crate) fn is_match_in_any_case(&self, path: &[u8]) -> bool {
+        self.is_match_by(path, <[u8]>::eq_ignore_ascii_case)
+    }
+
+    fn is_match_by(&self, path: &[u8], is_same: fn(&[u8], &[u8]) -> bool) -> bool {
         let mut parts = path.strip_prefix(b"/").unwrap_or(path).split(|&byte| byte == b'/');
         let all = self.segments.iter().all(|segment| match (segment, parts.next()) {
-            (PatternSegment::Literal(literal), Some(part)) => **literal == *part,
+            (PatternSegment::Literal(literal), Some(part)) => is_same(literal, part),
             (PatternSegment::Any, Some(_)) => true,
             (_, None) => false,
         });
@@ -298,7 +420,10 @@ mod tests {
         fn no_encoding_of_a_path_slips_past_its_pattern(
             segments in proptest::collection::vec("[a-z]{1,6}", 1..4),
             encode in proptest::collection::vec(any::<bool>(), 40),
-            noise in prop::sample::select(vec!["", "/.", "/x/..", "/", "/x/%2e%2e", "/x/..;"]),
+            noise in prop::sample::select(vec![
+                "", "/.", "/x/..", "/", "/x/%2e%2e", "/x/..;", "//..", "//%2e%2e", "/x%23/..%2f", "/;a/..%2f",
+                "/x/;a/..%2f..", "/x%3f/..%2f", "/x\\y/..%2f", "/x;a%2fb/..", "//..%2f", "/x;//../..",
+            ]),
             at in any::<prop::sample::Index>(),
         ) {
             let place = at.index(segments.len());

@@ -96,13 +96,14 @@ impl CompiledScope {
     }
 
     /// Methods are compared without case here, though they are case-sensitive (RFC 9110 §9.1): an upstream that
-    /// takes `post` for `POST` must not open a way around a policy.
+    /// takes `post` for `POST` must not open a way around a policy. So are paths (RFC 3986 §6.2.2.1), for upstreams that
+    /// route without case.
     fn holds(&self, subject: &Subject<'_>) -> bool {
         self.apis.as_ref().is_none_or(|apis| subject.apis.iter().any(|api| apis.contains(api)))
             && (self.methods.is_empty()
                 || self.methods.iter().any(|method| method.eq_ignore_ascii_case(subject.method)))
             && (self.paths.is_empty()
-                || subject.readings.any(|path| self.paths.iter().any(|pattern| pattern.is_match(path))))
+                || subject.readings.any(|path| self.paths.iter().any(|pattern| pattern.is_match_in_any_case(path))))
     }
 }
 

@@ -55,8 +55,12 @@ pub(crate) fn run(ctx: &mut HeadContext<'_>) {
 
     let mut apis: SmallVec<[ApiIndex; 3]> = found.into_iter().collect();
     if ctx.readings.is_ambiguous() {
-        apis.extend(routes.find(name, ctx.readings.normal()));
-        apis.extend(routes.find(name, ctx.readings.lax()));
+        let readings = [ctx.readings.normal(), ctx.readings.lax()].into_iter().chain(ctx.readings.others());
+        for api in readings.filter_map(|path| routes.find(name, path)) {
+            if !apis.contains(&api) {
+                apis.push(api);
+            }
+        }
     }
     let subject = Subject { method: ctx.head.method, readings: ctx.readings, apis: &apis };
     ctx.facts.policies.extend(ctx.snapshot.policies().applying(&subject));
