@@ -150,5 +150,9 @@ fn a_truncated_line_is_named_skipped_and_told_by_the_exit_code() -> Result<()> {
     assert_eq!(output.status.code(), Some(3), "{said}");
     assert_eq!((summary["exchanges"].as_u64(), summary["skipped"].as_u64()), (Some(2), Some(1)));
     assert!(said.contains("line 2"), "{said}");
+
+    let over_itself = ["replay", "--config", &config, "--input", &input, "--decisions", &input];
+    assert_eq!(Bartizan::command(&over_itself)?.status.code(), Some(2), "decisions are never written over a file");
+    assert!(std::fs::metadata(input.as_ref())?.len() > 0);
     Ok(())
 }

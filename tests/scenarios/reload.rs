@@ -125,6 +125,60 @@ fn a_signal_reloads_and_a_faulty_file_changes_nothing() -> Result<()> {
     gateway.stop()
 }
 
+#[test]
+fn a_reload_reads_the_certificates_again_though_the_text_is_the_same() -> Result<()> {
+    let origin = Origin::start(Duration::ZERO)?;
+    let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+    let folder = tempfile::tempdir()?;
+    let (certificate, key) = (folder.path().join("tls.pem"), folder.path().join("key.pem"));
+    std::fs::write(&certificate, certified.cert.pem())?;
+    std::fs::write(&key, certified.signing_key.serialize_pem())?;
+    let tls = format!(
+        "  - address: 127.0.0.1:{}\n    tls:\n      certificates:\n        - certificate: {}\n          key: {}\nupstreams:",
+        bartizan_testkit::free_port(),
+        certificate.display(),
+        key.display()
+    );
+    let mut gateway = Bartizan::start(&configuration(origin.port, "policy").replacen("upstreams:", &tls, 1))?;
+    assert_eq!(admin::post(&gateway, "/config/reload")?["outcome"], "unchanged");
+
+    std::fs::write(&certificate, "not a certificate")?;
+    let refused = admin::post(&gateway, "/config/reload")?;
+    assert_eq!(refused["outcome"], "rejected");
+    assert!(refused["diagnostics"].to_string().contains("tls.pem"), "{refused}");
+
+    std::fs::write(&certificate, certified.cert.pem())?;
+    assert_eq!(admin::post(&gateway, "/config/reload")?["outcome"], "unchanged");
+    gateway.stop()
+}
+
+#[test]
+fn what_waits_for_a_restart_is_remembered_and_no_pipe_is_read_for_ever() -> Result<()> {
+    let origin = Origin::start(Duration::ZERO)?;
+    let mut gateway = Bartizan::start(&configuration(origin.port, "policy"))?;
+    let other = |policy: &str, grace: &str| format!("{}shutdown_grace: {grace}\n", configuration(origin.port, policy));
+
+    gateway.write_configuration(&other("policy", "7s"))?;
+    assert_eq!(settled(&gateway)?["restart_needed"].to_string(), r#"["`shutdown_grace` changed"]"#);
+    gateway.write_configuration(&other("another", "7s"))?;
+    assert_eq!(settled(&gateway)?["restart_needed"].to_string(), r#"["`shutdown_grace` changed"]"#);
+    gateway.write_configuration(&configuration(origin.port, "another"))?;
+    assert_eq!(settled(&gateway)?["restart_needed"].to_string(), "[]");
+
+    let file = gateway.folder().join("bartizan.yaml");
+    std::fs::remove_file(&file)?;
+    std::fs::create_dir(&file)?;
+    assert_eq!(admin::post(&gateway, "/config/reload")?["outcome"], "rejected");
+    assert_eq!(ureq::get(gateway.url("/a")).call()?.status(), 200);
+    gateway.stop()
+}
+
+/// Reloads; the file watch may have been first, so that the answer is what runs then.
+fn settled(gateway: &Bartizan) -> Result<serde_json::Value> {
+    admin::post(gateway, "/config/reload")?;
+    admin::get(gateway, "/config")
+}
+
 /// Waits until the history has so many revisions with this outcome.
 fn wait_for_outcome(gateway: &Bartizan, outcome: &str, count: usize) -> Result<()> {
     for _ in 0..500 {

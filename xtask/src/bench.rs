@@ -27,6 +27,9 @@ pub struct Options {
     /// Rounds
     #[arg(long, default_value_t = 5)]
     rounds: u32,
+    /// Measure the binaries that are there, without building
+    #[arg(long)]
+    no_build: bool,
     /// Write the record to bench/record/
     #[arg(long)]
     record: bool,
@@ -47,8 +50,12 @@ struct Children(Vec<Child>);
 
 impl Drop for Children {
     fn drop(&mut self) {
-        for child in &mut self.0 {
+        for child in &self.0 {
             let _ = Command::new("kill").arg("-TERM").arg(child.id().to_string()).status();
+        }
+        std::thread::sleep(Duration::from_secs(2));
+        for child in &mut self.0 {
+            let _ = child.kill(); // Pingora sleeps its grace out, which nobody waits for here
             let _ = child.wait();
         }
     }
@@ -64,9 +71,9 @@ pub fn run(options: &Options) -> Result<()> {
 
 fn load(options: &Options) -> Result<()> {
     system::install()?;
-    ui::run(false)?;
-    let mut build = run::cargo(["build", "--release", "-p", "bartizan", "-p", "bartizan-gateway"]);
-    run::run(build.args(["--bin", "bartizan", "--example", "bare_pingora"]))?;
+    if !options.no_build {
+        build()?;
+    }
     let folder = std::env::temp_dir().join(format!("bartizan-bench-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
     let children = start(&folder)?;
@@ -94,6 +101,12 @@ fn load(options: &Options) -> Result<()> {
         println!("written: {}", path.display());
     }
     std::fs::remove_dir_all(&folder).context("removing the bench's folder")
+}
+
+fn build() -> Result<()> {
+    ui::run(false)?;
+    let mut build = run::cargo(["build", "--release", "-p", "bartizan", "-p", "bartizan-gateway"]);
+    run::run(build.args(["--bin", "bartizan", "--example", "bare_pingora"]))
 }
 
 /// Starts the upstream and every proxy, each on its core.

@@ -129,7 +129,7 @@ pub struct Replay {
     #[arg(long, value_enum)]
     pub format: Option<InputFormat>,
     /// Kind of access log: combined, common, nginx-json, haproxy, envoy, aws-api-gateway, …
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with = "fields")]
     pub preset: Option<String>,
     /// Field of a JSON access log, such as `status=response.code`; may be repeated
     #[arg(long = "field", value_name = "NAME=PATH")]
@@ -138,12 +138,13 @@ pub struct Replay {
     #[arg(long, value_name = "NAME")]
     pub host: Option<String>,
     /// Offset from UTC, in minutes, of times in logs that do not record theirs
-    #[arg(long, value_name = "MINUTES", default_value_t = 0, allow_negative_numbers = true)]
+    #[arg(long, value_name = "MINUTES", default_value_t = 0, allow_negative_numbers = true,
+        value_parser = clap::value_parser!(i16).range(-1080..=1080))]
     pub utc_offset: i16,
     /// Keep events and catalog here; without it they are forgotten after the summary
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// Write one line an exchange: what was decided and why
+    /// Write one line an exchange to a new file: what was decided and why
     #[arg(long, value_name = "OUT.ndjson")]
     pub decisions: Option<PathBuf>,
     /// Summary as JSON

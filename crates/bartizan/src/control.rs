@@ -21,12 +21,28 @@ use crate::{clock, table};
 /// What runs, and what it takes to change it.
 pub(crate) struct Control {
     path: PathBuf,
+    /// From the command line; stands over what the file says
+    data_dir: Option<PathBuf>,
+    /// What the process began with: settings that need a restart are compared with these
+    started: Config,
     running: ArcSwap<RunningConfig>,
     /// The Snapshot that runs, and the endpoints it knows; the lock orders reloads and lessons
     current: Mutex<Current>,
     gateway: OnceLock<GatewayHandle>,
     store: OnceLock<Store>,
     key: [u8; 32],
+}
+
+/// What a process begins with.
+pub(crate) struct Start {
+    /// The configuration file
+    pub(crate) path: PathBuf,
+    /// Data directory from the command line
+    pub(crate) data_dir: Option<PathBuf>,
+    /// The file's text
+    pub(crate) text: String,
+    /// What it means, with the command line's settings in it
+    pub(crate) config: Config,
 }
 
 struct Current {
@@ -36,7 +52,8 @@ struct Current {
 
 impl Control {
     /// Compiles the first Snapshot.
-    pub(crate) fn new(path: PathBuf, text: String, config: Config, endpoints: Vec<Endpoint>, key: [u8; 32]) -> Self {
+    pub(crate) fn new(start: Start, endpoints: Vec<Endpoint>, key: [u8; 32]) -> Self {
+        let Start { path, data_dir, text, config } = start;
         let snapshot = Arc::new(Snapshot::compile(&config, Inputs { generation: 1, endpoints: &endpoints, key }));
         let running = ArcSwap::from_pointee(RunningConfig {
             revision: 0,
@@ -44,11 +61,12 @@ impl Control {
             applied_at: clock::now(),
             file: path.display().to_string(),
             yaml: text,
-            config: Arc::new(config),
+            config: Arc::new(config.clone()),
             restart_needed: Vec::new(),
         });
         let current = Mutex::new(Current { snapshot, endpoints });
-        Self { path, running, current, gateway: OnceLock::new(), store: OnceLock::new(), key }
+        let (gateway, store) = (OnceLock::new(), OnceLock::new());
+        Self { path, data_dir, started: config, running, current, gateway, store, key }
     }
 
     /// The Snapshot that runs.
@@ -88,30 +106,31 @@ impl Control {
         self.running.store(Arc::new(RunningConfig { generation, ..(*running).clone() }));
     }
 
-    /// Reads the file again and applies it if it is valid. Blocks: disk, and names of upstreams.
+    /// Reads the file again and applies it if it is valid. Blocks: disk, and names of upstreams. Asked for by a person or
+    /// a signal, an unchanged file still has its certificates read again: they are renewed behind its back.
     pub(crate) fn reload(&self, cause: RevisionCause, author: &str) -> Reloaded {
+        let document = document::load(&self.path); // before the lock: the pipeline waits for nobody's disk
         let mut current = self.lock();
-        let document = match document::load(&self.path) {
+        let Document { text, parsed } = match document {
             Ok(document) => document,
             Err(error) => return self.refuse(cause, author, "", vec![self.fault(&format!("{error:#}"))]),
         };
-        let Document { text, parsed } = document;
         let running = self.running();
         if text == running.yaml {
-            let restart_needed = running.restart_needed.clone();
-            let (outcome, diagnostics) = (ReloadOutcome::Unchanged, parsed.diagnostics);
-            return Reloaded { outcome, revision: running.revision, diagnostics, restart_needed };
+            return self.renew(cause, author, &current, parsed.diagnostics);
         }
-        let Some(config) = parsed.config else { return self.refuse(cause, author, &text, parsed.diagnostics) };
+        let Some(mut config) = parsed.config else { return self.refuse(cause, author, &text, parsed.diagnostics) };
+        if let Some(directory) = &self.data_dir {
+            config.data.directory.clone_from(directory);
+        }
         let generation = current.snapshot.generation() + 1;
         let inputs = Inputs { generation, endpoints: &current.endpoints, key: self.key };
         let snapshot = Arc::new(Snapshot::compile(&config, inputs));
-        let mut restart_needed = restart_needed(&running.config, &config);
-        if let Some(gateway) = self.gateway.get() {
-            match gateway.reload(&config, Arc::clone(&snapshot)) {
-                Ok(needed) => restart_needed.extend(needed),
-                Err(error) => return self.refuse(cause, author, &text, vec![self.fault(&error.to_string())]),
-            }
+        let mut restart_needed = restart_needed(&self.started, &config);
+        match self.gateway.get().map(|gateway| gateway.reload(&config, Arc::clone(&snapshot))) {
+            Some(Ok(needed)) => restart_needed.extend(needed),
+            Some(Err(error)) => return self.refuse(cause, author, &text, vec![self.fault(&error.to_string())]),
+            None => {}
         }
         current.snapshot = snapshot;
         let message = message(&config, &restart_needed);
@@ -127,6 +146,19 @@ impl Control {
             restart_needed: restart_needed.clone(),
         }));
         Reloaded { outcome: ReloadOutcome::Applied, revision, diagnostics: parsed.diagnostics, restart_needed }
+    }
+
+    /// The same text again: only the files that it names may have changed.
+    fn renew(&self, cause: RevisionCause, author: &str, current: &Current, diagnostics: Vec<Diagnostic>) -> Reloaded {
+        let running = self.running();
+        let is_asked = cause != RevisionCause::File;
+        if let Some(gateway) = self.gateway.get().filter(|_| is_asked)
+            && let Err(error) = gateway.reload(&running.config, Arc::clone(&current.snapshot))
+        {
+            return self.refuse(cause, author, &running.yaml, vec![self.fault(&error.to_string())]);
+        }
+        let (revision, restart_needed) = (running.revision, running.restart_needed.clone());
+        Reloaded { outcome: ReloadOutcome::Unchanged, revision, diagnostics, restart_needed }
     }
 
     /// Validates text as if it stood in the file.
@@ -183,12 +215,9 @@ impl Control {
 }
 
 /// Settings of the binary that only a restart changes; the gateway names its own.
-fn restart_needed(running: &Config, wanted: &Config) -> Vec<String> {
-    let changed = [
-        (running.data != wanted.data, "data"),
-        (running.console != wanted.console, "console"),
-        (running.shutdown_grace_ms != wanted.shutdown_grace_ms, "shutdown_grace"),
-    ];
+fn restart_needed(started: &Config, wanted: &Config) -> Vec<String> {
+    let changed =
+        [(started.data != wanted.data, "`data` changed"), (started.console != wanted.console, "`console` changed")];
     changed.into_iter().filter(|(is_changed, _)| *is_changed).map(|(_, setting)| setting.to_owned()).collect()
 }
 

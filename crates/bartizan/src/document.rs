@@ -19,7 +19,9 @@ pub(crate) struct Document {
 
 /// Reads and validates `path`.
 pub(crate) fn load(path: &Path) -> Result<Document> {
-    let size = std::fs::metadata(path).with_context(|| shown(path, "cannot be read"))?.len();
+    let metadata = std::fs::metadata(path).with_context(|| shown(path, "cannot be read"))?;
+    anyhow::ensure!(metadata.is_file(), "configuration `{}` is not a regular file", path.display());
+    let size = metadata.len();
     anyhow::ensure!(size <= FILE_BYTES_MAX, "{} has {size} bytes; no configuration is that large", path.display());
     let bytes = std::fs::read(path).with_context(|| shown(path, "cannot be read"))?;
     let text = String::from_utf8(bytes).ok().with_context(|| shown(path, "is not UTF-8"))?;

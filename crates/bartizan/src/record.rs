@@ -51,8 +51,12 @@ pub(crate) fn run(options: &Record) -> Result<u8> {
             })?;
         }
         Ok(())
-    })?;
+    });
     let written = thread.join().ok().context("the recording's thread panicked")??;
+    if written == 0 && code.as_ref().map_or(true, |code| *code != 0) {
+        let _ = std::fs::remove_file(&options.output); // it never served: the next try may use the name again
+    }
+    let code = code?;
     let dropped = dropped.load(Ordering::Relaxed);
     eprintln!("{} recorded in {}", table::count(written, "exchange", "exchanges"), options.output.display());
     if dropped > 0 {

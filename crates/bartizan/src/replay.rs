@@ -99,7 +99,8 @@ struct Pass {
 impl Pass {
     fn new(options: &Replay, store: Option<Store>, catalog: Catalog) -> Result<Self> {
         let decisions = options.decisions.as_deref().map(|path| {
-            File::create(path).map(BufWriter::new).with_context(|| format!("`{}` cannot be made", path.display()))
+            let file = File::create_new(path).map(BufWriter::new); // never over the input, or yesterday's answers
+            file.with_context(|| format!("`{}` cannot be made", path.display()))
         });
         let decisions = decisions.transpose()?;
         Ok(Self { store, catalog, batch: Vec::with_capacity(BATCH), decisions, summary: Summary::default() })
@@ -253,7 +254,12 @@ fn format(options: &Replay, input: &mut File) -> Result<Format> {
         return Ok(Format::AccessLog(AccessLog::Fields(map)));
     }
     if let Some(preset) = &options.preset {
-        return Ok(preset.parse::<Format>()?);
+        let format = preset.parse::<Format>()?;
+        let is_log = matches!(format, Format::AccessLog(_));
+        if !is_log || !matches!(options.format, None | Some(InputFormat::AccessLog)) {
+            bail!("--preset names a kind of access log; leave it out, or say `--format access-log`");
+        }
+        return Ok(format);
     }
     input.seek(SeekFrom::Start(0)).context("the input cannot be read twice; give a file")?;
     let mut beginning = Vec::new();

@@ -19,14 +19,14 @@ use bartizan_model::Timestamp;
 use bartizan_store::{Error as StoreError, RevisionCause, Store, StoreOptions};
 use tokio::sync::{broadcast, watch};
 
-use crate::control::Control;
+use crate::control::{Control, Start};
 use crate::pipeline::{Parts, Pipeline, Queue, SharedCatalog};
 use crate::{REFUSED, arguments, catalog, clock, document, watch as file_watch};
 
 /// LIMIT: events that a slow live listener may lag behind before it loses some.
 const LIVE_EVENTS_MAX: usize = 1024;
-/// How long an upgrade waits for the old process to give up the data directory.
-const HAND_OVER: Duration = Duration::from_secs(600);
+/// How long an upgrade waits for the data directory, beyond the grace that the old process gives its last requests.
+const HAND_OVER: Duration = Duration::from_secs(60);
 
 /// Runs until stopped.
 pub(crate) fn run(options: &arguments::Run) -> Result<u8> {
@@ -53,8 +53,9 @@ pub(crate) fn serve(
             (catalog::load(&store)?, store.installation_key())
         }
     };
-    let control = Control::new(options.config.clone(), text, config.clone(), learned.learned(), *key.expose());
-    let control = Arc::new(control);
+    let (path, data_dir) = (options.config.clone(), options.data_dir.clone());
+    let start = Start { path, data_dir, text, config: config.clone() };
+    let control = Arc::new(Control::new(start, learned.learned(), *key.expose()));
     let queue = Queue::new(data.queue_events_max.get());
     let sinks = Sinks { events: queue.sink(), exchanges };
     let upgrade_socket = Some(data.directory.join("upgrade.sock"));
@@ -128,17 +129,21 @@ impl Host {
     /// Waits for the old process to give the data directory up, then starts as usual.
     fn start_when_free(self, data: &Data, stopping: watch::Receiver<bool>) -> Result<Running> {
         let begun = Instant::now();
+        let patience = Duration::from_millis(self.config.shutdown_grace_ms) + HAND_OVER;
         loop {
-            match Store::open(&data.directory, store_options(data)) {
-                Ok(store) => {
-                    let catalog = SharedCatalog::new(catalog::load(&store)?);
-                    return self.start(store, catalog, stopping);
-                }
-                Err(StoreError::Locked { .. }) if begun.elapsed() < HAND_OVER && !*stopping.borrow() => {
-                    std::thread::sleep(Duration::from_millis(100));
-                }
-                Err(error) => return Err(error.into()),
+            let opened = Store::open(&data.directory, store_options(data));
+            if matches!(opened, Err(StoreError::Locked { .. })) && begun.elapsed() < patience && !*stopping.borrow() {
+                std::thread::sleep(Duration::from_millis(100));
+                continue;
             }
+            let started = opened.map_err(anyhow::Error::from).and_then(|store| {
+                let catalog = SharedCatalog::new(catalog::load(&store)?);
+                self.start(store, catalog, stopping)
+            });
+            return started.inspect_err(|error| {
+                let error = format!("{error:#}");
+                tracing::error!(error, "the gateway serves, but without events, catalog and console; restart it");
+            });
         }
     }
 
@@ -216,7 +221,7 @@ impl Host {
         let data_directory = self.config.data.directory.clone();
         let options = console::Options {
             address,
-            names: Vec::new(),
+            names: self.config.console.as_ref().map(|settings| settings.names.clone()).unwrap_or_default(),
             secure_cookies,
             admin_token: Some(admin_token),
             version: env!("CARGO_PKG_VERSION"),

@@ -332,4 +332,6 @@ pub struct Console {
     pub address: SocketAddr,
     /// Mark session cookies `Secure`: set when the console is reached over TLS
     pub secure_cookies: bool,
+    /// Further names that the console answers to, lower case
+    pub names: Vec<String>,
 }

@@ -481,6 +481,10 @@ pub struct Console {
     pub address: String,
     /// Mark session cookies `Secure`. Write `true` when the console is reached over TLS.
     pub secure_cookies: bool,
+    /// Names that the console is reached by, besides its address and `localhost`; requests for any other name are
+    /// refused (DNS rebinding).
+    #[schemars(inner(length(min = 1, max = 253)))]
+    pub names: Vec<String>,
 }
 
 impl Default for UpstreamTls {
@@ -539,7 +543,7 @@ impl Default for Data {
 
 impl Default for Console {
     fn default() -> Self {
-        Self { enabled: true, address: defaults::CONSOLE_ADDRESS.to_owned(), secure_cookies: false }
+        Self { enabled: true, address: defaults::CONSOLE_ADDRESS.to_owned(), secure_cookies: false, names: Vec::new() }
     }
 }
 

@@ -116,7 +116,8 @@ fn console(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &document::
         let help = "listen on 127.0.0.1, or put TLS before it and write `secure_cookies: true`";
         checker.report.warning_at(checker.tree, &at, Fault::new(report::WEAK, message, help));
     }
-    written.enabled.then_some(Console { address, secure_cookies: written.secure_cookies })
+    let names = written.names.iter().map(|name| name.to_ascii_lowercase()).collect();
+    written.enabled.then_some(Console { address, secure_cookies: written.secure_cookies, names })
 }
 
 /// Settings that are right alone and wrong together.
