@@ -13,7 +13,7 @@ use bartizan_config::HashKey;
 use bartizan_engine::{Step, answer_ending};
 use bartizan_model::{Ending, HttpVersion, RequestHead, ResponseHead};
 use bytes::Bytes;
-use http::{Method, Version, header};
+use http::{HeaderValue, Method, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::protocols::Digest;
@@ -395,6 +395,9 @@ fn refusal_of(session: &Session, bytes_max: u64, count_max: u32) -> Option<Refus
     if head.method == Method::CONNECT {
         return Some(Refusal::Connect);
     }
+    if !is_target(&head.method, head.raw_path()) {
+        return Some(Refusal::RequestLine);
+    }
     if head.headers.len() > count_max as usize {
         return Some(Refusal::TooManyFields);
     }
@@ -407,6 +410,18 @@ fn refusal_of(session: &Session, bytes_max: u64, count_max: u32) -> Option<Refus
         }
     };
     (bytes as u64 > bytes_max).then_some(Refusal::HeaderTooLarge)
+}
+
+/// Whether a target is in a form that a server which is no proxy answers (RFC 9112 §3.2): origin form, absolute form of
+/// http, or `*` for `OPTIONS`. Any other would reach the upstream as it is and mean there what no policy looked for.
+fn is_target(method: &Method, target: &[u8]) -> bool {
+    match raw_target_authority(target) {
+        RawTargetAuthority::Absolute { scheme, .. } => {
+            scheme.eq_ignore_ascii_case(b"http") || scheme.eq_ignore_ascii_case(b"https")
+        }
+        RawTargetAuthority::None => target.starts_with(b"/") || (target == b"*" && *method == Method::OPTIONS),
+        RawTargetAuthority::AmbiguousAuthority => false,
+    }
 }
 
 /// Shows the head to the engine.
@@ -426,7 +441,7 @@ fn look_at_head(session: &Session, exchange: &mut Exchange) -> Step {
     let authority = named.or(uri_authority).or(host.map(|host| host.as_bytes())).unwrap_or_default();
     exchange.authority = match host {
         Some(host) if host.as_bytes() == authority => host.clone(),
-        _ => http::HeaderValue::from_bytes(authority).unwrap_or_else(|_| http::HeaderValue::from_static("")),
+        _ => HeaderValue::from_bytes(authority).unwrap_or_else(|_| HeaderValue::from_static("")),
     };
     let fields: HeaderFields<'_> = fields(&header.headers);
     let head = RequestHead {

@@ -43,6 +43,37 @@ async fn malformed_http_is_answered_by_us_and_told_once() {
     assert_eq!(origin.accepted(), 0);
 }
 
+/// Each is answered with this status and told with this reason, and none reaches the origin.
+async fn check_refused(status: u16, expected: &str, requests: &[&str]) {
+    let origin = Origin::echo().await;
+    let mut gate = Gate::start(&config(&[origin.port]));
+    for bytes in requests {
+        let response = request(gate.address, bytes).await;
+        let shown = bytes.escape_debug().to_string();
+        assert_eq!(response.status, status, "{shown}");
+        let event = gate.event().await;
+        assert_eq!((reason(&event), event.status), (expected, status), "{shown}");
+    }
+    assert!(gate.further_events().is_empty());
+    assert_eq!(origin.accepted(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_only_a_proxy_or_nobody_understands_is_refused() {
+    let line = |line: &str| format!("{line} HTTP/1.1\r\nHost: a\r\n\r\n");
+    let requests =
+        ["GET foo:/adm", "GET foo://a/adm", "GET adm", "GET ?a", "GET *", "GET a/../adm", "GET ws://a/adm"].map(line);
+    check_refused(400, "bad_request_line", &requests.each_ref().map(String::as_str)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_asterisk_of_options_reaches_the_origin() {
+    let origin = Origin::echo().await;
+    let gate = Gate::start(&config(&[origin.port]));
+    assert_eq!(request(gate.address, "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n").await.status, 200);
+    assert_eq!(origin.last().line(), "OPTIONS * HTTP/1.1");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_malformed_request_after_a_good_one_on_the_same_connection_is_told_too() {
     let origin = Origin::echo().await;
