@@ -13,7 +13,7 @@ use bartizan_config::HashKey;
 use bartizan_engine::{Step, answer_ending};
 use bartizan_model::{Ending, HttpVersion, RequestHead, ResponseHead};
 use bytes::Bytes;
-use http::{HeaderValue, Method, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::protocols::Digest;
@@ -398,6 +398,9 @@ fn refusal_of(session: &Session, bytes_max: u64, count_max: u32) -> Option<Refus
     if !is_target(&head.method, head.raw_path()) {
         return Some(Refusal::RequestLine);
     }
+    if !is_framing(&head.headers) {
+        return Some(Refusal::Framing);
+    }
     if head.headers.len() > count_max as usize {
         return Some(Refusal::TooManyFields);
     }
@@ -422,6 +425,19 @@ fn is_target(method: &Method, target: &[u8]) -> bool {
         RawTargetAuthority::None => target.starts_with(b"/") || (target == b"*" && *method == Method::OPTIONS),
         RawTargetAuthority::AmbiguousAuthority => false,
     }
+}
+
+/// Whether the body's length can be read in one way only. RFC 9112 §6.3 lets a recipient repair repeated lengths and
+/// decode more codings than `chunked`; the upstream might repair differently.
+fn is_framing(headers: &HeaderMap) -> bool {
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter().map(HeaderValue::as_bytes);
+    let is_length = lengths.next().is_none_or(|length| match length {
+        [b'0', _, ..] | [] => false,
+        digits => digits.iter().all(u8::is_ascii_digit),
+    });
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter().map(HeaderValue::as_bytes);
+    let is_coding = codings.next().is_none_or(|coding| coding.eq_ignore_ascii_case(b"chunked"));
+    is_length && is_coding && lengths.next().is_none() && codings.next().is_none()
 }
 
 /// Shows the head to the engine.

@@ -74,6 +74,36 @@ async fn the_asterisk_of_options_reaches_the_origin() {
     assert_eq!(origin.last().line(), "OPTIONS * HTTP/1.1");
 }
 
+fn framed(fields: &str) -> String {
+    format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\nabcde")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_content_length_that_is_not_one_run_of_digits_is_refused() {
+    let requests = [
+        "Content-Length: 5, 5",
+        "Content-Length: 5,5",
+        "Content-Length: +5",
+        "Content-Length: 0005",
+        "Content-Length: 5\r\nContent-Length: 5",
+    ];
+    let requests = requests.map(framed);
+    check_refused(400, "bad_framing", &requests.each_ref().map(String::as_str)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transfer_coding_other_than_chunked_alone_is_refused() {
+    let requests = [
+        "Transfer-Encoding: gzip, chunked",
+        "Transfer-Encoding: identity, chunked",
+        "Transfer-Encoding: chunked, chunked",
+        "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: ,chunked",
+    ];
+    let requests = requests.map(framed);
+    check_refused(400, "bad_framing", &requests.each_ref().map(String::as_str)).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_malformed_request_after_a_good_one_on_the_same_connection_is_told_too() {
     let origin = Origin::echo().await;
