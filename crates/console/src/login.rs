@@ -1,7 +1,8 @@
-//! How often a password may be tried: token buckets per name and per address, in a bounded table.
+//! How often a password may be tried: token buckets per address, per name at an address, and per name, in bounded tables.
 //!
 //! A try costs a token before the password is looked at, so that guessing also cannot burn our CPU; a right password
-//! gives the name its tokens back. The address is asked first: who is out of tokens cannot drain a name's.
+//! gives the name its tokens back. The narrow buckets are asked first: who is out of tokens cannot drain a name's wide
+//! one, so that one guesser slows down itself only, and it takes many addresses to slow down the name's owner.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -13,8 +14,10 @@ use crate::problem::Problem;
 
 /// LIMIT: buckets of one table. When it is full, the bucket with the most tokens (the least suspect) makes room.
 const BUCKETS_MAX: usize = 10_000;
-/// Tries for one name: eight at once, then one every 30 seconds.
-const PER_NAME: Rate = Rate { burst: 8, refill_us: 30_000_000 };
+/// Tries for one name from one address: eight at once, then one every 30 seconds.
+const PER_NAME_AND_ADDRESS: Rate = Rate { burst: 8, refill_us: 30_000_000 };
+/// Tries for one name from everywhere: a hundred at once, then one every five seconds. One address cannot use it up.
+const PER_NAME: Rate = Rate { burst: 100, refill_us: 5_000_000 };
 /// Tries from one address: thirty at once, then one every ten seconds.
 const PER_ADDRESS: Rate = Rate { burst: 30, refill_us: 10_000_000 };
 
@@ -24,23 +27,39 @@ struct Rate {
     refill_us: i64,
 }
 
+/// What is tried. The set-up link is none of the names, so that no name can stand for it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Tried {
+    /// The password of the user of this name, in lower case
+    Password(String),
+    /// The token of the set-up link
+    SetUpLink,
+}
+
 /// The tries of everybody.
 #[derive(Default)]
 pub(crate) struct LoginLimits {
-    names: Mutex<HashMap<String, Timestamp>>,
     addresses: Mutex<HashMap<IpAddr, Timestamp>>,
+    pairs: Mutex<HashMap<(Tried, IpAddr), Timestamp>>,
+    names: Mutex<HashMap<Tried, Timestamp>>,
 }
 
 impl LoginLimits {
-    /// Takes one try for `name` from `address`.
-    pub(crate) fn take(&self, name: &str, address: IpAddr, now: Timestamp) -> Result<(), Problem> {
-        take(&self.addresses, network(address), PER_ADDRESS, now)?;
-        take(&self.names, name.to_owned(), PER_NAME, now)
+    /// Takes one try of `tried` from `address`.
+    pub(crate) fn take(&self, tried: &Tried, address: IpAddr, now: Timestamp) -> Result<(), Problem> {
+        let network = network(address);
+        take(&self.addresses, network, PER_ADDRESS, now)?;
+        take(&self.pairs, (tried.clone(), network), PER_NAME_AND_ADDRESS, now)?;
+        match tried {
+            Tried::Password(_) => take(&self.names, tried.clone(), PER_NAME, now),
+            Tried::SetUpLink => Ok(()), // 256 random bits: strangers' guesses must not keep its owner out
+        }
     }
 
-    /// Gives `name` its tries back, after a right password.
-    pub(crate) fn forgive(&self, name: &str) {
-        self.names.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+    /// Gives `tried` its tries from `address` back, after a right password from there, and what they cost others.
+    pub(crate) fn forgive(&self, tried: &Tried, address: IpAddr) {
+        self.pairs.lock().unwrap_or_else(PoisonError::into_inner).remove(&(tried.clone(), network(address)));
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).remove(tried);
     }
 }
 
@@ -101,34 +120,75 @@ mod tests {
         }
     }
 
+    fn name(name: &str) -> Tried {
+        Tried::Password(name.to_owned())
+    }
+
     #[test]
-    fn the_ninth_try_for_a_name_waits_from_wherever_it_comes() {
+    fn the_ninth_try_for_a_name_from_one_address_waits_and_another_address_does_not() {
         let limits = LoginLimits::default();
-        for try_number in 0..8 {
-            limits.take("ann", address(try_number), NOW).unwrap();
+        for _ in 0..8 {
+            limits.take(&name("ann"), address(1), NOW).unwrap();
         }
-        assert_eq!(wait_s(limits.take("ann", address(99), NOW)), Some(30));
-        assert_eq!(wait_s(limits.take("ann", address(99), NOW.plus_micros(30_000_000))), None);
-        limits.take("bob", address(99), NOW).unwrap();
+        assert_eq!(wait_s(limits.take(&name("ann"), address(1), NOW)), Some(30));
+        assert_eq!(wait_s(limits.take(&name("ann"), address(1), NOW.plus_micros(30_000_000))), None);
+        limits.take(&name("bob"), address(1), NOW).unwrap();
+        limits.take(&name("ann"), address(2), NOW).unwrap();
+    }
+
+    #[test]
+    fn a_guesser_who_never_stops_does_not_lock_the_owner_out() {
+        let limits = LoginLimits::default();
+        for second in 0..3600 {
+            let _ = limits.take(&name("ann"), address(1), NOW.plus_micros(second * 1_000_000)); // mostly refused
+        }
+        limits.take(&name("ann"), address(2), NOW.plus_micros(3_600_000_000)).unwrap();
+    }
+
+    #[test]
+    fn guesses_from_many_addresses_are_slowed_down_by_name() {
+        let limits = LoginLimits::default();
+        for try_number in 0..100 {
+            limits.take(&name("ann"), address(try_number), NOW).unwrap();
+        }
+        assert_eq!(wait_s(limits.take(&name("ann"), address(200), NOW)), Some(5));
+        assert_eq!(wait_s(limits.take(&name("ann"), address(200), NOW.plus_micros(5_000_000))), None);
+    }
+
+    #[test]
+    fn no_name_stands_for_the_set_up_link_and_no_crowd_uses_it_up() {
+        let limits = LoginLimits::default();
+        for _ in 0..8 {
+            limits.take(&name("set-up link"), address(1), NOW).unwrap();
+        }
+        limits.take(&Tried::SetUpLink, address(1), NOW).unwrap();
+        for last in 0..=250 {
+            limits.take(&Tried::SetUpLink, address(last), NOW).unwrap();
+        }
+        for _ in 0..7 {
+            limits.take(&Tried::SetUpLink, address(251), NOW).unwrap();
+        }
+        limits.take(&Tried::SetUpLink, address(251), NOW).unwrap();
+        assert_eq!(wait_s(limits.take(&Tried::SetUpLink, address(251), NOW)), Some(30));
     }
 
     #[test]
     fn a_right_password_gives_the_name_its_tries_back() {
         let limits = LoginLimits::default();
         for _ in 0..8 {
-            limits.take("ann", address(1), NOW).unwrap();
+            limits.take(&name("ann"), address(1), NOW).unwrap();
         }
-        limits.forgive("ann");
-        limits.take("ann", address(1), NOW).unwrap();
+        limits.forgive(&name("ann"), address(1));
+        limits.take(&name("ann"), address(1), NOW).unwrap();
     }
 
     #[test]
     fn an_address_that_walks_names_waits_too() {
         let limits = LoginLimits::default();
-        for name in 0..30 {
-            limits.take(&format!("user{name}"), address(1), NOW).unwrap();
+        for number in 0..30 {
+            limits.take(&name(&format!("user{number}")), address(1), NOW).unwrap();
         }
-        assert_eq!(wait_s(limits.take("user31", address(1), NOW)), Some(10));
+        assert_eq!(wait_s(limits.take(&name("user31"), address(1), NOW)), Some(10));
     }
 
     #[test]
@@ -136,22 +196,22 @@ mod tests {
         let limits = LoginLimits::default();
         for host in 0..30u16 {
             let address = IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, host]);
-            limits.take(&format!("user{host}"), address, NOW).unwrap();
+            limits.take(&name(&format!("user{host}")), address, NOW).unwrap();
         }
-        assert!(limits.take("x", IpAddr::from([0x2001, 0xdb8, 0, 1, 9, 9, 9, 9]), NOW).is_err());
-        assert!(limits.take("x", IpAddr::from([0x2001, 0xdb8, 0, 2, 0, 0, 0, 1]), NOW).is_ok());
+        assert!(limits.take(&name("x"), IpAddr::from([0x2001, 0xdb8, 0, 1, 9, 9, 9, 9]), NOW).is_err());
+        assert!(limits.take(&name("x"), IpAddr::from([0x2001, 0xdb8, 0, 2, 0, 0, 0, 1]), NOW).is_ok());
     }
 
     #[test]
     fn a_full_table_keeps_the_most_suspect() {
         let table = Mutex::new(HashMap::new());
         for _ in 0..8 {
-            take(&table, usize::MAX, PER_NAME, NOW).unwrap();
+            take(&table, usize::MAX, PER_NAME_AND_ADDRESS, NOW).unwrap();
         }
         for key in 0..BUCKETS_MAX + 200 {
-            take(&table, key, PER_NAME, NOW).unwrap();
+            take(&table, key, PER_NAME_AND_ADDRESS, NOW).unwrap();
         }
         assert!(table.lock().unwrap().len() <= BUCKETS_MAX);
-        assert!(take(&table, usize::MAX, PER_NAME, NOW).is_err());
+        assert!(take(&table, usize::MAX, PER_NAME_AND_ADDRESS, NOW).is_err());
     }
 }

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::api::Console;
+use crate::login::Tried;
 use crate::problem::{Problem, ProblemBody};
 use crate::request::Body;
 use crate::security::{self, COOKIE, Caller, Ends, Via};
@@ -108,7 +109,8 @@ pub(crate) async fn sign_in(
 ) -> Result<Response, Problem> {
     let now = console.now();
     let name = users::limited_name(&credentials.name);
-    console.logins.take(&name, ends.remote.ip(), now)?;
+    let tried = Tried::Password(name.clone());
+    console.logins.take(&tried, ends.remote.ip(), now)?;
     let user = console.parts.store.user(&name).await?;
     let stored = user.as_ref().map(|user| user.password_hash.expose().clone());
     let fits = password::verify(credentials.password, stored).await?;
@@ -117,7 +119,7 @@ pub(crate) async fn sign_in(
         let setup_needed = console.is_setup_needed();
         return Err(Problem::SignedOut { detail: "the name or the password is wrong", setup_needed });
     };
-    console.logins.forgive(&name);
+    console.logins.forgive(&tried, ends.remote.ip());
     if let Some(old) = security::session_token(&headers) {
         console.parts.store.delete_session(TokenHash::of(old).as_bytes()).await?;
     }
@@ -153,7 +155,7 @@ pub(crate) async fn set_up(
     Body(setup): Body<Setup>,
 ) -> Result<Response, Problem> {
     let now = console.now();
-    console.logins.take("set-up link", ends.remote.ip(), now)?;
+    console.logins.take(&Tried::SetUpLink, ends.remote.ip(), now)?;
     let is_valid = {
         let token = console.setup.lock().unwrap_or_else(PoisonError::into_inner);
         token.as_ref().is_some_and(|kept| kept.is_valid(&setup.token, now))
@@ -188,12 +190,13 @@ pub(crate) async fn change_password(
     let now = console.now();
     let store = &console.parts.store;
     let name = users::limited_name(&caller.name);
-    console.logins.take(&name, ends.remote.ip(), now)?;
+    let tried = Tried::Password(name.clone());
+    console.logins.take(&tried, ends.remote.ip(), now)?;
     let user = store.user(&name).await?.ok_or(Problem::Forbidden("the admin token has no password"))?;
     if !password::verify(change.current, Some(user.password_hash.expose().clone())).await? {
         return Err(Problem::Forbidden("the current password is wrong"));
     }
-    console.logins.forgive(&name);
+    console.logins.forgive(&tried, ends.remote.ip());
     password::is_acceptable(&user.name, &change.password)?;
     let hash = password::hash(change.password).await?;
     store.set_password(&user.name, &Secret::new(hash)).await?;

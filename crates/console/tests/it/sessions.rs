@@ -63,7 +63,7 @@ fn an_unknown_name_and_a_wrong_password_are_answered_alike() {
 }
 
 #[test]
-fn guessing_a_password_is_slowed_down_by_name_and_a_wait_helps() {
+fn guessing_a_password_is_slowed_down_by_name_and_address_and_a_wait_helps() {
     let world = World::new(0);
     world.admin();
     let mut client = world.stranger();
