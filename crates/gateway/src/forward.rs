@@ -1,7 +1,8 @@
 //! What changes in a request head on its way to the upstream: host, forwarding fields, request id. Nothing else.
 //!
 //! `X-Forwarded-For`, `-Proto`, `-Host` (de facto) and `Forwarded` (RFC 7239): values that came from a trusted proxy
-//! are kept and added to, all others are dropped and written anew, so that the upstream can believe them.
+//! are kept and added to, all others are dropped and written anew, so that the upstream can believe them. From a peer
+//! that is not trusted no field of that family passes, whichever the upstream reads: see [`is_forwarding`].
 
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
@@ -18,6 +19,9 @@ pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// Fields beside `X-Forwarded-*` in which proxies tell upstreams what the client asked for, or who it is.
+const FORWARDING: &[&[u8]] = &[b"x-real-ip", b"x-original-url", b"x-rewrite-url"];
 
 /// What the rewriting needs to know.
 pub(crate) struct Forwarding<'a> {
@@ -36,6 +40,12 @@ pub(crate) struct Forwarding<'a> {
 /// Rewrites `request`.
 pub(crate) fn apply(request: &mut RequestHeader, forwarding: &Forwarding<'_>) -> Result<()> {
     let scheme = forwarding.link.connection.scheme();
+    if !forwarding.peer_is_trusted {
+        let names: Vec<HeaderName> = request.headers.keys().filter(|name| is_forwarding(name)).cloned().collect();
+        for name in names {
+            request.remove_header(&name);
+        }
+    }
     request.insert_header(X_REQUEST_ID, forwarding.request_id.clone())?;
     forwarded_for(request, forwarding)?;
     let proto = HeaderValue::from_static(scheme.as_str());
@@ -50,6 +60,16 @@ pub(crate) fn apply(request: &mut RequestHeader, forwarding: &Forwarding<'_>) ->
         request.insert_header(header::HOST, host.as_str())?;
     }
     Ok(())
+}
+
+/// Whether only a proxy should send this field. CGI and its heirs make `-` and `_` the same, so here they are too.
+fn is_forwarding(name: &HeaderName) -> bool {
+    let name = name.as_str().as_bytes();
+    let begins = |text: &[u8]| {
+        name.len() >= text.len()
+            && name.iter().zip(text).all(|(&byte, &wanted)| byte == wanted || (byte, wanted) == (b'_', b'-'))
+    };
+    begins(b"x-forwarded-") || FORWARDING.iter().any(|text| name.len() == text.len() && begins(text))
 }
 
 fn keep_or_insert(request: &mut RequestHeader, name: HeaderName, value: HeaderValue, keep: bool) -> Result<()> {

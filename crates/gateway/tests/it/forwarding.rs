@@ -21,6 +21,8 @@ async fn path_bytes_reach_the_origin_unchanged() {
         "/~!$&'()*+,;=:@",
         "/a%00b%0d%0a%zz",
         "/a%E2%82%AC",
+        "/a\"b",
+        "/a\u{20ac}",
     ] {
         let response = request(gate.address, get(path)).await;
         assert_eq!(response.status, 200, "{path}");
@@ -70,6 +72,40 @@ async fn forwarding_fields_of_strangers_are_dropped_and_written_anew() {
     let id = event.id.to_string();
     assert_eq!(seen.header("x-request-id"), Some(id.as_str()));
     assert_eq!(response.header("x-request-id"), Some(id.as_str()));
+}
+
+/// Fields that only a proxy should send, as an upstream might read them.
+const PROXY_FIELDS: &[&str] = &[
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+    "x-forwarded-anything",
+    "x-real-ip",
+    "x-original-url",
+    "x-rewrite-url",
+    "x_forwarded_for",
+    "x-forwarded_host",
+    "x_real_ip",
+    "X_Original-URL",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_field_that_only_a_proxy_should_send_passes_from_a_stranger() {
+    let origin = Origin::echo().await;
+    let mut config = config(&[origin.port]);
+    let fields: String = PROXY_FIELDS.iter().map(|name| format!("{name}: forged\r\n")).collect();
+    let forged = format!("GET / HTTP/1.1\r\nHost: a.example\r\n{fields}X-Real-Ipad: mine\r\n\r\n");
+    let gate = Gate::start(&config);
+    assert_eq!(request(gate.address, &forged).await.status, 200);
+    let seen = origin.last();
+    assert!(!seen.head.contains("forged"), "{}", seen.head);
+    assert_eq!(seen.header("x-real-ipad"), Some("mine"));
+
+    config.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    let gate = Gate::start(&config);
+    assert_eq!(request(gate.address, &forged).await.status, 200);
+    for name in PROXY_FIELDS {
+        assert_eq!(origin.last().header(name), Some("forged"), "{name}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
