@@ -3,7 +3,7 @@
 //! Pingora answers some requests itself, before any callback runs: unparsable HTTP/1 gets a bare 400, and a head that
 //! never ends is waited for. The door stands in between. While an HTTP/1 head is read it counts bytes and time against
 //! the limits; whatever is written while no exchange is under way is Pingora's own answer, which is swallowed and
-//! replaced by ours, with an event. On HTTP/2 it counts the streams that the client opened, so that those which never
+//! replaced by ours, with an event. A request line that Pingora would mend by encoding is refused. On HTTP/2 it counts the streams that the client opened, so that those which never
 //! became an exchange are known when the connection ends.
 //!
 //! Sources: pingora-proxy 0.9.1 `handle_new_request` (the 400s), pingora-core 0.9.1 `apps/mod.rs` (one digest request
@@ -35,6 +35,7 @@ use tokio::time::Sleep;
 use crate::answers;
 use crate::frames::StreamCounter;
 use crate::ids;
+use crate::line::Lines;
 use crate::link::{Link, Phase, digest_of};
 use crate::refusal::Refusal;
 use crate::shared::Shared;
@@ -63,6 +64,7 @@ pub(crate) struct Door<T: IO + 'static> {
     peeked: Bytes,
     head: Vec<u8>,
     head_bytes: u64,
+    lines: Lines,
     deadline: Option<Pin<Box<Sleep>>>,
     refusal: Option<Refusal>,
     farewell: Option<Farewell>,
@@ -107,6 +109,7 @@ impl<T: IO + 'static> Door<T> {
             peeked: Bytes::new(),
             head: Vec::new(),
             head_bytes: 0,
+            lines: Lines::default(),
             deadline: None,
             refusal: None,
             farewell: None,
@@ -135,6 +138,7 @@ impl<T: IO + 'static> Door<T> {
         if self.link.phase() == Phase::Fresh {
             self.head.clear();
             self.head_bytes = 0;
+            self.lines = Lines::default();
             self.deadline = None;
             self.link.enter(Phase::Head);
         }
@@ -152,6 +156,11 @@ impl<T: IO + 'static> Door<T> {
                 self.head_bytes += read.len() as u64;
                 let room = HEAD_KEPT_BYTES.saturating_sub(self.head.len());
                 self.head.extend_from_slice(&read[..read.len().min(room)]);
+                if !self.lines.read(read) {
+                    self.refusal.get_or_insert(Refusal::RequestLine);
+                    // An error here would be taken for a client that went away; what cannot be parsed is answered.
+                    buf.filled_mut()[before..].fill(0);
+                }
                 Poll::Ready(Ok(()))
             }
             Poll::Pending if self.head_bytes > 0 => self.poll_deadline(cx),
@@ -173,7 +182,7 @@ impl<T: IO + 'static> Door<T> {
     fn swallow(&mut self) {
         let refusal = match self.link.phase() {
             Phase::Fresh => Refusal::Pipelined,
-            Phase::Head | Phase::Exchange | Phase::Http2 => Refusal::of_head(&self.head),
+            Phase::Head | Phase::Exchange | Phase::Http2 => Refusal::of_head(&self.head, self.lines.count()),
         };
         self.refusal.get_or_insert(refusal);
     }

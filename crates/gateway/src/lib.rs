@@ -14,6 +14,7 @@ mod frames;
 mod gateway;
 mod hand_over;
 mod ids;
+mod line;
 mod link;
 mod listen;
 mod proxy;

@@ -395,7 +395,12 @@ fn refusal_of(session: &Session, bytes_max: u64, count_max: u32) -> Option<Refus
     if head.method == Method::CONNECT {
         return Some(Refusal::Connect);
     }
-    if !is_target(&head.method, head.raw_path()) {
+    // Pingora drops fragments; a client that sends one expects something else (RFC 9112 §3.2).
+    let has_fragment = session.as_http1().is_some_and(|http1| {
+        let raw = http1.get_headers_raw_bytes();
+        raw.trim_ascii_start().iter().take_while(|byte| **byte != b'\n').any(|byte| *byte == b'#')
+    });
+    if has_fragment || !is_target(&head.method, head.raw_path()) {
         return Some(Refusal::RequestLine);
     }
     if !is_framing(&head.headers) {

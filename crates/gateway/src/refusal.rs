@@ -44,8 +44,8 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
-    /// Names the fault in a head that Pingora refused to parse, from the head's first bytes.
-    pub(crate) fn of_head(head: &[u8]) -> Self {
+    /// Names the fault in a head that Pingora refused to parse, from the head's first bytes and the number of its lines.
+    pub(crate) fn of_head(head: &[u8], lines: usize) -> Self {
         if head.starts_with(&[0x16, 0x03]) {
             return Self::TlsInTheClear;
         }
@@ -61,6 +61,8 @@ impl Refusal {
                 Self::HeaderField
             }
             Err(_) => Self::RequestLine,
+            // The bytes at hand have no fault, and Pingora would have waited for more.
+            Ok(httparse::Status::Partial) if lines > FIELDS_MAX => Self::TooManyFields,
             Ok(_) => {
                 let has = |name: &str| request.headers.iter().any(|field| field.name.eq_ignore_ascii_case(name));
                 let is_framed = has("transfer-encoding") || has("content-length");
@@ -158,7 +160,7 @@ mod tests {
             (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1x\r\n\r\n", "bad_framing"),
             (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "bad_authority"),
         ] {
-            assert_eq!(Refusal::of_head(head).reason(), reason, "{}", head.escape_ascii());
+            assert_eq!(Refusal::of_head(head, 3).reason(), reason, "{}", head.escape_ascii());
         }
     }
 }

@@ -74,6 +74,57 @@ async fn the_asterisk_of_options_reaches_the_origin() {
     assert_eq!(origin.last().line(), "OPTIONS * HTTP/1.1");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_line_that_would_have_to_be_mended_is_refused() {
+    let line = |line: &str| format!("{line} HTTP/1.1\r\nHost: a\r\n\r\n");
+    let long = format!("GET /{}\u{1}", "a".repeat(5000));
+    let lines = [
+        "GET  /adm",
+        "GET /adm ",
+        "GET /a dm",
+        "GET /adm\t",
+        "GET /a\u{1}dm",
+        "GET /a\rdm",
+        "GET /a#/adm",
+        "GET #",
+        &long,
+    ];
+    let requests = lines.map(line);
+    check_refused(400, "bad_request_line", &requests.each_ref().map(String::as_str)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_line_in_two_packets_is_refused_too() {
+    let origin = Origin::echo().await;
+    let mut gate = Gate::start(&config(&[origin.port]));
+    for (first, second) in
+        [("GET  /adm HTTP/1.1\r", "\nHost: a\r\n\r\n"), ("GET /a", "\u{1} HTTP/1.1\r\nHost: a\r\n\r\n")]
+    {
+        let mut client = Client::connect(gate.address).await;
+        client.send(first).await;
+        tokio::task::yield_now().await;
+        client.send(second).await;
+        assert_eq!(client.response().await.status, 400, "{first:?}");
+        assert_eq!(reason(&gate.event().await), "bad_request_line", "{first:?}");
+    }
+    assert_eq!(origin.accepted(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mended_line_in_a_pipeline_reaches_the_origin_as_it_was_judged() {
+    let origin = Origin::echo().await;
+    let mut gate = Gate::start(&config(&[origin.port]));
+    let mut client = Client::connect(gate.address).await;
+    client.send([get("/good"), get("/a\u{1}b"), get(" /adm")].concat()).await;
+    for status in [200, 200, 400] {
+        assert_eq!(client.response().await.status, status);
+    }
+    assert_eq!(&*gate.event().await.path, "/good");
+    assert_eq!(&*gate.event().await.path, "/a%01b");
+    assert_eq!(origin.last().line(), "GET /a%01b HTTP/1.1");
+    assert_eq!(reason(&gate.event().await), "bad_request_line");
+}
+
 fn framed(fields: &str) -> String {
     format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\nabcde")
 }
@@ -154,6 +205,7 @@ async fn heads_beyond_the_limits_are_answered_431() {
         (long(500_000), "header_too_large"),
         (with(&"X: y\r\n".repeat(20)), "too_many_header_fields"),
         (with(&"X: y\r\n".repeat(300)), "too_many_header_fields"),
+        (with(&"X: a longer value\r\n".repeat(300)), "too_many_header_fields"),
     ] {
         let response = request(gate.address, &bytes).await;
         assert_eq!(response.status, 431, "{} bytes", bytes.len());
