@@ -19,6 +19,7 @@ mod schema;
 mod search;
 mod segment;
 mod state;
+mod statement;
 mod store;
 mod table;
 

@@ -18,7 +18,7 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::object_store::local::LocalFileSystem;
 use datafusion::prelude::{DataFrame, SessionConfig};
-use datafusion::sql::parser::{DFParserBuilder, Statement as DfStatement};
+use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::Statement;
 use futures::StreamExt;
 
@@ -27,6 +27,7 @@ use crate::answer::{Column, SqlLimits, Table};
 use crate::json::{kind_name, row_values};
 use crate::log::{Log, View};
 use crate::segment::{SegmentDirectory, check_pages};
+use crate::statement::{read_only_statement, unreadable};
 use crate::table::{EventsTable, SEGMENTS_URL};
 
 /// LIMIT: attempts at a query whose segments another process deletes, or that turn out unreadable. Each costs a
@@ -34,8 +35,6 @@ use crate::table::{EventsTable, SEGMENTS_URL};
 const ATTEMPTS_MAX: usize = 100;
 /// LIMIT: rows of one result, whatever is asked for: they are all in memory.
 const SQL_ROWS_MAX: usize = 1_000_000;
-/// LIMIT: bytes of one SQL text.
-const SQL_BYTES_MAX: usize = 64 * 1024;
 /// LIMIT: run time of the store's own queries.
 const OWN_QUERY_MS_MAX: u64 = 60_000;
 
@@ -236,44 +235,6 @@ impl<T> Drop for AbortOnDrop<T> {
     }
 }
 
-/// Reads one statement and refuses all that could change or reach anything.
-fn read_only_statement(text: &str) -> Result<DfStatement, Error> {
-    if text.len() > SQL_BYTES_MAX {
-        return Err(Error::Query(format!("the SQL text is longer than {SQL_BYTES_MAX} bytes")));
-    }
-    let parsed = DFParserBuilder::new(text).build().and_then(|mut parser| parser.parse_statements());
-    let mut statements = parsed.map_err(error_of)?;
-    match (statements.pop_front(), statements.pop_front()) {
-        (Some(statement), None) if is_read_only(&statement) => Ok(statement),
-        (Some(statement), None) => {
-            let text = statement.to_string();
-            let verb: String = text.split_whitespace().next().unwrap_or_default().chars().take(40).collect();
-            Err(Error::Refused(format!("`{verb}` is not allowed: only SELECT, EXPLAIN, SHOW and DESCRIBE are")))
-        }
-        (None, _) => {
-            Err(Error::Query("there is no SQL statement; write for example `SELECT * FROM events`".to_owned()))
-        }
-        (Some(_), Some(_)) => Err(Error::Refused("one statement at a time".to_owned())),
-    }
-}
-
-fn is_read_only(statement: &DfStatement) -> bool {
-    match statement {
-        DfStatement::Explain(explain) => is_read_only(&explain.statement),
-        DfStatement::Statement(statement) => match &**statement {
-            Statement::Query(_)
-            | Statement::ExplainTable { .. }
-            | Statement::ShowTables { .. }
-            | Statement::ShowColumns { .. }
-            | Statement::ShowFunctions { .. }
-            | Statement::ShowVariable { .. } => true,
-            Statement::Explain { statement, .. } => matches!(**statement, Statement::Query(_)),
-            _ => false, // sqlparser's enum has some hundred statements, and gains more
-        },
-        DfStatement::CreateExternalTable(_) | DfStatement::CopyTo(_) | DfStatement::Reset(_) => false,
-    }
-}
-
 /// Whether a file could not be read, as opposed to a question that cannot be answered.
 fn is_read_fault(error: &DataFusionError) -> bool {
     match error.find_root() {
@@ -297,6 +258,7 @@ fn error_of(error: DataFusionError) -> Error {
     match error.find_root() {
         DataFusionError::ResourcesExhausted(_) => Error::OutOfMemory,
         DataFusionError::Internal(_) | DataFusionError::External(_) => Error::Internal(error.strip_backtrace()),
+        DataFusionError::SQL(error, _) => unreadable(error),
         root => Error::Query(root.strip_backtrace()),
     }
 }

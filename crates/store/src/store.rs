@@ -29,6 +29,9 @@ use crate::{aggregate, search};
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(5);
 /// LIMIT: threads that wait for the disk on behalf of queries.
 const READING_THREADS_MAX: usize = 4;
+/// Stack of the threads for queries. DataFusion recurses over a statement's tree, above all unoptimized; the depth is
+/// limited before that (`statement.rs`), so this is a margin, and what is not touched costs no memory.
+const QUERY_STACK_BYTES: usize = 64 << 20;
 /// Memory of the queries of a read-only store.
 const READ_ONLY_MEMORY_BYTES: usize = 1 << 30;
 
@@ -322,7 +325,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, Error> {
         .worker_threads(1)
         .max_blocking_threads(READING_THREADS_MAX)
         .thread_name("store-query")
-        .thread_stack_size(8 << 20) // DataFusion's planner recurses deeply, above all unoptimized
+        .thread_stack_size(QUERY_STACK_BYTES)
         .enable_all()
         .build()
         .map_err(|error| Error::Internal(format!("cannot start the query runtime: {error}")))

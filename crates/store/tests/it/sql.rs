@@ -155,3 +155,119 @@ fn an_endless_query_is_stopped_in_time_and_a_huge_one_for_its_memory() {
     assert!(matches!(error, Error::OutOfMemory), "{error:?}");
     assert_eq!(crate::sample::count(&store), 4, "the next query runs");
 }
+
+/// A statement with a chain of some length.
+type Chain = fn(usize) -> String;
+
+/// Chains that make a tree as deep as they are long.
+const CHAINS: &[(&str, Chain)] = &[
+    ("sum", |n| format!("SELECT 1{}", "+1".repeat(n))),
+    ("sum of a column", |n| format!("SELECT status{} FROM events", "+status".repeat(n))),
+    ("or", |n| format!("SELECT * FROM events WHERE status = 1{}", " OR status = 2".repeat(n))),
+    ("and", |n| format!("SELECT * FROM events WHERE true{}", " AND applied".repeat(n))),
+    ("concatenation", |n| format!("SELECT path{} FROM events", "||path".repeat(n))),
+    ("union", |n| format!("SELECT 1{}", " UNION ALL SELECT 1".repeat(n))),
+    ("union of events", |n| format!("SELECT path FROM events{}", " UNION SELECT path FROM events".repeat(n))),
+    ("except", |n| format!("SELECT 1{}", " EXCEPT SELECT 2".repeat(n))),
+    ("not", |n| format!("SELECT {}true", "NOT ".repeat(n))),
+    ("minus", |n| format!("SELECT {}1", "- ".repeat(n))),
+    ("case", |n| format!("SELECT {}1{}", "CASE WHEN true THEN ".repeat(n), " END".repeat(n))),
+    ("when", |n| format!("SELECT CASE{} END FROM events", " WHEN applied THEN 1".repeat(n))),
+    ("call", |n| format!("SELECT {}path{} FROM events", "lower(".repeat(n), ")".repeat(n))),
+    ("brackets", |n| format!("SELECT {}1{}", "(".repeat(n), ")".repeat(n))),
+    ("subquery", |n| format!("{}SELECT 1{}", "SELECT * FROM (".repeat(n), ")".repeat(n))),
+    ("with", |n| {
+        format!(
+            "WITH t0 AS (SELECT 1 AS x){} SELECT x FROM t{n}",
+            (1..=n).map(|i| format!(", t{i} AS (SELECT x FROM t{})", i - 1)).collect::<String>()
+        )
+    }),
+    ("is", |n| format!("SELECT applied{} FROM events", " IS NULL".repeat(n))),
+    ("cast", |n| format!("SELECT path{} FROM events", "::text".repeat(n))),
+    ("zone", |n| format!("SELECT time{} FROM events", " AT TIME ZONE 'UTC'".repeat(n))),
+    ("index", |n| format!("SELECT path{} FROM events", "[1]".repeat(n))),
+    ("like", |n| format!("SELECT path{} FROM events", " LIKE 'a'".repeat(n))),
+    ("between", |n| format!("SELECT applied{} FROM events", " BETWEEN false AND true".repeat(n))),
+    ("coalesce", |n| format!("SELECT {}path{} FROM events", "coalesce(".repeat(n), ", 'a')".repeat(n))),
+    ("nullif", |n| format!("SELECT {}path{} FROM events", "nullif(".repeat(n), ", 'a')".repeat(n))),
+    ("in", |n| format!("SELECT applied{} FROM events", " IN (true, applied)".repeat(n))),
+    ("distinct", |n| format!("SELECT applied{} FROM events", " IS DISTINCT FROM true".repeat(n))),
+    ("collate", |n| format!("SELECT path{} FROM events", " COLLATE c".repeat(n))),
+    ("cross join", |n| {
+        format!("SELECT 1 FROM (SELECT 1) a0{}", (0..n).map(|i| format!(", (SELECT 1) b{i}")).collect::<String>())
+    }),
+    ("table list", |n| {
+        format!("SELECT 1 FROM events a0{} LIMIT 1", (0..n).map(|i| format!(", events b{i}")).collect::<String>())
+    }),
+    ("explain", |n| format!("{}SELECT 1", "EXPLAIN ".repeat(n))),
+];
+
+fn is_refused_for_its_length(answer: &Result<Table, Error>) -> bool {
+    matches!(answer, Err(Error::Query(text)) if text.contains("more than the ") && text.contains(" allowed; "))
+}
+
+#[test]
+fn a_chain_as_long_as_allowed_is_answered_and_a_longer_one_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store_with_events(directory.path());
+    let limits = SqlLimits { rows_max: 10, timeout_ms: 5000 };
+    let run = |text: &str| store.block_on(store.sql(text, limits));
+    for (name, chain) in CHAINS {
+        let too_long = run(&chain(2000));
+        assert!(is_refused_for_its_length(&too_long), "{name}: {too_long:?}");
+        let longest = (1..=201).rev().map(|n| run(&chain(n))).find(|answer| !is_refused_for_its_length(answer));
+        let longest = longest.unwrap_or_else(|| panic!("{name}: no length is allowed"));
+        assert!(longest.as_ref().err().is_none_or(Error::is_query_fault), "{name}: {longest:?}");
+    }
+    assert!(is_refused_for_its_length(&run(&format!("SELECT 1{}", "+1".repeat(4000)))));
+    assert_eq!(crate::sample::count(&store), 4, "the next query runs");
+}
+
+#[test]
+fn long_lists_are_not_deep() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store_with_events(directory.path());
+    let list = ", 200".repeat(10_000);
+    let answer = sql(&store, &format!("SELECT count(*) FROM events WHERE status IN (403{list})")).unwrap();
+    assert_eq!(json!(answer.rows), json!([[4]]));
+    sql(&store, &format!("SELECT coalesce(1{list})")).unwrap();
+    sql(&store, &format!("SELECT status{} FROM events", ", status".repeat(500))).unwrap_err();
+    assert!(is_refused_for_its_length(&sql(
+        &store,
+        &format!("SELECT 1 FROM events WHERE status IN (1){}", " OR 1 IN (1)".repeat(100))
+    )));
+}
+
+#[test]
+fn the_largest_filters_are_answered_and_larger_ones_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store_with_events(directory.path());
+    let search = |q: String| store.block_on(store.search(crate::sample::query(&q)));
+    for q in [
+        "a ".repeat(64),
+        "-a ".repeat(64),
+        "path:a,*b*c*d*,e,f,g,h,*i,j*,k,l,m,n,o,p,q,r,s,t,u,v,w,x,y,z,*,** ".repeat(50),
+        format!("path:*{}", "a*".repeat(2000)),
+    ] {
+        assert!(search(q.clone()).unwrap().items.len() <= 4, "{q}");
+    }
+    for q in ["a ".repeat(65), "a ".repeat(2000), "a ".repeat(200_000), format!("status:1{}", ",1".repeat(64))] {
+        assert!(matches!(search(q), Err(Error::Query(_))));
+    }
+}
+
+#[test]
+fn what_is_refused_is_named_in_words() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store_with_events(directory.path());
+    for (text, said) in [
+        ("EXPLAIN ANALYZE COPY events TO 'x.csv'", "`COPY` is not allowed: only SELECT"),
+        ("EXPLAIN DROP TABLE events", "`DROP` is not allowed"),
+        ("DELETE FROM events", "`DELETE` is not allowed"),
+        ("SELEC", "the SQL cannot be read: Expected: an SQL statement, found: SELEC"),
+        ("SELECT 'a", "the SQL cannot be read: Unterminated string literal"),
+    ] {
+        let error = sql(&store, text).unwrap_err().to_string();
+        assert!(error.starts_with(said), "{text}: {error}");
+    }
+}
