@@ -9,6 +9,7 @@ mod decode;
 mod encode;
 mod error;
 mod filter;
+mod functions;
 mod json;
 mod lock;
 mod log;

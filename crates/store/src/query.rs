@@ -16,6 +16,7 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::object_store::local::LocalFileSystem;
 use datafusion::prelude::{DataFrame, SessionConfig};
 use datafusion::sql::parser::Statement as DfStatement;
@@ -24,6 +25,7 @@ use futures::StreamExt;
 
 use crate::Error;
 use crate::answer::{Column, SqlLimits, Table};
+use crate::functions::{GrowingOperators, restrict};
 use crate::json::{kind_name, row_values};
 use crate::log::{Log, View};
 use crate::segment::{SegmentDirectory, check_pages};
@@ -108,7 +110,13 @@ impl Queries {
         config.options_mut().execution.time_zone = Some("UTC".to_owned());
         let state =
             SessionStateBuilder::new().with_config(config).with_runtime_env(environment).with_default_features();
-        Ok(Self { source, context: SessionContext::new_with_state(state.build()), runtime })
+        let mut state = state.build();
+        let mut planners: Vec<Arc<dyn ExprPlanner>> = vec![Arc::new(GrowingOperators)];
+        planners.extend(state.expr_planners().iter().cloned());
+        state = SessionStateBuilder::new_from_existing(state).with_expr_planners(planners).build();
+        let context = SessionContext::new_with_state(state);
+        restrict(&context);
+        Ok(Self { source, context, runtime })
     }
 
     /// Runs a future on the store's own runtime; dropping what this returns ends it.
@@ -257,8 +265,14 @@ fn error_of(error: DataFusionError) -> Error {
     }
     match error.find_root() {
         DataFusionError::ResourcesExhausted(_) => Error::OutOfMemory,
-        DataFusionError::Internal(_) | DataFusionError::External(_) => Error::Internal(error.strip_backtrace()),
+        DataFusionError::Internal(_) => Error::Internal(error.strip_backtrace()),
         DataFusionError::SQL(error, _) => unreadable(error),
+        // what `functions.rs` refuses
+        DataFusionError::External(inner) => match inner.downcast_ref() {
+            Some(Error::Refused(text)) => Error::Refused(text.clone()),
+            Some(Error::Query(text)) => Error::Query(text.clone()),
+            _ => Error::Internal(error.strip_backtrace()),
+        },
         root => Error::Query(root.strip_backtrace()),
     }
 }

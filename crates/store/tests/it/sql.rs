@@ -271,3 +271,79 @@ fn what_is_refused_is_named_in_words() {
         assert!(error.starts_with(said), "{text}: {error}");
     }
 }
+
+#[test]
+fn functions_that_make_much_out_of_little_are_refused_by_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store_with_events(directory.path());
+    for (name, text) in [
+        ("repeat", "SELECT length(repeat('a', 200000000))"),
+        ("lpad", "SELECT length(lpad('a', 200000000, 'b'))"),
+        ("rpad", "SELECT length(rpad(path, 200000000)) FROM events"),
+        ("range", "SELECT cardinality(range(1, 200000000))"),
+        ("generate_series", "SELECT cardinality(generate_series(1, 200000000))"),
+        ("array_repeat", "SELECT cardinality(array_repeat('a', 200000000))"),
+        ("list_repeat", "SELECT cardinality(list_repeat('a', 200000000))"),
+        ("array_resize", "SELECT cardinality(array_resize(string_to_array('a', 'b'), 200000000))"),
+        ("array_to_string", "SELECT array_to_string(string_to_array(path, NULL), 'aaaaaaaaaa') FROM events"),
+        ("array_concat", "SELECT array_concat(string_to_array(path, '/'), string_to_array(path, '/')) FROM events"),
+        ("arrow_cast", "SELECT arrow_cast(NULL, 'FixedSizeBinary(2000000000)')"),
+        ("make_array", "SELECT make_array(path, path) FROM events"),
+        ("[…]", "SELECT [path, path] FROM events"),
+    ] {
+        let error = sql(&store, text).expect_err(text);
+        assert!(matches!(error, Error::Refused(_)), "{text}: {error:?}");
+        assert!(error.to_string().starts_with(&format!("`{name}` is not available")), "{text}: {error}");
+    }
+}
+
+#[test]
+fn text_cannot_be_grown_without_end_by_joining_and_replacing() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store_with_events(directory.path());
+    let doubled = |join: &str| {
+        let steps: String = (1..=18).map(|i| format!(", t{i} AS (SELECT {join} AS s FROM t{})", i - 1)).collect();
+        format!("WITH t0 AS (SELECT '{}' AS s){steps} SELECT length(s) FROM t18", "a".repeat(1024))
+    };
+    let thousand = "b".repeat(1000);
+    let replaced = |name: &str, flags: &str| {
+        format!("SELECT length({name}({name}('{thousand}', 'b', '{thousand}'{flags}), 'b', '{thousand}'{flags}))")
+    };
+    for (name, text) in [
+        ("||", doubled("s || s")),
+        ("concat", doubled("concat(s, s)")),
+        ("concat_ws", doubled("concat_ws('', s, s)")),
+        ("||", doubled("s || s").replace("' AS s)", "' || path AS s FROM events)")),
+        ("replace", replaced("replace", "")),
+        ("regexp_replace", replaced("regexp_replace", ", 'g'")),
+    ] {
+        let error = sql(&store, &text).expect_err(&text);
+        assert!(error.to_string().starts_with(&format!("`{name}` would make more than")), "{name}: {error}");
+    }
+    let long = format!("SELECT '{}'", "a".repeat(1025));
+    assert!(sql(&store, &long).unwrap_err().to_string().contains("longer than 1024 bytes"));
+}
+
+#[test]
+fn text_is_joined_and_replaced_as_in_any_sql() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store_with_events(directory.path());
+    for (text, rows) in [
+        ("SELECT method || ' ' || path FROM events ORDER BY path LIMIT 1", json!([["GET /users/1"]])),
+        ("SELECT status || '!' AS s, 'a' || NULL FROM events LIMIT 1", json!([["200!", null]])),
+        ("SELECT concat(method, ' ', NULL, status) FROM events LIMIT 1", json!([["GET 200"]])),
+        ("SELECT concat_ws('/', 'a', host) FROM events LIMIT 1", json!([["a/api.example"]])),
+        ("SELECT replace(path, '/users', '/u') FROM events ORDER BY path LIMIT 1", json!([["/u/1"]])),
+        (
+            "SELECT regexp_replace(path, '[0-9]+', '{id}') AS p, count(*) FROM events GROUP BY p",
+            json!([["/users/{id}", 4]]),
+        ),
+        ("SELECT [1, 2]", json!([[[1, 2]]])),
+    ] {
+        assert_eq!(json!(sql(&store, text).unwrap().rows), rows, "{text}");
+    }
+    assert_eq!(
+        sql(&store, "SELECT method || path FROM events").unwrap().columns[0].name,
+        "events.method || events.path"
+    );
+}
