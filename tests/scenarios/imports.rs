@@ -83,7 +83,7 @@ fn nginx(folder: &Path, port: u16) -> Result<Program> {
     let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
     let temporary: String = temporary.iter().map(|kind| format!("{kind}_temp_path {path}/{kind};\n")).collect();
     let config = format!(
-        "worker_processes 1; pid {path}/nginx.pid; error_log {path}/error.log; daemon off;
+        "master_process off; worker_processes 1; pid {path}/nginx.pid; error_log {path}/error.log; daemon off;
 events {{ worker_connections 128; }}
 http {{
   {temporary}
