@@ -3,6 +3,7 @@
 mod admin;
 mod bad_input;
 mod crash;
+mod explain;
 mod imports;
 mod real_software;
 mod reload;

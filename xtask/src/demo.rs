@@ -2,7 +2,7 @@
 //! traffic, and says where to look. Headless it plays for some seconds, then compares the catalog and the events with
 //! the player's own ledger; with `--browser` a real Chromium then walks through the console.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -168,11 +168,11 @@ fn browse(link: &str) -> Result<()> {
     let mut import = run::command(&bartizan);
     import.args(["replay", "--json", "--config", "demo/bartizan.yaml", "--format", "har", "--input"]).arg(&har);
     run::output(import.arg("--data-dir").arg(&data))?;
-    let found = templates(&bartizan, &data)?;
+    let found = endpoints(&bartizan, &data, |method, _, template| format!("{method} {template}"))?;
     for wanted in
         ["GET /api/v1/overview", "GET /api/v1/endpoints", "GET /api/v1/endpoints/{endpointId}", "GET /api/v1/events"]
     {
-        ensure!(found.contains_key(wanted), "the HAR of the console's session gives no endpoint `{wanted}`: {found:?}");
+        ensure!(found.contains(wanted), "the HAR of the console's session gives no endpoint `{wanted}`: {found:?}");
     }
     println!("demo: the browser's HAR gives {} endpoints", found.len());
     Ok(())
@@ -223,15 +223,15 @@ fn is_case_of(endpoint: &str, operation: &str) -> bool {
 /// Every operation that was answered must be an endpoint; every request must be an event.
 fn verify(played: &Played) -> Result<()> {
     let ledger: Ledger = serde_json::from_slice(&std::fs::read(&played.ledger).context("the player's ledger")?)?;
-    let found = endpoints(&played.bartizan, &played.data)?;
+    let name = |method: &str, host: &str, template: &str| format!("{method} {host} {}", unnamed(template));
+    let found = endpoints(&played.bartizan, &played.data, name)?;
     let mut missing = Vec::new();
     for operation in &ledger.operations {
         let is_answered = operation.statuses.keys().any(|status| status.starts_with(['2', '3']));
         let name = format!("{} {} {}", operation.method, operation.host, unnamed(&operation.template));
         // Few calls prove an endpoint, but not yet which of its segments are parameters when ids look like names.
         let is_converged = operation.requests >= CONVERGED;
-        let is_found =
-            found.contains_key(&name) || (!is_converged && found.keys().any(|found| is_case_of(found, &name)));
+        let is_found = found.contains(&name) || (!is_converged && found.iter().any(|found| is_case_of(found, &name)));
         if is_answered && !is_found {
             missing.push(name);
         }
@@ -251,37 +251,19 @@ fn verify(played: &Played) -> Result<()> {
     ensure!(expected.contains(&events), "{expected:?} requests were played, {events} events are stored");
     ensure!(ledger.failures == 0, "{} honest requests got no answer", ledger.failures);
     ensure!(ledger.honest.denied == 0, "{} honest requests were denied", ledger.honest.denied);
-    ensure!(
-        missing.is_empty(),
-        "operations without an endpoint in the catalog: {missing:#?}\nfound: {:#?}",
-        found.keys()
-    );
+    ensure!(missing.is_empty(), "operations without an endpoint in the catalog: {missing:#?}\nfound: {found:#?}");
     Ok(())
 }
 
-/// `METHOD host /template` with parameter names left out, and requests, of every endpoint.
-fn endpoints(bartizan: &Path, data: &Path) -> Result<BTreeMap<String, u64>> {
+/// The endpoints in a catalog, each under the name that `name_of` makes of its method, host and template.
+fn endpoints(bartizan: &Path, data: &Path, name_of: fn(&str, &str, &str) -> String) -> Result<BTreeSet<String>> {
     let text = run::output(Command::new(bartizan).args(["catalog", "--json", "--data-dir"]).arg(data))?;
     let endpoints: Vec<Value> = serde_json::from_str(&text)?;
-    let word = |endpoint: &Value, name: &str| endpoint[name].as_str().unwrap_or_default().to_owned();
-    let named = endpoints.iter().map(|endpoint| {
-        let name =
-            format!("{} {} {}", word(endpoint, "method"), word(endpoint, "host"), unnamed(&word(endpoint, "template")));
-        (name, endpoint["requests"].as_u64().unwrap_or(0))
+    let names = endpoints.iter().map(|endpoint| {
+        let word = |name: &str| endpoint[name].as_str().unwrap_or_default();
+        name_of(word("method"), word("host"), word("template"))
     });
-    Ok(named.collect())
-}
-
-/// `METHOD /template` of every endpoint.
-fn templates(bartizan: &Path, data: &Path) -> Result<BTreeMap<String, u64>> {
-    let text = run::output(Command::new(bartizan).args(["catalog", "--json", "--data-dir"]).arg(data))?;
-    let endpoints: Vec<Value> = serde_json::from_str(&text)?;
-    let word = |endpoint: &Value, name: &str| endpoint[name].as_str().unwrap_or_default().to_owned();
-    let named = endpoints.iter().map(|endpoint| {
-        let name = format!("{} {}", word(endpoint, "method"), word(endpoint, "template"));
-        (name, endpoint["requests"].as_u64().unwrap_or(0))
-    });
-    Ok(named.collect())
+    Ok(names.collect())
 }
 
 /// A template whose parameters have no names: `/users/{}/orders`.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use bartizan_engine::{Inputs, Judged, Snapshot, judge};
+use bartizan_gateway::{FormFault, form_fault};
 use bartizan_model::{Action, Endpoint, Exchange, HttpVersion, Request, RequestId, Scheme, Source};
 use bartizan_store::Store;
 use serde_json::json;
@@ -17,6 +18,10 @@ pub(crate) fn run(options: &Explain) -> Result<u8> {
     let endpoints = learned(options)?;
     let snapshot = Snapshot::compile(&config, Inputs { generation: 1, endpoints: &endpoints, key: [0; 32] });
     let exchange = exchange(options)?;
+    if let Some(fault) = form_fault(&exchange.request, &config.limits) {
+        table::print(&refused(&fault, options.json));
+        return Ok(0);
+    }
     let judged = judge(&Arc::new(snapshot), &exchange, Source::Exchanges, RequestId::from_bits(0), clock::now());
     if options.json {
         table::print(&format!("{:#}\n", as_json(&judged)));
@@ -62,6 +67,19 @@ fn exchange(options: &Explain) -> Result<Exchange> {
         body_bytes: None,
     };
     Ok(Exchange { time: None, client: Some(options.client), request, response: None, duration_us: None, label: None })
+}
+
+/// What the gateway answers before any stage runs.
+fn refused(fault: &FormFault, json: bool) -> String {
+    let FormFault { check, reason, status } = fault;
+    if json {
+        let decision = json!({"action": "deny", "applied": true, "status": status, "check": check});
+        return format!("{:#}\n", json!({"form": reason, "stages": [], "decision": decision}));
+    }
+    format!(
+        "{:<10} {check}: {reason}\n{:<10} deny with {status} by {check}, before any policy is asked\n",
+        "form", "decision"
+    )
 }
 
 fn as_json(judged: &Judged) -> serde_json::Value {

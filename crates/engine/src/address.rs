@@ -7,6 +7,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
+use crate::host::push_decimal;
+
 /// A set of IP networks.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AddressSet {
@@ -68,12 +70,24 @@ fn is_within<T: Ord>(ranges: &[(T, T)], address: T) -> bool {
 /// The network an address is charged to: an IPv4 address, or the /64 of an IPv6 one, which is what one customer gets.
 pub(crate) fn network_of(address: IpAddr) -> Box<str> {
     match address.to_canonical() {
-        IpAddr::V4(address) => address.to_string().into(),
+        IpAddr::V4(address) => decimal(address),
         IpAddr::V6(address) => {
             let prefix = Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX));
             format!("{prefix}/64").into()
         }
     }
+}
+
+/// `192.0.2.1`, without the formatter: every request needs it.
+fn decimal(address: Ipv4Addr) -> Box<str> {
+    let mut text = String::with_capacity(15);
+    for octet in address.octets() {
+        if !text.is_empty() {
+            text.push('.');
+        }
+        push_decimal(&mut text, octet.into());
+    }
+    text.into_boxed_str()
 }
 
 #[cfg(test)]
@@ -97,6 +111,10 @@ mod tests {
     fn an_ipv6_client_is_charged_as_its_64() {
         assert_eq!(&*network_of("2001:db8:1:2:3:4:5:6".parse().unwrap()), "2001:db8:1:2::/64");
         assert_eq!(&*network_of("::ffff:192.0.2.9".parse().unwrap()), "192.0.2.9");
+        for octet in 0..=255 {
+            let address = Ipv4Addr::new(octet, 0, 10, 255 - octet);
+            assert_eq!(*network_of(address.into()), *address.to_string());
+        }
     }
 
     proptest! {

@@ -91,7 +91,7 @@ fn is_name_byte(byte: &u8) -> bool {
     matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~')
 }
 
-fn push_decimal(text: &mut String, number: u16) {
+pub(crate) fn push_decimal(text: &mut String, number: u16) {
     use std::fmt::Write as _;
     let _ = write!(text, "{number}"); // writing to a String cannot fail
 }

@@ -38,6 +38,13 @@ pub(crate) fn cut(bytes: &[u8], max: usize) -> Cow<'_, str> {
 
 /// The path as an event keeps it.
 pub(crate) fn mask_path(path: &[u8]) -> Box<str> {
+    // PERF: most paths hold no secret; one that stays as it is is copied once.
+    if path.len() <= PATH_BYTES_MAX
+        && path.split(|&byte| byte == b'/').all(|segment| secret(segment).is_none())
+        && let Ok(text) = std::str::from_utf8(path)
+    {
+        return text.into();
+    }
     let mut kept = String::with_capacity(path.len().min(PATH_BYTES_MAX));
     let mut is_first = true;
     for segment in path.split(|&byte| byte == b'/') {

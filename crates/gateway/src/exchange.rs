@@ -19,7 +19,8 @@ use crate::shared::{Generation, Shared};
 /// Pingora's context of a request: nothing until the head is looked at.
 pub(crate) struct Context {
     shared: Arc<Shared>,
-    pub(crate) exchange: Option<Exchange>,
+    /// Boxed: Pingora moves the context from future to future
+    pub(crate) exchange: Option<Box<Exchange>>,
 }
 
 /// One exchange.
@@ -72,7 +73,7 @@ impl Context {
         let id = ids::request_id(begun);
         let snapshot = generation.snapshot.clone();
         let inspection = Inspection::new(snapshot, &link.connection, id, Source::Gateway, begun);
-        self.exchange.insert(Exchange {
+        self.exchange.insert(Box::new(Exchange {
             link,
             generation,
             inspection,
@@ -88,7 +89,7 @@ impl Context {
             upstream_us: None,
             ending: None,
             record: self.shared.sinks.exchanges.is_some().then(Box::default),
-        })
+        }))
     }
 
     /// Ends the exchange: its one event goes to the sink.

@@ -15,10 +15,12 @@ use pingora::http::RequestHeader;
 
 use crate::link::Link;
 
-pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+// PERF: Pingora keeps the case of every name beside the name; text that is static it need not copy for that.
+pub(crate) const X_REQUEST_ID: &str = "x-request-id";
+const X_FORWARDED_FOR: &str = "x-forwarded-for";
+const X_FORWARDED_PROTO: &str = "x-forwarded-proto";
+const X_FORWARDED_HOST: &str = "x-forwarded-host";
+const FORWARDED: &str = "forwarded";
 
 /// Fields beside `X-Forwarded-*` in which proxies tell upstreams what the client asked for, or who it is.
 const FORWARDING: &[&[u8]] = &[b"x-real-ip", b"x-original-url", b"x-rewrite-url"];
@@ -53,7 +55,7 @@ pub(crate) fn apply(request: &mut RequestHeader, forwarding: &Forwarding<'_>) ->
     if !forwarding.authority.is_empty() {
         keep_or_insert(request, X_FORWARDED_HOST, forwarding.authority.clone(), forwarding.peer_is_trusted)?;
     } else if !forwarding.peer_is_trusted {
-        request.remove_header(&X_FORWARDED_HOST);
+        request.remove_header(X_FORWARDED_HOST);
     }
     forwarded(request, forwarding, scheme)?;
     if let HostHeader::Replace(host) = forwarding.host_header {
@@ -72,8 +74,8 @@ fn is_forwarding(name: &HeaderName) -> bool {
     begins(b"x-forwarded-") || FORWARDING.iter().any(|text| name.len() == text.len() && begins(text))
 }
 
-fn keep_or_insert(request: &mut RequestHeader, name: HeaderName, value: HeaderValue, keep: bool) -> Result<()> {
-    if keep && request.headers.contains_key(&name) {
+fn keep_or_insert(request: &mut RequestHeader, name: &'static str, value: HeaderValue, keep: bool) -> Result<()> {
+    if keep && request.headers.contains_key(name) {
         return Ok(());
     }
     request.insert_header(name, value)
@@ -81,18 +83,18 @@ fn keep_or_insert(request: &mut RequestHeader, name: HeaderName, value: HeaderVa
 
 fn forwarded_for(request: &mut RequestHeader, forwarding: &Forwarding<'_>) -> Result<()> {
     let Some(peer) = &forwarding.link.peer_value else {
-        request.remove_header(&X_FORWARDED_FOR);
+        request.remove_header(X_FORWARDED_FOR);
         return Ok(());
     };
     let value = match forwarding.peer_is_trusted {
-        true => appended(request, &X_FORWARDED_FOR, peer.as_bytes()),
+        true => appended(request, X_FORWARDED_FOR, peer.as_bytes()),
         false => None,
     };
     request.insert_header(X_FORWARDED_FOR, value.unwrap_or_else(|| peer.clone()))
 }
 
 /// All values of a field joined, with `last` at their end; `None` when there were none.
-fn appended(request: &RequestHeader, name: &HeaderName, last: &[u8]) -> Option<HeaderValue> {
+fn appended(request: &RequestHeader, name: &str, last: &[u8]) -> Option<HeaderValue> {
     let mut values = request.headers.get_all(name).iter();
     let mut joined = values.next()?.as_bytes().to_vec();
     for value in values.map(HeaderValue::as_bytes).chain([last]) {
@@ -104,6 +106,15 @@ fn appended(request: &RequestHeader, name: &HeaderName, last: &[u8]) -> Option<H
 
 /// RFC 7239 §4: one element per hop.
 fn forwarded(request: &mut RequestHeader, forwarding: &Forwarding<'_>, scheme: Scheme) -> Result<()> {
+    let element = forwarding.link.forwarded(forwarding.authority, || forwarded_element(forwarding, scheme));
+    let value = match forwarding.peer_is_trusted {
+        true => appended(request, FORWARDED, element.as_bytes()),
+        false => None,
+    };
+    request.insert_header(FORWARDED, value.unwrap_or(element))
+}
+
+fn forwarded_element(forwarding: &Forwarding<'_>, scheme: Scheme) -> HeaderValue {
     let mut element = String::with_capacity(96);
     match forwarding.link.connection.peer.map(|peer: SocketAddr| peer.ip().to_canonical()) {
         Some(IpAddr::V4(ip)) => _ = write!(element, "for={ip}"),
@@ -117,14 +128,8 @@ fn forwarded(request: &mut RequestHeader, forwarding: &Forwarding<'_>, scheme: S
         _ = write!(element, ";host=\"{host}\"");
     }
     _ = write!(element, ";proto={}", scheme.as_str());
-    let value = match forwarding.peer_is_trusted {
-        true => appended(request, &header::FORWARDED, element.as_bytes()),
-        false => None,
-    };
-    match value {
-        Some(value) => request.insert_header(header::FORWARDED, value),
-        None => request.insert_header(header::FORWARDED, element),
-    }
+    // An address, and a host that is a field value: always a field value.
+    HeaderValue::try_from(element).unwrap_or_else(|_| HeaderValue::from_static("for=unknown"))
 }
 
 /// HTTP/2 may split `Cookie` for compression; towards HTTP/1 it must be one field again (RFC 9113 §8.2.3).

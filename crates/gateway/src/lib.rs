@@ -9,6 +9,7 @@ mod door;
 mod error;
 mod exchange;
 mod fields;
+mod form;
 mod forward;
 mod frames;
 mod gateway;
@@ -27,6 +28,7 @@ mod upstream;
 mod wire;
 
 pub use error::Error;
+pub use form::{FormFault, form_fault};
 pub use gateway::{
     EventSink, ExchangeSink, Gateway, GatewayHandle, GatewayOptions, GatewayStats, Sinks, Stop, TargetHealth,
     UpstreamHealth,

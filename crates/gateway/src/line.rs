@@ -25,11 +25,11 @@ pub(crate) struct Lines {
 impl Lines {
     /// Takes the next bytes. Returns `false` when the request line is complete, and is none that may be passed on.
     pub(crate) fn read(&mut self, bytes: &[u8]) -> bool {
+        self.count += memchr::memchr_iter(b'\n', bytes).count();
         let mut is_good = true;
         for &byte in bytes {
-            self.count += usize::from(byte == b'\n');
             if self.is_over {
-                continue;
+                break;
             }
             if self.has_begun && byte == b'\n' {
                 self.is_over = true;

@@ -5,8 +5,8 @@
 //! reaches HTTP/1 and HTTP/2 sessions alike.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bartizan_model::Connection;
 use http::HeaderValue;
@@ -35,6 +35,8 @@ pub(crate) struct Link {
     pub(crate) connection: Connection,
     /// The peer's address as forwarding fields carry it
     pub(crate) peer_value: Option<HeaderValue>,
+    /// Host of the connection's first request, and the `Forwarded` element made from it
+    forwarded: OnceLock<(HeaderValue, HeaderValue)>,
     phase: AtomicU8,
     begun: AtomicU64,
     lingering: AtomicBool,
@@ -47,6 +49,7 @@ impl Link {
         Self {
             connection,
             peer_value,
+            forwarded: OnceLock::new(),
             phase: AtomicU8::new(Phase::Fresh as u8),
             begun: AtomicU64::new(0),
             lingering: AtomicBool::new(false),
@@ -56,6 +59,12 @@ impl Link {
     /// The other end's address.
     pub(crate) fn peer_ip(&self) -> Option<IpAddr> {
         self.connection.peer.map(|peer| peer.ip())
+    }
+
+    /// The `Forwarded` element for this host: made once when, as usual, all requests of a connection name the same.
+    pub(crate) fn forwarded(&self, host: &HeaderValue, make: impl Fn() -> HeaderValue) -> HeaderValue {
+        let (first, element) = self.forwarded.get_or_init(|| (host.clone(), make()));
+        if first == host { element.clone() } else { make() }
     }
 
     /// Where the connection stands.

@@ -9,11 +9,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bartizan_config::HashKey;
+use bartizan_config::{HashKey, Limits};
 use bartizan_engine::{Step, answer_ending};
 use bartizan_model::{Ending, HttpVersion, RequestHead, ResponseHead};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Version, header};
+use http::{HeaderValue, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::protocols::Digest;
@@ -26,6 +26,7 @@ use crate::answers;
 use crate::body::Verdict;
 use crate::exchange::{Context, Exchange, Totals};
 use crate::fields::{HeaderFields, fields};
+use crate::form::Form;
 use crate::forward::{self, Forwarding, X_REQUEST_ID};
 use crate::ids;
 use crate::link::link_of;
@@ -49,7 +50,7 @@ impl Proxy {
 }
 
 fn exchange(ctx: &mut Context) -> Result<&mut Exchange> {
-    ctx.exchange.as_mut().ok_or_else(|| Error::new_in(NO_CONTEXT))
+    ctx.exchange.as_deref_mut().ok_or_else(|| Error::new_in(NO_CONTEXT))
 }
 
 #[async_trait]
@@ -75,7 +76,7 @@ impl ProxyHttp for Proxy {
             session.set_keepalive(None);
         }
 
-        if let Some(refusal) = refusal_of(session, limits.header_bytes_max, limits.header_count_max) {
+        if let Some(refusal) = refusal_of(session, &limits) {
             let _ = exchange.inspection.malformed(refusal.reason());
             exchange.ending = Some(Ending::Malformed);
             answer(session, exchange, refusal.answer(exchange.inspection.id())).await;
@@ -290,7 +291,7 @@ impl ProxyHttp for Proxy {
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Context) -> FailToProxy {
-        let Some(exchange) = ctx.exchange.as_mut() else {
+        let Some(exchange) = ctx.exchange.as_deref_mut() else {
             let _ = session.respond_error(500).await;
             return FailToProxy { error_code: 500, can_reuse_downstream: false };
         };
@@ -331,7 +332,7 @@ impl ProxyHttp for Proxy {
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Context) {
-        let Some(exchange) = ctx.exchange.as_mut() else { return };
+        let Some(exchange) = ctx.exchange.as_deref_mut() else { return };
         let ending = match (exchange.ending, error) {
             (Some(ending), _) => ending,
             (None, Some(error)) => ending_of(error, exchange),
@@ -390,59 +391,25 @@ async fn read_held_body(session: &mut Session, exchange: &mut Exchange, timeout:
 }
 
 /// Heads that are refused for their form alone.
-fn refusal_of(session: &Session, bytes_max: u64, count_max: u32) -> Option<Refusal> {
+fn refusal_of(session: &Session, limits: &Limits) -> Option<Refusal> {
     let head = session.req_header();
-    if head.method == Method::CONNECT {
-        return Some(Refusal::Connect);
-    }
+    let raw = session.as_http1().map(|http1| http1.get_headers_raw_bytes());
     // Pingora drops fragments; a client that sends one expects something else (RFC 9112 §3.2).
-    let has_fragment = session.as_http1().is_some_and(|http1| {
-        let raw = http1.get_headers_raw_bytes();
-        raw.trim_ascii_start().iter().take_while(|byte| **byte != b'\n').any(|byte| *byte == b'#')
-    });
-    if has_fragment || !is_target(&head.method, head.raw_path()) {
+    let has_fragment = raw
+        .as_ref()
+        .is_some_and(|raw| raw.trim_ascii_start().iter().take_while(|byte| **byte != b'\n').any(|byte| *byte == b'#'));
+    if has_fragment {
         return Some(Refusal::RequestLine);
     }
-    if !is_framing(&head.headers) {
-        return Some(Refusal::Framing);
-    }
-    if head.headers.len() > count_max as usize {
-        return Some(Refusal::TooManyFields);
-    }
-    let bytes = match session.as_http1() {
-        Some(http1) => http1.get_headers_raw_bytes().len(),
+    let bytes = match raw {
+        Some(raw) => raw.len(),
         // RFC 7541 §4.1 counts 32 bytes a field beside name and value; they are not sent, so they do not count here.
         None => {
             head.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>()
                 + head.raw_path().len()
         }
     };
-    (bytes as u64 > bytes_max).then_some(Refusal::HeaderTooLarge)
-}
-
-/// Whether a target is in a form that a server which is no proxy answers (RFC 9112 §3.2): origin form, absolute form of
-/// http, or `*` for `OPTIONS`. Any other would reach the upstream as it is and mean there what no policy looked for.
-fn is_target(method: &Method, target: &[u8]) -> bool {
-    match raw_target_authority(target) {
-        RawTargetAuthority::Absolute { scheme, .. } => {
-            scheme.eq_ignore_ascii_case(b"http") || scheme.eq_ignore_ascii_case(b"https")
-        }
-        RawTargetAuthority::None => target.starts_with(b"/") || (target == b"*" && *method == Method::OPTIONS),
-        RawTargetAuthority::AmbiguousAuthority => false,
-    }
-}
-
-/// Whether the body's length can be read in one way only. RFC 9112 §6.3 lets a recipient repair repeated lengths and
-/// decode more codings than `chunked`; the upstream might repair differently.
-fn is_framing(headers: &HeaderMap) -> bool {
-    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter().map(HeaderValue::as_bytes);
-    let is_length = lengths.next().is_none_or(|length| match length {
-        [b'0', _, ..] | [] => false,
-        digits => digits.iter().all(u8::is_ascii_digit),
-    });
-    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter().map(HeaderValue::as_bytes);
-    let is_coding = codings.next().is_none_or(|coding| coding.eq_ignore_ascii_case(b"chunked"));
-    is_length && is_coding && lengths.next().is_none() && codings.next().is_none()
+    Form { method: &head.method, target: head.raw_path(), headers: &head.headers, bytes }.fault(limits)
 }
 
 /// Shows the head to the engine.

@@ -6,6 +6,9 @@ use bartizan_model::RequestId;
 /// LIMIT: header fields that httparse is given to name a fault; Pingora's own limit.
 const FIELDS_MAX: usize = 256;
 
+/// The engine's check for what cannot be parsed.
+pub(crate) const CHECK: &str = "ENG-101";
+
 /// Why a request was refused before the engine saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
@@ -140,7 +143,7 @@ pub(crate) fn problem(status: u16, title: &str, detail: &str, id: RequestId) -> 
         ("content-type", "application/problem+json".to_owned()),
         ("cache-control", "no-store".to_owned()),
         ("x-request-id", request_id),
-        ("x-bartizan-check", "ENG-101".to_owned()),
+        ("x-bartizan-check", CHECK.to_owned()),
     ];
     Answer { status, headers, body: body.to_string().into_bytes() }
 }

@@ -11,7 +11,7 @@ use bartizan_config::{
     UpstreamProtocol,
 };
 use bartizan_engine::{Inputs, Snapshot};
-use bartizan_gateway::{Error, Gateway, GatewayHandle, GatewayOptions, Sinks, Stop};
+use bartizan_gateway::{Error, Gateway, GatewayHandle, GatewayOptions, GatewayStats, Sinks, Stop};
 use bartizan_model::{Event, Exchange, Mode};
 use tokio::sync::mpsc;
 
@@ -53,6 +53,21 @@ impl Gate {
     /// Events that came and were not asked for.
     pub(crate) fn further_events(&mut self) -> Vec<Event> {
         std::iter::from_fn(|| self.events.try_recv().ok()).collect()
+    }
+
+    /// The counters once they are as expected: some are counted after the client has seen the end.
+    pub(crate) async fn stats_once(&self, is_expected: impl Fn(&GatewayStats) -> bool) -> GatewayStats {
+        let expected = async {
+            loop {
+                let stats = self.handle.stats();
+                if is_expected(&stats) {
+                    return stats;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let stats = tokio::time::timeout(PATIENCE, expected).await;
+        stats.unwrap_or_else(|_| panic!("after 20 s: {:?}", self.handle.stats()))
     }
 
     /// Stops it, waits for its end, and says how it ended.
