@@ -1,0 +1,357 @@
+//! XML 1.0 through quick-xml: elements, attributes, texts; nothing is fetched, nothing is expanded.
+//!
+//! Document types and entities other than XML's five are refused by default (their limits are 0); where a policy allows
+//! them they are skipped and kept as written, so no document grows. Texts, CDATA sections and references that touch are
+//! one text node, as an application sees them. Namespace declarations are no attributes, as in XPath.
+
+use quick_xml::errors::{Error, IllFormedError};
+use quick_xml::events::{BytesStart, Event};
+use quick_xml::reader::Reader;
+
+use crate::builder::{Builder, Stop, saturated};
+use crate::encoding::{is_space, offset_in, push_char, trimmed};
+use crate::fault::FaultKind;
+use crate::limits::Limit;
+use crate::tree::{Kind, NameSpan, Span};
+
+pub(crate) fn decode(out: &mut Builder<'_, '_>) -> Result<(), Stop> {
+    let skipped = match out.source {
+        [0xef, 0xbb, 0xbf, ..] => {
+            out.fault(FaultKind::ByteOrderMark, 0);
+            3
+        }
+        [0xfe, 0xff, ..] | [0xff, 0xfe, ..] | [0, b'<', ..] | [b'<', 0, ..] => {
+            return Err(out.stop(FaultKind::UnsupportedEncoding, 0));
+        }
+        _ => 0,
+    };
+    if let Err(error) = std::str::from_utf8(out.source) {
+        out.fault(FaultKind::BadUtf8, error.valid_up_to());
+    }
+    let mut reader = Reader::from_reader(out.source.get(skipped..).unwrap_or_default());
+    // Attributes are read below, with limits; names of end tags are checked here.
+    reader.config_mut().allow_dangling_amp = true;
+    Parser { out, reader, skipped, text: None, counts: Counts::default() }.document()
+}
+
+#[derive(Default)]
+struct Counts {
+    roots: u32,
+    elements: u32,
+    comments: u32,
+    instructions: u32,
+    dtds: u32,
+    entities: u32,
+}
+
+/// A text that may go on in the next event.
+#[derive(Clone, Copy)]
+struct Pending {
+    value: Span,
+    raw: (usize, usize),
+    /// Where its bytes begin in the decoded buffer, if they are there
+    mark: Option<usize>,
+}
+
+struct Parser<'p, 'a, 'l> {
+    out: &'p mut Builder<'a, 'l>,
+    reader: Reader<&'a [u8]>,
+    /// Bytes of the source before the reader's
+    skipped: usize,
+    text: Option<Pending>,
+    counts: Counts,
+}
+
+impl<'a> Parser<'_, 'a, '_> {
+    fn document(&mut self) -> Result<(), Stop> {
+        loop {
+            let start = self.position();
+            let event = match self.reader.read_event() {
+                Ok(event) => event,
+                Err(error) => return Err(self.refuse(&error)),
+            };
+            if !matches!(event, Event::Text(_) | Event::CData(_) | Event::GeneralRef(_)) {
+                self.flush_text()?;
+            }
+            match event {
+                Event::Text(text) => self.text(&text, start)?,
+                Event::CData(text) => self.text(&text, start)?,
+                Event::GeneralRef(name) => self.reference(&name, start)?,
+                Event::Start(tag) => self.element(&tag, start)?,
+                Event::Empty(tag) => {
+                    self.element(&tag, start)?;
+                    self.out.close(self.position());
+                }
+                Event::End(_) => self.out.close(self.position()),
+                Event::Comment(text) => self.comment(&text, start)?,
+                Event::PI(instruction) => self.instruction(instruction.target(), trimmed(instruction.content()), start)?,
+                Event::DocType(text) => self.document_type(&text, start)?,
+                Event::Decl(declaration) => {
+                    if let Some(Ok(encoding)) = declaration.encoding()
+                        && !is_known_encoding(&encoding)
+                    {
+                        return Err(self.out.stop(FaultKind::UnsupportedEncoding, start));
+                    }
+                }
+                Event::Eof => return self.end(),
+            }
+        }
+    }
+
+    fn position(&self) -> usize {
+        usize::try_from(self.reader.buffer_position()).unwrap_or(usize::MAX).saturating_add(self.skipped)
+    }
+
+    fn refuse(&mut self, error: &Error) -> Stop {
+        let at = usize::try_from(self.reader.error_position()).unwrap_or(usize::MAX).saturating_add(self.skipped);
+        let kind = match error {
+            Error::IllFormed(IllFormedError::MismatchedEndTag { .. } | IllFormedError::UnmatchedEndTag(_)) => {
+                FaultKind::XmlMismatchedTag
+            }
+            Error::Syntax(_) => FaultKind::UnexpectedEnd,
+            _ => FaultKind::XmlSyntax,
+        };
+        let _ = self.flush_text();
+        self.out.stop(kind, at)
+    }
+
+    fn end(&mut self) -> Result<(), Stop> {
+        if self.out.open_count() > 0 {
+            return Err(self.out.stop(FaultKind::UnexpectedEnd, self.out.source.len()));
+        }
+        if self.counts.roots == 0 {
+            return Err(self.out.stop(FaultKind::EmptyDocument, 0));
+        }
+        Ok(())
+    }
+
+    /// Counts one more node in the innermost element.
+    fn child(&mut self, at: usize) -> Result<(), Stop> {
+        let count = self.out.count_child();
+        self.out.within(Limit::XmlChildCount, count, at)
+    }
+
+    // Texts
+
+    fn text(&mut self, bytes: &[u8], start: usize) -> Result<(), Stop> {
+        let span = self.out.span_of(bytes, start)?;
+        let Some(pending) = self.text else {
+            let mark = span.place().0.then(|| span.place().1);
+            self.text = Some(Pending { value: span, raw: (start, self.position()), mark });
+            return self.out.within(Limit::XmlTextLength, span.len, start);
+        };
+        self.append(pending, bytes, start)
+    }
+
+    /// Appends bytes to the text before them.
+    fn append(&mut self, pending: Pending, bytes: &[u8], start: usize) -> Result<(), Stop> {
+        let length = pending.value.len.saturating_add(saturated(bytes.len()));
+        self.out.within(Limit::XmlTextLength, length, start)?;
+        let mark = match pending.mark {
+            Some(mark) => mark,
+            None => {
+                let mark = self.out.mark();
+                let (_, from) = pending.value.place();
+                let source = self.out.source;
+                let before = source.get(from..from + pending.value.len as usize).unwrap_or_default();
+                self.out.decoded_buffer(before.len(), start)?.extend_from_slice(before);
+                mark
+            }
+        };
+        self.out.decoded_buffer(bytes.len(), start)?.extend_from_slice(bytes);
+        let value = self.out.decoded_since(mark);
+        self.text = Some(Pending { value, raw: (pending.raw.0, self.position()), mark: Some(mark) });
+        Ok(())
+    }
+
+    fn reference(&mut self, name: &[u8], start: usize) -> Result<(), Stop> {
+        let raw_end = self.position();
+        let raw = self.out.source.get(start..raw_end).unwrap_or_default();
+        let character = self.resolve(name, start)?;
+        let mut buffer = [0; 4];
+        let bytes = character.map_or(raw, |character| character.encode_utf8(&mut buffer).as_bytes());
+        let pending =
+            self.text.unwrap_or(Pending { value: Span::source(start, start), raw: (start, start), mark: None });
+        self.append(pending, bytes, start)
+    }
+
+    /// What `&name;` stands for; `None` if it stays as written.
+    fn resolve(&mut self, name: &[u8], at: usize) -> Result<Option<char>, Stop> {
+        let character = match name {
+            b"lt" => '<',
+            b"gt" => '>',
+            b"amp" => '&',
+            b"apos" => '\'',
+            b"quot" => '"',
+            [b'#', number @ ..] => match character_reference(number) {
+                Some(character) => character,
+                None => {
+                    self.out.fault(FaultKind::XmlBadCharacter, at);
+                    return Ok(None);
+                }
+            },
+            _ => {
+                self.counts.entities += 1;
+                self.out.within(Limit::XmlEntityCount, self.counts.entities, at)?;
+                self.out.fault(FaultKind::XmlUnknownEntity, at);
+                return Ok(None);
+            }
+        };
+        Ok(Some(character))
+    }
+
+    fn flush_text(&mut self) -> Result<(), Stop> {
+        let Some(pending) = self.text.take() else { return Ok(()) };
+        let is_blank = trimmed(self.out.bytes(pending.value)).is_empty();
+        if self.out.open_count() == 0 {
+            return if is_blank { Ok(()) } else { Err(self.out.stop(FaultKind::TrailingData, pending.raw.0)) };
+        }
+        self.child(pending.raw.0)?;
+        let kind = if is_blank { Kind::Space } else { Kind::Text };
+        self.out.leaf(kind, NameSpan::None, pending.value, Span::source(pending.raw.0, pending.raw.1))
+    }
+
+    // Markup
+
+    fn element(&mut self, tag: &BytesStart<'a>, start: usize) -> Result<(), Stop> {
+        if self.out.open_count() == 0 {
+            self.counts.roots += 1;
+            if self.counts.roots > 1 {
+                return Err(self.out.stop(FaultKind::TrailingData, start));
+            }
+        }
+        self.counts.elements += 1;
+        self.out.within(Limit::XmlElementCount, self.counts.elements, start)?;
+        self.out.within(Limit::XmlNodeDepth, self.out.open_count() + 1, start)?;
+        self.child(start)?;
+        let qualified = tag.name();
+        self.check_name(qualified.as_ref(), Limit::XmlElementNameLength, start)?;
+        let name = self.out.span_of(qualified.as_ref(), start)?;
+        let raw = Span::source(start, self.position());
+        let id = self.out.open(Kind::Element, NameSpan::Bytes(name), Span::default(), raw)?;
+        self.attributes(id, tag, start)
+    }
+
+    fn check_name(&mut self, name: &[u8], limit: Limit, at: usize) -> Result<(), Stop> {
+        self.out.within(limit, saturated(name.len()), at)?;
+        let prefix = memchr::memchr(b':', name).unwrap_or(0);
+        self.out.within(Limit::XmlNamespacePrefixLength, saturated(prefix), at)
+    }
+
+    fn attributes(&mut self, id: u32, tag: &BytesStart<'a>, start: usize) -> Result<(), Stop> {
+        let (mut attributes, mut namespaces) = (0, 0);
+        let mut all = tag.attributes();
+        // Its check for duplicates compares all pairs; ours is not quadratic.
+        for attribute in all.with_checks(false) {
+            let Ok(attribute) = attribute else {
+                return Err(self.out.stop(FaultKind::XmlSyntax, start));
+            };
+            let key = attribute.key.as_ref();
+            let at = offset_in(self.out.source, key).unwrap_or(start);
+            let prefix = key.strip_prefix(b"xmlns").filter(|rest| rest.is_empty() || rest.starts_with(b":"));
+            let (kind, limit) = match prefix {
+                Some(prefix) => {
+                    namespaces += 1;
+                    self.out.within(Limit::XmlNamespaceCountPerElement, namespaces, at)?;
+                    let length = saturated(prefix.len().saturating_sub(1));
+                    self.out.within(Limit::XmlNamespacePrefixLength, length, at)?;
+                    (Kind::Namespace, Limit::XmlNamespaceUriLength)
+                }
+                None => {
+                    attributes += 1;
+                    self.out.within(Limit::XmlAttributeCountPerElement, attributes, at)?;
+                    self.check_name(key, Limit::XmlAttributeNameLength, at)?;
+                    (Kind::Attribute, Limit::XmlAttributeLength)
+                }
+            };
+            self.out.within(limit, saturated(attribute.value.len()), at)?;
+            let name = self.out.span_of(key, at)?;
+            let raw = self.out.span_of(&attribute.value, at)?;
+            let value = self.attribute_value(&attribute.value, raw, at)?;
+            self.out.leaf(kind, NameSpan::Bytes(name), value, raw)?;
+        }
+        self.out.check_duplicate_keys(id, attributes, Kind::Attribute, start);
+        Ok(())
+    }
+
+    /// A value with its references resolved.
+    fn attribute_value(&mut self, value: &[u8], raw: Span, at: usize) -> Result<Span, Stop> {
+        if memchr::memchr(b'&', value).is_none() {
+            return Ok(raw);
+        }
+        let mark = self.out.mark();
+        let mut rest = value;
+        while let Some((before, reference)) = memchr::memchr(b'&', rest).and_then(|at| rest.split_at_checked(at)) {
+            self.out.decoded_buffer(before.len() + 4, at)?.extend_from_slice(before);
+            let name = memchr::memchr(b';', reference).and_then(|end| reference.get(1..end));
+            let character = match name {
+                Some(name) => self.resolve(name, at)?,
+                None => None,
+            };
+            let out = self.out.decoded_buffer(4, at)?;
+            rest = match (character, name) {
+                (Some(character), Some(name)) => {
+                    push_char(character, out);
+                    reference.get(name.len() + 2..).unwrap_or_default()
+                }
+                _ => {
+                    out.push(b'&');
+                    reference.get(1..).unwrap_or_default()
+                }
+            };
+        }
+        self.out.decoded_buffer(rest.len(), at)?.extend_from_slice(rest);
+        Ok(self.out.decoded_since(mark))
+    }
+
+    fn comment(&mut self, text: &[u8], start: usize) -> Result<(), Stop> {
+        self.counts.comments += 1;
+        self.out.within(Limit::XmlCommentCount, self.counts.comments, start)?;
+        self.out.within(Limit::XmlCommentLength, saturated(text.len()), start)?;
+        self.child(start)?;
+        let value = self.out.span_of(text, start)?;
+        self.out.leaf(Kind::Comment, NameSpan::None, value, Span::source(start, self.position()))
+    }
+
+    fn instruction(&mut self, target: &[u8], data: &[u8], start: usize) -> Result<(), Stop> {
+        self.counts.instructions += 1;
+        self.out.within(Limit::XmlInstructionCount, self.counts.instructions, start)?;
+        self.out.within(Limit::XmlInstructionTargetLength, saturated(target.len()), start)?;
+        self.out.within(Limit::XmlInstructionDataLength, saturated(data.len()), start)?;
+        self.child(start)?;
+        let (target, data) = (self.out.span_of(target, start)?, self.out.span_of(data, start)?);
+        let raw = Span::source(start, self.position());
+        self.out.leaf(Kind::Instruction, NameSpan::Bytes(target), data, raw)
+    }
+
+    fn document_type(&mut self, text: &[u8], start: usize) -> Result<(), Stop> {
+        self.counts.dtds += 1;
+        self.out.within(Limit::XmlDtdCount, self.counts.dtds, start)?;
+        let declared = saturated(memchr::memmem::find_iter(text, b"<!ENTITY").count());
+        self.counts.entities = self.counts.entities.saturating_add(declared);
+        self.out.within(Limit::XmlEntityCount, self.counts.entities, start)
+    }
+}
+
+/// `65` or `x41` as a character that XML 1.0 allows (§2.2).
+fn character_reference(number: &[u8]) -> Option<char> {
+    let text = std::str::from_utf8(number).ok()?;
+    let is_digits = |digits: &str| digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let code = match text.strip_prefix('x') {
+        Some(hexadecimal) if is_digits(hexadecimal) => u32::from_str_radix(hexadecimal, 16).ok()?,
+        None if is_digits(text) => text.parse().ok()?,
+        Some(_) | None => return None,
+    };
+    char::from_u32(code).filter(|&character| {
+        matches!(character, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..) && u32::from(character) != 0xfffe
+    })
+}
+
+/// Encodings in which bytes below 128 are ASCII, so that markup reads the same whatever the rest means.
+fn is_known_encoding(name: &[u8]) -> bool {
+    let lower = trimmed(name).to_ascii_lowercase();
+    debug_assert!(!lower.first().is_some_and(|&first| is_space(first)));
+    matches!(&*lower, b"utf-8" | b"utf8" | b"us-ascii" | b"ascii" | b"latin1" | b"latin-1")
+        || lower.starts_with(b"iso-8859-")
+        || lower.starts_with(b"windows-125")
+}

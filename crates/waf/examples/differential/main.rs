@@ -1,0 +1,70 @@
+//! Our engine beside libmodsecurity: the same rules, the same exchanges, the logged rules compared.
+//!
+//! `cargo run --release -p bartizan-waf --example differential -- suite` runs CRS's regression tests with libmodsecurity,
+//! which shows that the harness builds and judges them rightly; `-- corpus [COUNT [SEED]]` compares both engines on
+//! generated exchanges and prints a record. Needs Debian's `g++ libmodsecurity-dev` and a Core Rule Set.
+
+#[path = "../../tests/crs/engine.rs"]
+mod engine;
+#[path = "../../tests/crs/harness/mod.rs"]
+mod harness;
+
+mod compare;
+mod corpus;
+mod mutate;
+mod oracle;
+mod words;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+use crate::harness::judge::{self, Observed};
+use crate::harness::summary::Summary;
+use crate::harness::{http, request, rules, suite};
+
+/// LIMIT: exchanges of a run; more would take hours.
+const COUNT_MAX: usize = 1_000_000;
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let rule_set = harness::rule_set_folder().context("no Core Rule Set at `BARTIZAN_CRS` or `../shared/crs`")?;
+    let folder = std::env::temp_dir().join("bartizan-waf");
+    let config = rules::config("regression.conf", &rule_set, &folder)?;
+    let program = oracle::build(&folder)?;
+    let number = |at: usize, default: u64| arguments.get(at).map_or(Ok(default), |text| text.parse());
+    let result = match arguments.first().map(String::as_str) {
+        Some("suite") => run_suite(&rule_set, &program, &config),
+        Some("corpus") => {
+            let (count, seed) = (number(1, 20_000)?, number(2, 1)?);
+            let count = usize::try_from(count)?.min(COUNT_MAX);
+            compare::run(
+                &suite::load(&rule_set)?,
+                &compare::Run { count, seed, program, config: config.clone(), folder },
+            )
+        }
+        _ => bail!("say `suite` or `corpus [COUNT [SEED]]`"),
+    };
+    std::fs::remove_file(config)?;
+    result
+}
+
+/// The regression tests with libmodsecurity as the engine.
+fn run_suite(rule_set: &Path, program: &Path, config: &Path) -> Result<()> {
+    let mut oracle = oracle::Oracle::start(program, config)?;
+    let mut summary = Summary::default();
+    for test in suite::load(rule_set)? {
+        let mut observed = Vec::new();
+        for stage in &test.stages {
+            let raw = request::raw(&stage.input);
+            let exchange = http::exchange(&raw);
+            let (logged, intervention) = oracle.ask(&exchange)?;
+            let status = judge::status(http::is_refused(&raw), intervention, &exchange);
+            observed.push(Observed { logged, status });
+        }
+        summary.add(&test, &observed, None);
+    }
+    print!("{}", summary.text(&BTreeMap::new()));
+    Ok(())
+}

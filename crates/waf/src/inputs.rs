@@ -1,0 +1,206 @@
+//! What rules look at: every value of an exchange as a span of one buffer that the transaction owns.
+//!
+//! Request heads are borrowed from the host and gone before the body is complete, so what is needed is copied once, in
+//! one buffer. Collections are lists of name and value; scalar variables are single spans.
+
+use crate::Variable;
+
+/// LIMIT: bytes that one exchange may bring into the buffer, decoded parts included; beyond it values are left out, and
+/// the transaction says so.
+const TEXT_BYTES_MAX: usize = 256 << 20;
+
+/// Bytes within a [`Text`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    /// Number of bytes.
+    pub(crate) const fn len(self) -> usize {
+        (self.end - self.start) as usize
+    }
+
+    /// Whether there are none.
+    pub(crate) const fn is_empty(self) -> bool {
+        self.start == self.end
+    }
+
+    /// `from..to` counted from this span's beginning, cut to it.
+    pub(crate) fn part(self, from: usize, to: usize) -> Self {
+        let at = |offset: usize| u32::try_from(offset).map_or(self.end, |offset| self.start.saturating_add(offset).min(self.end));
+        let (start, end) = (at(from), at(to));
+        Self { start, end: end.max(start) }
+    }
+}
+
+/// The buffer.
+#[derive(Debug, Default)]
+pub(crate) struct Text {
+    bytes: Vec<u8>,
+    is_full: bool,
+}
+
+impl Text {
+    /// The bytes of a span that this buffer gave.
+    #[inline]
+    pub(crate) fn at(&self, span: Span) -> &[u8] {
+        self.bytes.get(span.start as usize..span.end as usize).unwrap_or_default()
+    }
+
+    /// Copies `bytes` in.
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Span {
+        self.write(|buffer| buffer.extend_from_slice(bytes), bytes.len())
+    }
+
+    /// Copies several pieces in, as one.
+    pub(crate) fn push_all(&mut self, pieces: &[&[u8]]) -> Span {
+        self.write(
+            |buffer| pieces.iter().for_each(|piece| buffer.extend_from_slice(piece)),
+            pieces.iter().map(|piece| piece.len()).sum(),
+        )
+    }
+
+    /// Lets `write` append; `expected` is the most that it appends.
+    pub(crate) fn write(&mut self, write: impl FnOnce(&mut Vec<u8>), expected: usize) -> Span {
+        if self.bytes.len().saturating_add(expected) > TEXT_BYTES_MAX {
+            self.is_full = true;
+            return Span::default();
+        }
+        let start = self.bytes.len();
+        write(&mut self.bytes);
+        self.bytes.truncate(TEXT_BYTES_MAX);
+        Span { start: offset(start), end: offset(self.bytes.len()) }
+    }
+
+    /// Forgets everything and keeps the memory.
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.is_full = false;
+    }
+
+    /// How much is in it: pass it to [`Text::truncate`].
+    pub(crate) fn mark(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Forgets what was written since.
+    pub(crate) fn truncate(&mut self, mark: usize) {
+        self.bytes.truncate(mark);
+    }
+}
+
+/// Offsets stay below [`TEXT_BYTES_MAX`], which fits.
+fn offset(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
+}
+
+/// A member of a collection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Item {
+    pub(crate) name: Span,
+    pub(crate) value: Span,
+}
+
+/// The collections that an exchange fills.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub(crate) enum List {
+    ArgsGet,
+    ArgsPost,
+    Cookies,
+    RequestHeaders,
+    ResponseHeaders,
+    Files,
+    FilesNames,
+    FilesSizes,
+    PartHeaders,
+    XmlText,
+    XmlAttributes,
+}
+
+impl List {
+    /// How many there are.
+    pub(crate) const COUNT: usize = 11;
+}
+
+/// LIMIT: members of one collection; real requests have dozens, big JSON documents thousands.
+pub(crate) const ITEMS_MAX: usize = 100_000;
+
+const SCALARS: usize = Variable::ALL.len();
+
+/// All that is known of an exchange so far.
+#[derive(Debug)]
+pub(crate) struct Inputs {
+    pub(crate) text: Text,
+    lists: [Vec<Item>; List::COUNT],
+    scalars: [Option<Span>; SCALARS],
+    pub(crate) is_cut: bool,
+}
+
+impl Default for Inputs {
+    fn default() -> Self {
+        Self { text: Text::default(), lists: Default::default(), scalars: [None; SCALARS], is_cut: false }
+    }
+}
+
+impl Inputs {
+    /// The members of a collection.
+    #[inline]
+    pub(crate) fn list(&self, list: List) -> &[Item] {
+        self.lists.get(list as usize).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Adds a member.
+    pub(crate) fn add(&mut self, list: List, item: Item) {
+        if let Some(items) = self.lists.get_mut(list as usize) {
+            if items.len() < ITEMS_MAX {
+                items.push(item);
+            } else {
+                self.is_cut = true;
+            }
+        }
+    }
+
+    /// Copies a member in.
+    pub(crate) fn push(&mut self, list: List, name: &[u8], value: &[u8]) {
+        let item = Item { name: self.text.push(name), value: self.text.push(value) };
+        self.add(list, item);
+    }
+
+    /// The value of a scalar variable; `None` when it is not set.
+    #[inline]
+    pub(crate) fn scalar(&self, variable: Variable) -> Option<Span> {
+        self.scalars.get(variable as usize).copied().flatten()
+    }
+
+    /// Sets a scalar variable.
+    pub(crate) fn set(&mut self, variable: Variable, value: Span) {
+        if let Some(scalar) = self.scalars.get_mut(variable as usize) {
+            *scalar = Some(value);
+        }
+    }
+
+    /// Copies a scalar variable's value in.
+    pub(crate) fn set_text(&mut self, variable: Variable, value: &[u8]) {
+        let span = self.text.push(value);
+        self.set(variable, span);
+    }
+
+    /// Copies a number in.
+    pub(crate) fn set_number(&mut self, variable: Variable, number: u64) {
+        use std::io::Write as _;
+        // Writing to a Vec cannot fail.
+        let span = self.text.write(|buffer| _ = write!(buffer, "{number}"), 20);
+        self.set(variable, span);
+    }
+
+    /// As new, with the memory kept.
+    pub(crate) fn clear(&mut self) {
+        self.text.clear();
+        self.lists.iter_mut().for_each(Vec::clear);
+        self.scalars = [None; SCALARS];
+        self.is_cut = false;
+    }
+}

@@ -1,0 +1,51 @@
+//! What an operator captured: `TX.0` to `TX.9`.
+
+use std::ops::Range;
+
+use smallvec::SmallVec;
+
+/// LIMIT: SecLang has `TX.0` to `TX.9`.
+pub(crate) const CAPTURES_MAX: usize = 10;
+
+/// What an operator captured, reused from one call to the next.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Captures {
+    /// Parts of the input, by number; `None` for a group that took no part
+    spans: SmallVec<[Option<Range<usize>>; CAPTURES_MAX]>,
+    /// Instead of the input's part, the text for `TX.0`
+    text: Option<Vec<u8>>,
+}
+
+impl Captures {
+    /// What was captured, with its number; `input` is the value that the operator was given.
+    pub(crate) fn iter<'a>(&'a self, input: &'a [u8]) -> impl Iterator<Item = (usize, &'a [u8])> {
+        let text = self.text.as_deref().map(|text| (0, text));
+        let spans =
+            self.spans.iter().enumerate().filter_map(|(number, span)| Some((number, input.get(span.clone()?)?)));
+        text.into_iter().chain(spans)
+    }
+
+    /// Forgets what was captured.
+    pub(crate) fn clear(&mut self) {
+        self.spans.clear();
+        self.text = None;
+    }
+
+    /// One part of the input, as `TX.0`.
+    pub(super) fn set_span(&mut self, span: Range<usize>) {
+        self.clear();
+        self.spans.push(Some(span));
+    }
+
+    /// Text that is no part of the input, as `TX.0`.
+    pub(super) fn set_text(&mut self, text: &[u8]) {
+        self.clear();
+        self.text = Some(text.to_vec());
+    }
+
+    /// Parts of the input, at most [`CAPTURES_MAX`] of them.
+    pub(super) fn set_spans(&mut self, spans: impl Iterator<Item = Option<Range<usize>>>) {
+        self.clear();
+        self.spans.extend(spans.take(CAPTURES_MAX));
+    }
+}

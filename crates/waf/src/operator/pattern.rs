@@ -1,0 +1,152 @@
+//! Regular expressions: `rx`. Linear in the value, whatever the pattern.
+//!
+//! Patterns are written for PCRE and run by `regex-automata` over bytes: [`dialect`] rewrites what the two read differently. `.`
+//! matches every byte and `$` only the very end, as ModSecurity 2 and Coraza have it and the Core Rule Set expects.
+//!
+//! A pattern with macros is compiled when they are expanded; the last one is kept, since macros seldom change their value.
+
+mod dialect;
+
+use std::sync::{Arc, RwLock};
+
+use regex_automata::Input;
+use regex_automata::meta::Regex;
+use regex_automata::util::primitives::NonMaxUsize;
+use regex_syntax::hir::Hir;
+use regex_syntax::{Parser, ParserBuilder};
+
+use super::{CAPTURES_MAX, Captures, Fault};
+
+/// LIMIT: bytes of a pattern's automaton. The largest of the Core Rule Set needs less than 1 MiB; a hundred patterns of this size fit
+/// in memory.
+const AUTOMATON_BYTES_MAX: usize = 10 << 20;
+
+/// LIMIT: the same for a pattern that is compiled while a request waits: about a millisecond of work.
+const EXPANDED_AUTOMATON_BYTES_MAX: usize = 256 << 10;
+
+/// LIMIT: levels of groups in a pattern; the parser's own stack-safe limit.
+const NESTING_MAX: u32 = 250;
+
+/// LIMIT: bytes of states that a lazy automaton keeps for each thread before it starts over. The default of 2 MiB is more than hundreds
+/// of patterns together need.
+const STATE_CACHE_BYTES: usize = 512 << 10;
+
+/// A compiled pattern.
+#[derive(Debug)]
+pub(crate) struct Pattern {
+    regex: Regex,
+}
+
+impl Pattern {
+    /// Compiles a pattern.
+    pub(super) fn new(pattern: &[u8]) -> Result<Self, Fault> {
+        Self::of_hir(&hir(pattern)?)
+    }
+
+    /// Compiles a pattern that was parsed, and perhaps rewritten, before.
+    pub(crate) fn of_hir(hir: &Hir) -> Result<Self, Fault> {
+        Self::with_limit(hir, AUTOMATON_BYTES_MAX)
+    }
+
+    fn with_limit(hir: &Hir, automaton_bytes_max: usize) -> Result<Self, Fault> {
+        let config = Regex::config()
+            .utf8_empty(false)
+            .nfa_size_limit(Some(automaton_bytes_max))
+            .hybrid_cache_capacity(STATE_CACHE_BYTES);
+        let regex = Regex::builder().configure(config).build_from_hir(hir).map_err(|error| Fault {
+            message: format!("the pattern cannot be compiled: {error}"),
+            help: "bound its repetitions, or split it".to_owned(),
+        })?;
+        Ok(Self { regex })
+    }
+
+    /// Whether it matches anywhere in `input`.
+    pub(crate) fn is_match(&self, input: &[u8]) -> bool {
+        self.regex.is_match(input)
+    }
+
+    /// Finds its first match and the groups in it.
+    pub(super) fn find(&self, input: &[u8], captures: &mut Captures) -> bool {
+        // Most values do not match, and saying so is much cheaper than finding groups.
+        if !self.regex.is_match(input) {
+            return false;
+        }
+        let mut slots: [Option<NonMaxUsize>; 2 * CAPTURES_MAX] = [None; 2 * CAPTURES_MAX];
+        // More slots than the pattern has groups make one of the engines behind it read past its table.
+        let wanted = self.regex.captures_len().min(CAPTURES_MAX) * 2;
+        let asked = slots.get_mut(..wanted).unwrap_or_default();
+        if self.regex.search_slots(&Input::new(input), asked).is_none() {
+            return false;
+        }
+        let (spans, _) = slots.as_chunks::<2>();
+        captures.set_spans(spans.iter().take(self.regex.captures_len()).map(|span| match span {
+            [Some(start), Some(end)] => Some(start.get()..end.get()),
+            _ => None,
+        }));
+        true
+    }
+
+    /// Its first match that does not begin before `start`.
+    pub(super) fn find_from(&self, input: &[u8], start: usize) -> Option<std::ops::Range<usize>> {
+        (start <= input.len())
+            .then(|| self.regex.search(&Input::new(input).range(start..)))
+            .flatten()
+            .map(|found| found.range())
+    }
+}
+
+/// A pattern as the engine means it: over bytes, case as the pattern says.
+///
+/// # Errors
+///
+/// A [`Fault`] when the pattern cannot be read, or needs what linear-time matching does not have (look-around, back-references).
+pub(crate) fn hir(pattern: &[u8]) -> Result<Hir, Fault> {
+    let pattern = dialect::translate(pattern)?;
+    parser().parse(&pattern).map_err(|error| {
+        let reason = match &error {
+            regex_syntax::Error::Parse(error) => error.kind().to_string(),
+            regex_syntax::Error::Translate(error) => error.kind().to_string(),
+            _ => error.to_string(),
+        };
+        Fault {
+            message: format!("the pattern cannot be read: {reason}"),
+            help: "look-around and back-references are not available; escape what is meant literally".to_owned(),
+        }
+    })
+}
+
+fn parser() -> Parser {
+    ParserBuilder::new().unicode(false).utf8(false).dot_matches_new_line(true).nest_limit(NESTING_MAX).build()
+}
+
+/// A pattern with macros: the last expansion of it.
+#[derive(Debug, Default)]
+pub(crate) struct Expanded {
+    last: RwLock<Option<Expansion>>,
+}
+
+/// A text that macros gave, and the pattern it writes.
+#[derive(Debug)]
+struct Expansion {
+    text: Box<[u8]>,
+    pattern: Option<Arc<Pattern>>,
+}
+
+impl Expanded {
+    /// The pattern that `text` writes; `None`, which matches nothing, when it writes none.
+    pub(super) fn of(&self, text: &[u8]) -> Option<Arc<Pattern>> {
+        if let Ok(last) = self.last.read()
+            && let Some(expansion) = last.as_ref()
+            && *expansion.text == *text
+        {
+            return expansion.pattern.clone();
+        }
+        let pattern =
+            hir(text).and_then(|hir| Pattern::with_limit(&hir, EXPANDED_AUTOMATON_BYTES_MAX)).ok().map(Arc::new);
+        // A request never waits here: whoever finds the place taken goes on without keeping its pattern.
+        if let Ok(mut last) = self.last.try_write() {
+            *last = Some(Expansion { text: text.into(), pattern: pattern.clone() });
+        }
+        pattern
+    }
+}

@@ -1,0 +1,102 @@
+//! What rules change: members of collections, and how the rest of the rules run.
+
+use crate::Variable;
+use crate::ast::{AllowScope, BodyProcessor, EngineMode};
+use crate::plan::{Effect, SetVarOp, Settings};
+
+use super::rule::Runner;
+use super::tx::{TxValue, leading_number};
+use crate::plan::Change;
+
+/// What `ctl` and `allow` have set.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Controls {
+    pub(crate) processor: Option<BodyProcessor>,
+    pub(crate) is_body_forced: bool,
+    pub(crate) is_request_body_read: bool,
+    pub(crate) is_response_body_read: bool,
+    pub(crate) allowed: Option<AllowScope>,
+    /// The lowest number seen, 255 before any
+    pub(crate) highest_severity: u8,
+}
+
+impl Controls {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self {
+            processor: None,
+            is_body_forced: false,
+            is_request_body_read: settings.is_request_body_read,
+            is_response_body_read: settings.is_response_body_read,
+            allowed: None,
+            highest_severity: u8::MAX,
+        }
+    }
+}
+
+impl<'p> Runner<'p> {
+    /// Runs a `ctl`.
+    pub(crate) fn effect(&mut self, effect: &'p Effect) {
+        match effect {
+            Effect::Mode(mode) => {
+                // DetectionOnly for all cannot be lifted for one: whoever observes must be able to rely on it.
+                if self.plan.settings.mode != EngineMode::DetectionOnly || *mode == EngineMode::Off {
+                    self.mode = *mode;
+                }
+            }
+            Effect::Processor(processor) => {
+                self.controls.processor = Some(*processor);
+                let name = processor_name(*processor);
+                self.inputs.set_text(Variable::ReqbodyProcessor, name);
+            }
+            Effect::ForceRequestBody(on) => self.controls.is_body_forced = *on,
+            Effect::RequestBodyAccess(on) => self.controls.is_request_body_read = *on,
+            Effect::ResponseBodyAccess(on) => self.controls.is_response_body_read = *on,
+            Effect::RemoveRules(rules) => self.removed.extend(rules),
+            Effect::RemoveTarget(rules, target) => self.removed_targets.push((rules, target)),
+        }
+    }
+
+    /// Runs a `setvar`.
+    pub(crate) fn set_var(&mut self, index: usize, set: &'p SetVarOp) {
+        if set.collection != Variable::Tx {
+            return; // collections that outlive the exchange are the host's; without one they stay empty
+        }
+        let (old, name) = match set.slot {
+            Some(slot) => (self.tx.slot(slot), None),
+            None => {
+                let mut name = self.expanded(index, &set.name);
+                name.make_ascii_lowercase();
+                (self.tx.named(&self.plan.names, &name), Some(name))
+            }
+        };
+        let old = || old.number(&self.inputs.text);
+        let new = match &set.change {
+            Change::Unset => TxValue::Unset,
+            Change::SetNumber(number) => TxValue::Number(*number),
+            Change::AddNumber(number) => TxValue::Number(old().saturating_add(*number)),
+            Change::Add(template, sign) => {
+                let number = leading_number(&self.expanded(index, template));
+                TxValue::Number(old().saturating_add(number.saturating_mul(*sign)))
+            }
+            Change::Set(template) => {
+                let text = self.expanded(index, template);
+                TxValue::Text(self.keep(&text))
+            }
+        };
+        match (set.slot, name) {
+            (Some(slot), _) => self.tx.set_slot(slot, new),
+            (None, Some(name)) => self.tx.set_named(&self.plan.names, &name, new),
+            (None, None) => {}
+        }
+    }
+}
+
+/// `REQBODY_PROCESSOR`'s word.
+pub(crate) const fn processor_name(processor: BodyProcessor) -> &'static [u8] {
+    match processor {
+        BodyProcessor::UrlEncoded => b"URLENCODED",
+        BodyProcessor::Multipart => b"MULTIPART",
+        BodyProcessor::Json => b"JSON",
+        BodyProcessor::Xml => b"XML",
+    }
+}

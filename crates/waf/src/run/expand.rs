@@ -1,0 +1,78 @@
+//! Templates → bytes: what macros stand for at this moment.
+
+use crate::Variable;
+use crate::inputs::{Inputs, Span};
+use crate::plan::{Names, Piece, RuleInfo, Source, Template};
+
+use super::tx::{Tx, TxValue};
+use super::values::Matched;
+
+/// LIMIT: bytes of an expanded text; longer ones are cut.
+const EXPANDED_BYTES_MAX: usize = 64 << 10;
+
+/// What macros are taken from.
+pub(crate) struct Expander<'a> {
+    pub(crate) inputs: &'a Inputs,
+    pub(crate) tx: &'a Tx,
+    pub(crate) names: &'a Names,
+    pub(crate) matched: &'a [Matched],
+    pub(crate) info: Option<&'a RuleInfo>,
+}
+
+impl Expander<'_> {
+    /// Appends the text.
+    pub(crate) fn expand(&self, template: &Template, out: &mut Vec<u8>) {
+        for piece in &template.0 {
+            match piece {
+                Piece::Literal(bytes) => out.extend_from_slice(bytes),
+                Piece::Tx(slot) => self.tx_value(self.tx.slot(*slot), out),
+                Piece::Rule(name) => self.rule(name, out),
+                Piece::Value(source, member) => self.value(*source, member.as_deref(), out),
+            }
+        }
+        out.truncate(EXPANDED_BYTES_MAX);
+    }
+
+    fn tx_value(&self, value: TxValue, out: &mut Vec<u8>) {
+        match value {
+            TxValue::Unset => {}
+            TxValue::Number(number) => out.extend_from_slice(number.to_string().as_bytes()),
+            TxValue::Text(span) => out.extend_from_slice(self.inputs.text.at(span)),
+        }
+    }
+
+    fn rule(&self, name: &str, out: &mut Vec<u8>) {
+        let Some(info) = self.info else { return };
+        match name {
+            "id" => out.extend_from_slice(info.id.to_string().as_bytes()),
+            "msg" => out.extend_from_slice(info.message.as_bytes()),
+            "severity" => out.extend(info.severity.map(|severity| b'0' + severity)),
+            _ => {}
+        }
+    }
+
+    fn value(&self, source: Source, member: Option<&[u8]>, out: &mut Vec<u8>) {
+        let span = match source {
+            Source::Lists(lists, is_names) => lists.iter().flat_map(|list| self.inputs.list(*list)).find_map(|item| {
+                let is_meant = member.is_none_or(|member| self.inputs.text.at(item.name).eq_ignore_ascii_case(member));
+                is_meant.then_some(if is_names { item.name } else { item.value })
+            }),
+            Source::Scalar(variable) => self.inputs.scalar(variable),
+            Source::LastMatched(is_name) | Source::Matched(is_name) => self.last(is_name),
+            Source::Slot(slot) => return self.tx_value(self.tx.slot(slot), out),
+            Source::Tx | Source::Persistent(_) | Source::Nothing => None,
+        };
+        out.extend_from_slice(span.map(|span| self.inputs.text.at(span)).unwrap_or_default());
+    }
+
+    fn last(&self, is_name: bool) -> Option<Span> {
+        self.matched.last().map(|matched| if is_name { matched.name } else { matched.value })
+    }
+}
+
+/// A member's name as `MATCHED_VAR_NAME` says it: `ARGS:id`, or the variable alone.
+pub(crate) fn full_name(inputs: &mut Inputs, variable: Variable, member: Option<Span>) -> Span {
+    let Some(member) = member else { return inputs.text.push(variable.name().as_bytes()) };
+    let name = inputs.text.at(member).to_vec();
+    inputs.text.push_all(&[variable.name().as_bytes(), b":", &name])
+}

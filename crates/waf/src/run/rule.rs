@@ -1,0 +1,293 @@
+//! Runs one rule: gather values, transform, ask the operator, do what follows from a match.
+//!
+//! The order of effects is ModSecurity's: a link's `setvar`s run for each value that matches, whether or not the chain
+//! goes on to match; its `ctl`s, and the outcome of the head, only when the whole chain has matched.
+
+use crate::ast::EngineMode;
+use crate::inputs::{Inputs, Span};
+use crate::operator::{CAPTURES_MAX, Captures, Matcher};
+use crate::plan::{Head, Link, Plan, RuleSet, Slot, Target, Template, Test};
+use crate::transaction::Match;
+use crate::{Transform, Variable};
+
+use super::effect::Controls;
+use super::expand::{Expander, full_name};
+use super::tx::{Tx, TxValue};
+use super::values::{Matched, Sources, Value};
+
+/// LIMIT: matched values that a chain keeps for `MATCHED_VARS`.
+const MATCHED_MAX: usize = 4096;
+
+/// LIMIT: matches that a transaction keeps, after which rules still act but leave no trace.
+const MATCHES_MAX: usize = 1024;
+
+/// Everything that changes while rules run.
+#[derive(Debug)]
+pub(crate) struct Runner<'p> {
+    pub(crate) plan: &'p Plan,
+    pub(crate) inputs: Inputs,
+    pub(crate) tx: Tx,
+    pub(crate) matches: Vec<Match>,
+    pub(crate) mode: EngineMode,
+    pub(crate) controls: Controls,
+    pub(crate) removed: RuleSet,
+    pub(crate) removed_targets: Vec<(&'p RuleSet, &'p Target)>,
+    matched: Vec<Matched>,
+    scratch: Scratch,
+}
+
+/// Buffers that are used again and again.
+#[derive(Debug, Default)]
+struct Scratch {
+    values: Vec<Value>,
+    now: Vec<u8>,
+    next: Vec<u8>,
+    argument: Vec<u8>,
+    captures: Captures,
+}
+
+/// What the links of a chain have to say; the last word counts.
+#[derive(Default)]
+struct Words {
+    message: Vec<u8>,
+    data: Vec<u8>,
+    severity: Option<u8>,
+}
+
+impl<'p> Runner<'p> {
+    /// Nothing has been seen yet.
+    pub(crate) fn new(plan: &'p Plan) -> Self {
+        let mut tx = Tx::default();
+        tx.clear(plan.names.len());
+        Self {
+            plan,
+            inputs: Inputs::default(),
+            tx,
+            matches: Vec::new(),
+            mode: plan.settings.mode,
+            controls: Controls::new(&plan.settings),
+            removed: RuleSet::default(),
+            removed_targets: Vec::new(),
+            matched: Vec::new(),
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// Runs the head of this index; whether it matched.
+    pub(crate) fn head(&mut self, index: usize, head: &'p Head) -> bool {
+        if head.links.is_empty() || self.removed.contains(index) {
+            return false;
+        }
+        self.matched.clear();
+        let mut words = Words::default();
+        for link in &head.links {
+            if !self.link(index, link, &mut words) {
+                return false;
+            }
+        }
+        for link in head.links.iter().rev() {
+            for effect in &link.effects {
+                self.effect(effect);
+            }
+        }
+        self.note(index, head, words);
+        true
+    }
+
+    fn note(&mut self, index: usize, head: &Head, words: Words) {
+        let Some(info) = self.plan.infos.get(index) else { return };
+        if self.matches.len() >= MATCHES_MAX {
+            return;
+        }
+        let name = self.matched.last().map(|matched| self.inputs.text.at(matched.name).to_vec());
+        self.matches.push(Match {
+            rule: info.id,
+            index,
+            is_logged: head.is_logged,
+            message: words.message,
+            data: words.data,
+            variable: name.unwrap_or_default(),
+            severity: words.severity.or(info.severity),
+        });
+    }
+
+    /// Runs one link; whether it matched.
+    fn link(&mut self, index: usize, link: &'p Link, words: &mut Words) -> bool {
+        let Test::Operator { matcher, is_negated, argument } = &link.test else {
+            self.follow(index, link, words);
+            return true;
+        };
+        let mut values = std::mem::take(&mut self.scratch.values);
+        values.clear();
+        let mut sources = Sources {
+            inputs: &mut self.inputs,
+            tx: &self.tx,
+            names: &self.plan.names,
+            matched: &self.matched,
+            removed_targets: &self.removed_targets,
+            index,
+        };
+        sources.gather(link, &mut values);
+        let argument = argument.as_ref().map(|template| self.argument(index, template));
+        let question = Question { matcher, is_negated: *is_negated, argument: argument.as_deref(), link };
+        let mut any = false;
+        for value in &values {
+            any |= self.value(index, &question, *value, words);
+        }
+        self.scratch.values = values;
+        any
+    }
+
+    fn argument(&mut self, index: usize, template: &Template) -> Vec<u8> {
+        let mut text = std::mem::take(&mut self.scratch.argument);
+        text.clear();
+        self.expander(index).expand(template, &mut text);
+        text
+    }
+
+    fn expander(&self, index: usize) -> Expander<'_> {
+        Expander {
+            inputs: &self.inputs,
+            tx: &self.tx,
+            names: &self.plan.names,
+            matched: &self.matched,
+            info: self.plan.infos.get(index),
+        }
+    }
+
+    /// Asks about one value, after all transformations, or after each when the rule says `multiMatch`.
+    fn value(&mut self, index: usize, question: &Question<'_, 'p>, value: Value, words: &mut Words) -> bool {
+        let link = question.link;
+        let Scratch { now, next, captures, .. } = &mut self.scratch;
+        let source = self.inputs.text.at(value.value);
+        if link.is_multi_match {
+            let source = source.to_vec();
+            return self.each_step(index, question, value, source, words);
+        }
+        let bytes = transformed(&link.transforms, source, now, next);
+        let is_match = question.ask(bytes, captures);
+        if is_match {
+            let bytes = bytes.to_vec();
+            self.matched_value(index, link, value, &bytes, words);
+        }
+        is_match
+    }
+
+    fn each_step(
+        &mut self,
+        index: usize,
+        question: &Question<'_, 'p>,
+        value: Value,
+        mut bytes: Vec<u8>,
+        words: &mut Words,
+    ) -> bool {
+        let link = question.link;
+        let mut any = false;
+        let mut steps = link.transforms.iter();
+        loop {
+            if question.ask(&bytes, &mut self.scratch.captures) {
+                any = true;
+                self.matched_value(index, link, value, &bytes, words);
+            }
+            let mut next = Vec::new();
+            let Some(_) = steps.find(|transform| transform.apply(&bytes, &mut next)) else { return any };
+            bytes = next;
+        }
+    }
+
+    fn matched_value(&mut self, index: usize, link: &'p Link, value: Value, bytes: &[u8], words: &mut Words) {
+        let name = full_name(&mut self.inputs, value.variable, value.member);
+        let span = self.inputs.text.push(bytes);
+        if self.matched.len() < MATCHED_MAX {
+            self.matched.push(Matched { name, value: span });
+        }
+        if link.is_capturing {
+            self.capture(bytes);
+        }
+        self.follow(index, link, words);
+    }
+
+    /// `capture`: what the operator found becomes `TX:0` to `TX:9`.
+    fn capture(&mut self, bytes: &[u8]) {
+        let mut parts = [TxValue::Unset; CAPTURES_MAX];
+        for (number, part) in self.scratch.captures.iter(bytes) {
+            if let Some(slot) = parts.get_mut(number) {
+                *slot = TxValue::Text(self.inputs.text.push(part));
+            }
+        }
+        for (number, value) in (0..).zip(parts) {
+            self.tx.set_slot(Slot(number), value);
+        }
+    }
+
+    /// What a link does for each value that matches.
+    fn follow(&mut self, index: usize, link: &'p Link, words: &mut Words) {
+        for set_var in &link.set_vars {
+            self.set_var(index, set_var);
+        }
+        if let Some(message) = &link.message {
+            words.message.clear();
+            self.expander(index).expand(message, &mut words.message);
+        }
+        if let Some(data) = &link.data {
+            words.data.clear();
+            self.expander(index).expand(data, &mut words.data);
+        }
+        if let Some(severity) = link.severity {
+            words.severity = Some(severity);
+            self.controls.highest_severity = self.controls.highest_severity.min(severity);
+            self.inputs.set_number(Variable::HighestSeverity, self.controls.highest_severity.into());
+        }
+    }
+
+    /// Expands a template into a buffer of its own.
+    pub(crate) fn expanded(&self, index: usize, template: &Template) -> Vec<u8> {
+        let mut text = Vec::new();
+        self.expander(index).expand(template, &mut text);
+        text
+    }
+
+    /// Puts text in the buffer.
+    pub(crate) fn keep(&mut self, text: &[u8]) -> Span {
+        self.inputs.text.push(text)
+    }
+}
+
+/// An operator and how it is asked.
+struct Question<'q, 'p> {
+    matcher: &'q Matcher,
+    is_negated: bool,
+    argument: Option<&'q [u8]>,
+    link: &'p Link,
+}
+
+impl Question<'_, '_> {
+    fn ask(&self, bytes: &[u8], captures: &mut Captures) -> bool {
+        captures.clear();
+        let is_match = match self.link.is_capturing && !self.is_negated {
+            true => self.matcher.find(bytes, self.argument, captures),
+            false => self.matcher.is_match(bytes, self.argument),
+        };
+        is_match != self.is_negated
+    }
+}
+
+/// The value after these transformations; borrowed from `source` when none changes it.
+pub(crate) fn transformed<'a>(
+    chain: &[Transform],
+    source: &'a [u8],
+    now: &'a mut Vec<u8>,
+    next: &'a mut Vec<u8>,
+) -> &'a [u8] {
+    let mut is_changed = false;
+    now.clear();
+    for transform in chain {
+        next.clear();
+        let input = if is_changed { now.as_slice() } else { source };
+        if transform.apply(input, next) {
+            std::mem::swap(now, next);
+            is_changed = true;
+        }
+    }
+    if is_changed { now } else { source }
+}

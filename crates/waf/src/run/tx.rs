@@ -1,0 +1,122 @@
+//! The `TX` collection: members that rules name are numbered, others are kept by name.
+
+use std::collections::HashMap;
+
+use crate::inputs::{Span, Text};
+use crate::plan::{Names, Slot};
+
+/// LIMIT: members whose names rules make from what a client sent (`TX.paramcounter_%{MATCHED_VAR_NAME}`); more are
+/// not kept.
+const MADE_MAX: usize = 4096;
+
+/// A value in `TX`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum TxValue {
+    /// Not there
+    #[default]
+    Unset,
+    /// A number, the usual case
+    Number(i64),
+    /// Anything else
+    Text(Span),
+}
+
+/// The collection.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tx {
+    slots: Vec<TxValue>,
+    /// By name in lower case
+    made: HashMap<Box<[u8]>, TxValue>,
+}
+
+impl Tx {
+    /// Empty, with room for the numbered members.
+    pub(crate) fn clear(&mut self, slots: usize) {
+        self.slots.clear();
+        self.slots.resize(slots, TxValue::Unset);
+        self.made.clear();
+    }
+
+    /// A numbered member.
+    #[inline]
+    pub(crate) fn slot(&self, slot: Slot) -> TxValue {
+        self.slots.get(slot.0 as usize).copied().unwrap_or_default()
+    }
+
+    /// Sets a numbered member.
+    pub(crate) fn set_slot(&mut self, slot: Slot, value: TxValue) {
+        if let Some(old) = self.slots.get_mut(slot.0 as usize) {
+            *old = value;
+        }
+    }
+
+    /// The member of this name, which is in lower case.
+    pub(crate) fn named(&self, names: &Names, lower: &[u8]) -> TxValue {
+        match names.find(lower) {
+            Some(slot) => self.slot(slot),
+            None => self.made.get(lower).copied().unwrap_or_default(),
+        }
+    }
+
+    /// Sets the member of this name, which is in lower case.
+    pub(crate) fn set_named(&mut self, names: &Names, lower: &[u8], value: TxValue) {
+        if let Some(slot) = names.find(lower) {
+            self.set_slot(slot, value);
+        } else if let Some(old) = self.made.get_mut(lower) {
+            *old = value;
+        } else if self.made.len() < MADE_MAX {
+            self.made.insert(lower.into(), value);
+        }
+    }
+
+    /// Every member that is set, with its name.
+    pub(crate) fn all<'a>(&'a self, names: &'a Names) -> impl Iterator<Item = (&'a [u8], TxValue)> {
+        let numbered = self.slots.iter().enumerate().map(|(index, value)| {
+            let slot = Slot(u32::try_from(index).unwrap_or(u32::MAX));
+            (names.text(slot), *value)
+        });
+        let made = self.made.iter().map(|(name, value)| (&**name, *value));
+        numbered.chain(made).filter(|(_, value)| *value != TxValue::Unset)
+    }
+}
+
+impl TxValue {
+    /// As a number: what the text begins with, else 0.
+    pub(crate) fn number(self, text: &Text) -> i64 {
+        match self {
+            Self::Unset => 0,
+            Self::Number(number) => number,
+            Self::Text(span) => leading_number(text.at(span)),
+        }
+    }
+
+    /// As text in the buffer; `None` when it is not set.
+    pub(crate) fn span(self, text: &mut Text) -> Option<Span> {
+        match self {
+            Self::Unset => None,
+            Self::Number(number) => Some(push_number(text, number)),
+            Self::Text(span) => Some(span),
+        }
+    }
+}
+
+/// Writes a number.
+pub(crate) fn push_number(text: &mut Text, number: i64) -> Span {
+    use std::io::Write as _;
+    text.write(|buffer| _ = write!(buffer, "{number}"), 20) // writing to a Vec cannot fail
+}
+
+/// The number that `text` begins with, as C's `atoi` reads it; 0 when it begins with none.
+pub(crate) fn leading_number(text: &[u8]) -> i64 {
+    let text = text.trim_ascii_start();
+    let (is_negative, digits) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        [b'+', rest @ ..] => (false, rest),
+        _ => (false, text),
+    };
+    let mut number = 0i64;
+    for digit in digits.iter().take_while(|byte| byte.is_ascii_digit()) {
+        number = number.saturating_mul(10).saturating_add(i64::from(digit - b'0'));
+    }
+    if is_negative { -number } else { number }
+}

@@ -1,0 +1,146 @@
+//! From targets to values: which members of which collections a link looks at.
+
+use crate::Variable;
+use crate::inputs::{Inputs, Span};
+use crate::plan::{Link, Names, RuleSet, Source, Subject, Target};
+
+use super::tx::{Tx, TxValue, push_number};
+
+/// A value and what it is the value of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Value {
+    pub(crate) variable: Variable,
+    /// The member's name, for collections
+    pub(crate) member: Option<Span>,
+    pub(crate) value: Span,
+}
+
+/// A value that matched, with its name as `MATCHED_VAR_NAME` says it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Matched {
+    pub(crate) name: Span,
+    pub(crate) value: Span,
+}
+
+/// What values are taken from.
+pub(crate) struct Sources<'a> {
+    pub(crate) inputs: &'a mut Inputs,
+    pub(crate) tx: &'a Tx,
+    pub(crate) names: &'a Names,
+    pub(crate) matched: &'a [Matched],
+    pub(crate) removed_targets: &'a [(&'a RuleSet, &'a Target)],
+    /// The head that runs
+    pub(crate) index: usize,
+}
+
+impl Sources<'_> {
+    /// Every value that the link looks at, in the order of its targets.
+    pub(crate) fn gather(&mut self, link: &Link, out: &mut Vec<Value>) {
+        for target in &link.targets {
+            if target.is_count {
+                let count = self.count(target, link);
+                let value = push_number(&mut self.inputs.text, i64::try_from(count).unwrap_or(i64::MAX));
+                out.push(Value { variable: target.variable, member: None, value });
+            } else {
+                self.members(target, link, out);
+            }
+        }
+    }
+
+    fn count(&mut self, target: &Target, link: &Link) -> usize {
+        let mut members = Vec::new();
+        self.members(target, link, &mut members);
+        members.len()
+    }
+
+    fn members(&mut self, target: &Target, link: &Link, out: &mut Vec<Value>) {
+        let variable = target.variable;
+        match target.source {
+            Source::Lists(lists, is_names) => {
+                for list in lists {
+                    for item in self.inputs.list(*list) {
+                        let value = if is_names { item.name } else { item.value };
+                        let found = Value { variable, member: Some(item.name), value };
+                        if self.is_meant(target, link, Some(item.name)) {
+                            out.push(found);
+                        }
+                    }
+                }
+            }
+            Source::Scalar(scalar) => {
+                if let Some(value) = self.inputs.scalar(scalar)
+                    && self.is_meant(target, link, None)
+                {
+                    out.push(Value { variable, member: None, value });
+                }
+            }
+            Source::Slot(slot) => {
+                if let Some(value) = self.tx.slot(slot).span(&mut self.inputs.text) {
+                    let member = self.inputs.text.push(self.names.text(slot));
+                    if self.is_meant(target, link, Some(member)) {
+                        out.push(Value { variable, member: Some(member), value });
+                    }
+                }
+            }
+            Source::Tx => self.tx_members(target, link, out),
+            Source::Matched(is_names) => {
+                out.extend(self.matched.iter().map(|matched| {
+                    let value = if is_names { matched.name } else { matched.value };
+                    Value { variable, member: Some(matched.name), value }
+                }));
+            }
+            Source::LastMatched(is_name) => {
+                out.extend(self.matched.last().map(|matched| {
+                    let value = if is_name { matched.name } else { matched.value };
+                    Value { variable, member: None, value }
+                }));
+            }
+            // Collections that outlive an exchange are empty until the host keeps them.
+            Source::Persistent(_) | Source::Nothing => {}
+        }
+    }
+
+    fn tx_members(&mut self, target: &Target, link: &Link, out: &mut Vec<Value>) {
+        let members: Vec<(Vec<u8>, TxValue)> =
+            self.tx.all(self.names).map(|(name, value)| (name.to_vec(), value)).collect();
+        for (name, value) in members {
+            let member = self.inputs.text.push(&name);
+            let Some(value) = value.span(&mut self.inputs.text) else { continue };
+            if self.is_meant(target, link, Some(member)) {
+                out.push(Value { variable: target.variable, member: Some(member), value });
+            }
+        }
+    }
+
+    /// Whether the target means this member, and nothing leaves it out.
+    fn is_meant(&self, target: &Target, link: &Link, member: Option<Span>) -> bool {
+        let name = member.map(|member| self.inputs.text.at(member)).unwrap_or_default();
+        is_named(&target.subject, name)
+            && !link.excluded.iter().any(|excluded| covers(excluded, target, name))
+            && !self
+                .removed_targets
+                .iter()
+                .any(|(rules, removed)| rules.contains(self.index) && covers(removed, target, name))
+    }
+}
+
+fn is_named(subject: &Subject, name: &[u8]) -> bool {
+    match subject {
+        Subject::All => true,
+        Subject::Named(lower) => name.eq_ignore_ascii_case(lower),
+        Subject::Matching(regex) => regex.is_match(name),
+    }
+}
+
+/// Whether an exclusion means this member of a target.
+fn covers(excluded: &Target, target: &Target, name: &[u8]) -> bool {
+    if excluded.variable != target.variable {
+        return false;
+    }
+    match (excluded.source, target.source) {
+        (Source::Slot(mine), Source::Slot(theirs)) => mine == theirs,
+        (Source::Slot(_), _) => false,
+        (mine @ Source::Lists(..), theirs @ Source::Lists(..)) if mine != theirs => false,
+        _ => is_named(&excluded.subject, name),
+    }
+}

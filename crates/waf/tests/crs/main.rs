@@ -1,0 +1,74 @@
+//! The regression tests of the OWASP Core Rule Set in process: every test is built as go-ftw builds it, run through all
+//! phases and judged.
+//!
+//! The rule set is not part of this repository: `BARTIZAN_CRS` names its folder, else `shared/crs` beside the workspace
+//! is taken, else the tests say so loudly and pass.
+
+mod engine;
+mod harness;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use bartizan_waf::Gates;
+
+use crate::harness::judge::{self, Observed};
+use crate::harness::suite::Test;
+use crate::harness::summary::Summary;
+use crate::harness::{exceptions, http, request, rule_set_folder, rules, suite};
+
+/// Tests that must hold. To be raised with the engine, never lowered.
+const PASSED_MIN: usize = 1;
+
+/// A rule set with its tests, or `None` after saying that there is none.
+fn rule_set() -> Result<Option<(PathBuf, Vec<Test>)>> {
+    let Some(folder) = rule_set_folder() else {
+        eprintln!("SKIPPED: no Core Rule Set at `BARTIZAN_CRS` or `../shared/crs`: its regression tests did NOT run");
+        return Ok(None);
+    };
+    let tests = suite::load(&folder)?;
+    Ok(Some((folder, tests)))
+}
+
+fn config(rule_set: &Path) -> Result<PathBuf> {
+    rules::config("regression.conf", rule_set, Path::new(env!("CARGO_TARGET_TMPDIR")))
+}
+
+#[test]
+fn the_core_rule_set_passes_its_own_regression_tests() -> Result<()> {
+    let Some((folder, tests)) = rule_set()? else { return Ok(()) };
+    let plan = engine::plan(&config(&folder)?, Gates::All)?;
+    let exceptions = exceptions::load()?;
+    let mut summary = Summary::default();
+    for test in &tests {
+        let observed = test.stages.iter().map(|stage| {
+            let raw = request::raw(&stage.input);
+            let exchange = http::exchange(&raw);
+            let (logged, intervention) = engine::run(&plan, &exchange);
+            Observed { logged, status: judge::status(http::is_refused(&raw), intervention, &exchange) }
+        });
+        summary.add(test, &observed.collect::<Vec<_>>(), exceptions.get(&test.id));
+    }
+    for missing in exceptions.keys().filter(|id| tests.iter().all(|test| test.id != **id)) {
+        println!("exception {missing} is of another version of the rule set");
+    }
+    println!("{}", summary.text(&exceptions));
+    assert!(summary.passed() >= PASSED_MIN, "{} tests hold, {PASSED_MIN} did", summary.passed());
+    assert!(summary.faults().is_empty(), "the list of exceptions is wrong: {:#?}", summary.faults());
+    Ok(())
+}
+
+#[test]
+fn gates_change_nothing_on_the_regression_tests() -> Result<()> {
+    let Some((folder, tests)) = rule_set()? else { return Ok(()) };
+    let config = config(&folder)?;
+    let gated = engine::plan(&config, Gates::All)?;
+    let naive = engine::plan(&config, Gates::None)?;
+    for test in &tests {
+        for stage in &test.stages {
+            let exchange = http::exchange(&request::raw(&stage.input));
+            assert_eq!(engine::run(&gated, &exchange), engine::run(&naive, &exchange), "in test {}", test.id);
+        }
+    }
+    Ok(())
+}
