@@ -3,11 +3,12 @@
 use anyhow::Result;
 
 use crate::arguments::Check;
+use crate::rules::RuleSets;
 use crate::{REFUSED, document, table};
 
 /// Prints diagnostics, or what a valid document sets up.
 pub(crate) fn run(options: &Check) -> Result<u8> {
-    let document = document::load(&options.file)?;
+    let document = document::load(&options.file, &RuleSets::default())?;
     let is_valid = document.parsed.config.is_some();
     if options.json {
         table::print(&format!("{}\n", serde_json::to_string_pretty(&document.parsed.diagnostics)?));

@@ -16,6 +16,7 @@ use bartizan_model::{Diagnostic, DiagnosticSeverity, Endpoint};
 use bartizan_store::{NewRevision, RevisionCause, RevisionOutcome, Store};
 
 use crate::document::{self, Document};
+use crate::rules::RuleSets;
 use crate::{clock, table};
 
 /// What runs, and what it takes to change it.
@@ -43,18 +44,22 @@ pub(crate) struct Start {
     pub(crate) text: String,
     /// What it means, with the command line's settings in it
     pub(crate) config: Config,
+    /// The rules that it names
+    pub(crate) rules: RuleSets,
 }
 
 struct Current {
     snapshot: Arc<Snapshot>,
+    rules: RuleSets,
     endpoints: Vec<Endpoint>,
 }
 
 impl Control {
     /// Compiles the first Snapshot.
     pub(crate) fn new(start: Start, endpoints: Vec<Endpoint>, key: [u8; 32]) -> Self {
-        let Start { path, data_dir, text, config } = start;
-        let snapshot = Arc::new(Snapshot::compile(&config, Inputs { generation: 1, endpoints: &endpoints, key }));
+        let Start { path, data_dir, text, config, rules } = start;
+        let inputs = Inputs { generation: 1, endpoints: &endpoints, plans: rules.plans(), key };
+        let snapshot = Arc::new(Snapshot::compile(&config, inputs));
         let running = ArcSwap::from_pointee(RunningConfig {
             revision: 0,
             generation: 1,
@@ -64,7 +69,7 @@ impl Control {
             config: Arc::new(config.clone()),
             restart_needed: Vec::new(),
         });
-        let current = Mutex::new(Current { snapshot, endpoints });
+        let current = Mutex::new(Current { snapshot, rules, endpoints });
         let (gateway, store) = (OnceLock::new(), OnceLock::new());
         Self { path, data_dir, started: config, running, current, gateway, store, key }
     }
@@ -107,24 +112,25 @@ impl Control {
     }
 
     /// Reads the file again and applies it if it is valid. Blocks: disk, and names of upstreams. Asked for by a person or
-    /// a signal, an unchanged file still has its certificates read again: they are renewed behind its back.
+    /// a signal, an unchanged file still has its certificates and rule files read again: they change behind its back.
     pub(crate) fn reload(&self, cause: RevisionCause, author: &str) -> Reloaded {
-        let document = document::load(&self.path); // before the lock: the pipeline waits for nobody's disk
+        let before = self.lock().rules.clone();
+        let document = document::load(&self.path, &before); // without the lock: the pipeline waits for nobody's disk
         let mut current = self.lock();
-        let Document { text, parsed } = match document {
+        let Document { text, parsed, rules } = match document {
             Ok(document) => document,
             Err(error) => return self.refuse(cause, author, "", vec![self.fault(&format!("{error:#}"))]),
         };
         let running = self.running();
-        if text == running.yaml {
+        let Some(mut config) = parsed.config else { return self.refuse(cause, author, &text, parsed.diagnostics) };
+        if text == running.yaml && rules.is_same(&current.rules) {
             return self.renew(cause, author, &current, parsed.diagnostics);
         }
-        let Some(mut config) = parsed.config else { return self.refuse(cause, author, &text, parsed.diagnostics) };
         if let Some(directory) = &self.data_dir {
             config.data.directory.clone_from(directory);
         }
         let generation = current.snapshot.generation() + 1;
-        let inputs = Inputs { generation, endpoints: &current.endpoints, key: self.key };
+        let inputs = Inputs { generation, endpoints: &current.endpoints, plans: rules.plans(), key: self.key };
         let snapshot = Arc::new(Snapshot::compile(&config, inputs));
         let mut restart_needed = restart_needed(&self.started, &config);
         match self.gateway.get().map(|gateway| gateway.reload(&config, Arc::clone(&snapshot))) {
@@ -133,6 +139,7 @@ impl Control {
             None => {}
         }
         current.snapshot = snapshot;
+        current.rules = rules;
         let message = message(&config, &restart_needed);
         tracing::info!(cause = cause.as_str(), author, "configuration applied: {message}");
         let revision = self.record(cause, author, &text, &parsed.diagnostics, Ok(message));
@@ -163,7 +170,8 @@ impl Control {
 
     /// Validates text as if it stood in the file.
     pub(crate) fn check(&self, text: &str) -> Vec<Diagnostic> {
-        document::parse(text, &self.path).diagnostics
+        let before = self.lock().rules.clone();
+        document::parse(text.to_owned(), &self.path, &before).parsed.diagnostics
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Current> {

@@ -6,6 +6,8 @@ use anyhow::{Context, Result};
 use bartizan_config::{Config, Parsed};
 use bartizan_model::{Diagnostic, DiagnosticSeverity};
 
+use crate::rules::RuleSets;
+
 /// LIMIT: bytes of a configuration file that are read; `config` refuses far smaller ones with a position.
 const FILE_BYTES_MAX: u64 = 16 << 20;
 
@@ -15,31 +17,53 @@ pub(crate) struct Document {
     pub(crate) text: String,
     /// What came of it
     pub(crate) parsed: Parsed,
+    /// The rules that it names
+    pub(crate) rules: RuleSets,
 }
 
-/// Reads and validates `path`.
-pub(crate) fn load(path: &Path) -> Result<Document> {
+/// A valid configuration.
+pub(crate) struct Valid {
+    /// The file's text
+    pub(crate) text: String,
+    /// What it means
+    pub(crate) config: Config,
+    /// The rules that it names
+    pub(crate) rules: RuleSets,
+}
+
+/// Reads and validates `path`, and the rules that it names; those of `before` are taken where nothing changed.
+pub(crate) fn load(path: &Path, before: &RuleSets) -> Result<Document> {
     let metadata = std::fs::metadata(path).with_context(|| shown(path, "cannot be read"))?;
     anyhow::ensure!(metadata.is_file(), "configuration `{}` is not a regular file", path.display());
     let size = metadata.len();
     anyhow::ensure!(size <= FILE_BYTES_MAX, "{} has {size} bytes; no configuration is that large", path.display());
     let bytes = std::fs::read(path).with_context(|| shown(path, "cannot be read"))?;
     let text = String::from_utf8(bytes).ok().with_context(|| shown(path, "is not UTF-8"))?;
-    let parsed = parse(&text, path);
-    Ok(Document { text, parsed })
+    Ok(parse(text, path, before))
 }
 
 /// Validates text as if it stood in `path`.
-pub(crate) fn parse(text: &str, path: &Path) -> Parsed {
+pub(crate) fn parse(text: String, path: &Path, before: &RuleSets) -> Document {
     let base = path.parent().unwrap_or(Path::new(""));
-    bartizan_config::parse(text, &path.display().to_string(), base)
+    let file = path.display().to_string();
+    let mut parsed = bartizan_config::parse(&text, &file, base);
+    let mut rules = RuleSets::default();
+    if let Some(config) = &parsed.config {
+        let (loaded, diagnostics) = RuleSets::load(config, &file, before);
+        if diagnostics.iter().any(|found| found.severity == DiagnosticSeverity::Error) {
+            parsed.config = None;
+        }
+        rules = loaded;
+        parsed.diagnostics.extend(diagnostics);
+    }
+    Document { text, parsed, rules }
 }
 
 /// The configuration in `path`, with diagnostics on standard error; `None` when it has errors.
-pub(crate) fn load_or_explain(path: &Path) -> Result<Option<(String, Config)>> {
-    let document = load(path)?;
-    explain(&document.parsed.diagnostics);
-    Ok(document.parsed.config.map(|config| (document.text, config)))
+pub(crate) fn load_or_explain(path: &Path) -> Result<Option<Valid>> {
+    let Document { text, parsed, rules } = load(path, &RuleSets::default())?;
+    explain(&parsed.diagnostics);
+    Ok(parsed.config.map(|config| Valid { text, config, rules }))
 }
 
 /// Prints diagnostics and their count on standard error.

@@ -10,13 +10,15 @@ use bartizan_store::Store;
 use serde_json::json;
 
 use crate::arguments::Explain;
+use crate::document::Valid;
 use crate::{REFUSED, catalog, clock, document, table};
 
 /// Judges the request and prints the trace.
 pub(crate) fn run(options: &Explain) -> Result<u8> {
-    let Some((_, config)) = document::load_or_explain(&options.config)? else { return Ok(REFUSED) };
+    let Some(Valid { config, rules, .. }) = document::load_or_explain(&options.config)? else { return Ok(REFUSED) };
     let endpoints = learned(options)?;
-    let snapshot = Snapshot::compile(&config, Inputs { generation: 1, endpoints: &endpoints, key: [0; 32] });
+    let inputs = Inputs { generation: 1, endpoints: &endpoints, plans: rules.plans(), key: [0; 32] };
+    let snapshot = Snapshot::compile(&config, inputs);
     let exchange = exchange(options)?;
     if let Some(fault) = form_fault(&exchange.request, &config.limits) {
         table::print(&refused(&fault, options.json));

@@ -16,6 +16,7 @@ mod query;
 mod record;
 mod reload;
 mod replay;
+mod rules;
 mod run;
 mod table;
 mod watch;

@@ -18,6 +18,7 @@ use bartizan_store::{Store, StoreOptions};
 use serde_json::{Value, json};
 
 use crate::arguments::{InputFormat, Replay};
+use crate::document::Valid;
 use crate::{REFUSED, SKIPPED, catalog, clock, document, table};
 
 /// Events stored at once.
@@ -45,7 +46,7 @@ struct Summary {
 
 /// Replays a recording.
 pub(crate) fn run(options: &Replay) -> Result<u8> {
-    let Some((_, config)) = document::load_or_explain(&options.config)? else { return Ok(REFUSED) };
+    let Some(Valid { config, rules, .. }) = document::load_or_explain(&options.config)? else { return Ok(REFUSED) };
     let mut input = open(&options.input)?;
     let format = format(options, &mut input)?;
     let store = options.data_dir.as_deref().map(|directory| {
@@ -56,7 +57,9 @@ pub(crate) fn run(options: &Replay) -> Result<u8> {
         Some(store) => (catalog::load(store)?, *store.installation_key().expose()),
         None => (Catalog::new(catalog::limits(&[0; 32])), [0; 32]),
     };
-    let compile = |endpoints: &[_]| Arc::new(Snapshot::compile(&config, Inputs { generation: 1, endpoints, key }));
+    let plans = rules.plans();
+    let compile =
+        |endpoints: &[_]| Arc::new(Snapshot::compile(&config, Inputs { generation: 1, endpoints, plans, key }));
 
     let snapshot = compile(&known.learned());
     let mut scratch = known.clone();

@@ -20,6 +20,7 @@ use bartizan_store::{Error as StoreError, RevisionCause, Store, StoreOptions};
 use tokio::sync::{broadcast, watch};
 
 use crate::control::{Control, Start};
+use crate::document::Valid;
 use crate::pipeline::{Parts, Pipeline, Queue, SharedCatalog};
 use crate::{REFUSED, arguments, catalog, clock, document, watch as file_watch};
 
@@ -39,7 +40,9 @@ pub(crate) fn serve(
     exchanges: Option<ExchangeSink>,
     started: impl FnOnce(GatewayHandle) -> Result<()>,
 ) -> Result<u8> {
-    let Some((text, mut config)) = document::load_or_explain(&options.config)? else { return Ok(REFUSED) };
+    let Some(Valid { text, mut config, rules }) = document::load_or_explain(&options.config)? else {
+        return Ok(REFUSED);
+    };
     if let Some(directory) = &options.data_dir {
         config.data.directory.clone_from(directory);
     }
@@ -54,7 +57,7 @@ pub(crate) fn serve(
         }
     };
     let (path, data_dir) = (options.config.clone(), options.data_dir.clone());
-    let start = Start { path, data_dir, text, config: config.clone() };
+    let start = Start { path, data_dir, text, config: config.clone(), rules };
     let control = Arc::new(Control::new(start, learned.learned(), *key.expose()));
     let queue = Queue::new(data.queue_events_max.get());
     let sinks = Sinks { events: queue.sink(), exchanges };

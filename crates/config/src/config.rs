@@ -286,6 +286,63 @@ pub enum PolicyRule {
         /// Request body
         body_bytes_max: Option<u64>,
     },
+    /// Attack rules in SecLang
+    Threats(Threats),
+}
+
+/// Attack rules, and what they look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Threats {
+    /// Folder of the OWASP Core Rule Set
+    pub core_rule_set: Option<PathBuf>,
+    /// Further rule files, after it
+    pub files: Vec<PathBuf>,
+    /// The rules that come with Bartizan
+    pub own_rules: bool,
+    /// Paranoia level, 1 to 4; `None` leaves it to the rules' own set-up
+    pub paranoia: Option<u32>,
+    /// Score from which a request is refused; `None` leaves it to the rules' own set-up
+    pub anomaly_threshold: Option<u32>,
+    /// Rules over responses run too
+    pub responses: bool,
+    /// Bytes of a body that rules look at
+    pub body_bytes_max: u64,
+    /// What rules shall not look at
+    pub exclusions: Vec<Exclusion>,
+}
+
+/// Rules that do not run, or do not look at one member of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exclusion {
+    /// Which rules
+    pub rules: ExcludedRules,
+    /// What they do not look at; `None` = they do not run
+    pub member: Option<ExcludedMember>,
+}
+
+/// Rules by what they have in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExcludedRules {
+    /// Ids, both ends included
+    Ids {
+        /// Smallest
+        first: u32,
+        /// Greatest
+        last: u32,
+    },
+    /// A tag, whole
+    Tag(String),
+}
+
+/// One member of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExcludedMember {
+    /// In query, form or JSON; `*` stands for one name or index of a path
+    Parameter(String),
+    /// A header field, lower case
+    Header(String),
+    /// A cookie
+    Cookie(String),
 }
 
 impl PolicyRule {
@@ -295,6 +352,7 @@ impl PolicyRule {
             Self::Methods { .. } => "methods",
             Self::Addresses { .. } => "addresses",
             Self::Limits { .. } => "limits",
+            Self::Threats(_) => "threats",
         }
     }
 }

@@ -67,6 +67,14 @@ pub(crate) const SHUTDOWN_GRACE: Range = range(30 * SECOND, 0, HOUR);
 pub(crate) const THREADS_MAX: u64 = 1024;
 /// Sizes that a `limits` policy can demand.
 pub(crate) const POLICY_BYTES_MAX: u64 = 16 * GIB;
+/// Paranoia levels of the Core Rule Set; 1 is what it recommends to begin with.
+pub(crate) const PARANOIA: Range = range(1, 1, 4);
+/// One critical rule refuses, as the Core Rule Set has it; in the thousands nothing ever is refused.
+pub(crate) const ANOMALY_THRESHOLD: Range = range(5, 1, 10_000);
+/// What ModSecurity looks at of a body that is no file, and far above nearly every JSON body.
+pub(crate) const THREAT_BODY_BYTES: Range = range(128 * KIB, KIB, 16 * MIB);
+/// LIMIT: characters of a parameter's, field's or cookie's name in an exclusion, and of a tag.
+pub(crate) const MEMBER_NAME_CHARS_MAX: u64 = 256;
 
 /// Beside the configuration file, unless said otherwise.
 pub(crate) const DATA_DIRECTORY: &str = "bartizan-data";

@@ -3,6 +3,10 @@
 //!
 //! Shapes only: what a name refers to, whether an address is one, and what contradicts what is checked in `meaning`.
 
+mod threats;
+
+pub use self::threats::{Exclusion, RuleName, Threats};
+
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
@@ -346,7 +350,7 @@ pub struct Api {
     pub streaming: Vec<String>,
 }
 
-/// What must hold for a part of the traffic: exactly one of `methods`, `addresses` and `limits`.
+/// What must hold for a part of the traffic: exactly one of `methods`, `addresses`, `limits` and `threats`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
@@ -365,6 +369,8 @@ pub struct Policy {
     pub addresses: Option<Addresses>,
     /// Sizes; larger requests are answered 414, 431 or 413.
     pub limits: Option<PolicyLimits>,
+    /// Attack rules; what they refuse is answered 403. `threats: {}` runs our own.
+    pub threats: Option<Threats>,
 }
 
 /// How far a policy may go.

@@ -4,6 +4,7 @@
 //! discards the result when anything was reported as an error.
 
 mod routes;
+mod threats;
 mod upstreams;
 mod values;
 

@@ -243,6 +243,16 @@ fn summary(rule: &PolicyRule) -> String {
             parts.extend(body_bytes_max.map(|bytes| format!("body at most {bytes} B")));
             parts.join(", ")
         }
+        PolicyRule::Threats(threats) => {
+            let mut parts = Vec::new();
+            parts.extend(threats.own_rules.then(|| "own rules".to_owned()));
+            parts.extend(threats.core_rule_set.is_some().then(|| "Core Rule Set".to_owned()));
+            parts.extend((!threats.files.is_empty()).then(|| format!("{} rule files", threats.files.len())));
+            parts.extend(threats.paranoia.map(|level| format!("paranoia {level}")));
+            parts.extend(threats.anomaly_threshold.map(|score| format!("from score {score}")));
+            parts.extend((!threats.exclusions.is_empty()).then(|| format!("{} exclusions", threats.exclusions.len())));
+            parts.join(", ")
+        }
     }
 }
 

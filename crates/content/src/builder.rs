@@ -4,10 +4,9 @@
 use crate::encoding;
 use crate::fault::{FAULTS_KEPT, Fault, FaultKind};
 use crate::format::Format;
+use crate::kind::Kind;
 use crate::limits::{Limit, Limits};
-use crate::tree::{
-    Content, Kind, NO_PARENT, NameSpan, Node, NodeId, Open, SOURCE_BYTES_MAX, Scratch, Span, span_bytes,
-};
+use crate::tree::{Content, NO_PARENT, NameSpan, Node, NodeId, Open, SOURCE_BYTES_MAX, Scratch, Span, span_bytes};
 
 /// Decoding has stopped; the fault is recorded.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +16,9 @@ pub(crate) struct Stop;
 pub(crate) fn saturated(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }
+
+/// LIMIT: depth of a tree whatever the limits of its format say; a node stores its depth in 16 bits.
+const DEPTH_MAX: u16 = u16::MAX;
 
 pub(crate) struct Builder<'a, 'l> {
     pub(crate) source: &'a [u8],
@@ -59,10 +61,13 @@ impl<'a, 'l> Builder<'a, 'l> {
     #[inline]
     pub(crate) fn open(&mut self, kind: Kind, name: NameSpan, value: Span, raw: Span) -> Result<u32, Stop> {
         let id = self.next_node(raw)?;
+        if self.depth == DEPTH_MAX {
+            return Err(self.limit_reached(Limit::Nodes, raw.place().1));
+        }
         self.push(id, kind, name, value, raw);
-        self.scratch.open.push(Open { node: id, children: 0, kind });
+        self.scratch.open.push(Open { node: id, children: 0, kind, may_repeat: false, keys_seen: 0 });
         self.parent = id;
-        self.depth = self.depth.saturating_add(1);
+        self.depth += 1;
         Ok(id)
     }
 
@@ -242,20 +247,29 @@ impl<'a, 'l> Builder<'a, 'l> {
 
     // Keys
 
-    /// Notes a fault if two of the keys of the node's children are equal.
+    /// Remembers a key of the innermost open node.
+    ///
+    /// PERF: one bit of each tells most objects to have no key twice, so that only the others compare their keys.
+    #[inline]
+    pub(crate) fn note_key(&mut self, key: Span) {
+        let bit = 1 << (fingerprint(self.bytes(key)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58);
+        if let Some(open) = self.scratch.open.last_mut() {
+            open.may_repeat |= open.keys_seen & bit != 0;
+            open.keys_seen |= bit;
+        }
+    }
+
+    /// Notes a fault if two of the keys of the node's children, of all kinds or one, are equal.
     ///
     /// Few keys are compared by fingerprint in place; many are sorted by fingerprint, then bytes, so that equal
     /// fingerprints that an attacker finds cost comparisons of his own bytes only: n log n at worst.
-    pub(crate) fn check_duplicate_keys(&mut self, id: u32, count: u32, kind: Kind, at: usize) {
-        if count < 2 {
-            return;
-        }
+    pub(crate) fn check_duplicate_keys(&mut self, id: u32, kind: Option<Kind>, at: usize) {
         let mut keys = std::mem::take(&mut self.scratch.keys);
         keys.clear();
         let mut child = id.saturating_add(1);
         while let Some(node) = self.scratch.nodes.get(child as usize) {
             if let NameSpan::Bytes(name) = node.name
-                && (kind == Kind::Object || node.kind == kind)
+                && kind.is_none_or(|kind| node.kind == kind)
             {
                 keys.push((fingerprint(self.bytes(name)), child));
             }
@@ -292,10 +306,12 @@ impl<'a, 'l> Builder<'a, 'l> {
 /// A cheap mix of a key's length, first and last bytes; equal keys have equal fingerprints.
 #[inline]
 fn fingerprint(key: &[u8]) -> u64 {
-    let word = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
-    let mixed = match (key.first_chunk::<8>(), key.last_chunk::<8>()) {
-        (Some(first), Some(last)) => word(first).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ word(last),
-        _ => key.iter().fold(0, |mixed, &byte| mixed << 8 | u64::from(byte)),
-    };
-    mixed ^ (key.len() as u64) << 56
+    let length = (key.len() as u64) << 56;
+    if let (Some(first), Some(last)) = (key.first_chunk::<8>(), key.last_chunk::<8>()) {
+        return u64::from_le_bytes(*first).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ u64::from_le_bytes(*last) ^ length;
+    }
+    if let (Some(first), Some(last)) = (key.first_chunk::<4>(), key.last_chunk::<4>()) {
+        return (u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last))) ^ length;
+    }
+    key.iter().fold(length, |mixed, &byte| mixed << 8 | u64::from(byte))
 }

@@ -89,15 +89,12 @@ fn fault(kind: FaultKind, limit: Option<Limit>, offset: usize) -> Fault {
 
 fn inflate_layer(coding: Coding, input: &[u8], limits: &Limits) -> (Vec<u8>, Option<Fault>) {
     let mut out = Vec::new();
-    let mut caps = Caps { input: input.len(), limits };
+    let caps = Caps { input: input.len(), limits };
     let outcome = match coding {
         Coding::Gzip => caps.drain(&mut flate2::bufread::MultiGzDecoder::new(input), &mut out),
-        Coding::Deflate if has_zlib_header(input) => {
-            caps.drain(&mut flate2::bufread::ZlibDecoder::new(input), &mut out)
-        }
-        Coding::Deflate => caps.drain(&mut flate2::bufread::DeflateDecoder::new(input), &mut out),
-        Coding::Brotli => brotli(input, &mut caps, &mut out),
-        Coding::Zstd => zstd(input, &mut caps, &mut out),
+        Coding::Deflate => deflate(input, &caps, &mut out),
+        Coding::Brotli => brotli(input, &caps, &mut out),
+        Coding::Zstd => zstd(input, &caps, &mut out),
     };
     let fault = outcome.err().map(|(kind, limit)| fault(kind, limit, out.len()));
     (out, fault)
@@ -113,7 +110,7 @@ struct Caps<'l> {
 
 impl Caps<'_> {
     /// Reads everything, a piece at a time.
-    fn drain(&mut self, decoder: &mut dyn Read, out: &mut Vec<u8>) -> Result<(), Refusal> {
+    fn drain(&self, decoder: &mut dyn Read, out: &mut Vec<u8>) -> Result<(), Refusal> {
         let mut piece = [0; PIECE_BYTES];
         loop {
             let length = match decoder.read(&mut piece) {
@@ -122,15 +119,40 @@ impl Caps<'_> {
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
                 Err(_) => return Err(CORRUPT),
             };
-            let total = out.len().saturating_add(length);
-            if total > self.limits.inflated_bytes as usize {
-                return Err((FaultKind::LimitReached, Some(Limit::InflatedBytes)));
-            }
-            let ratio = self.limits.inflate_ratio as usize;
-            if total > RATIO_FREE_BYTES.max(self.input.saturating_mul(ratio)) {
-                return Err((FaultKind::LimitReached, Some(Limit::InflateRatio)));
-            }
-            out.extend_from_slice(piece.get(..length).unwrap_or_default());
+            self.append(piece.get(..length).unwrap_or_default(), out)?;
+        }
+    }
+
+    /// Appends a piece, or refuses it.
+    fn append(&self, piece: &[u8], out: &mut Vec<u8>) -> Result<(), Refusal> {
+        let total = out.len().saturating_add(piece.len());
+        if total > self.limits.inflated_bytes as usize {
+            return Err((FaultKind::LimitReached, Some(Limit::InflatedBytes)));
+        }
+        let ratio = self.limits.inflate_ratio as usize;
+        if total > RATIO_FREE_BYTES.max(self.input.saturating_mul(ratio)) {
+            return Err((FaultKind::LimitReached, Some(Limit::InflateRatio)));
+        }
+        out.extend_from_slice(piece);
+        Ok(())
+    }
+}
+
+/// With the header of RFC 1950 or without; flate2's readers take a stream that breaks off for one that ends.
+fn deflate(input: &[u8], caps: &Caps<'_>, out: &mut Vec<u8>) -> Result<(), Refusal> {
+    use flate2::{Decompress, FlushDecompress, Status};
+    let mut decoder = Decompress::new(has_zlib_header(input));
+    let mut piece = [0; PIECE_BYTES];
+    loop {
+        let (taken, given) = (decoder.total_in(), decoder.total_out());
+        let rest = usize::try_from(taken).ok().and_then(|taken| input.get(taken..)).unwrap_or_default();
+        let status = decoder.decompress(rest, &mut piece, FlushDecompress::None).map_err(|_| CORRUPT)?;
+        let length = usize::try_from(decoder.total_out() - given).unwrap_or_default();
+        caps.append(piece.get(..length).unwrap_or_default(), out)?;
+        match status {
+            Status::StreamEnd => return Ok(()),
+            Status::Ok | Status::BufError if length == 0 && decoder.total_in() == taken => return Err(CORRUPT),
+            Status::Ok | Status::BufError => {}
         }
     }
 }
@@ -141,7 +163,7 @@ fn has_zlib_header(input: &[u8]) -> bool {
         if first & 15 == 8 && u16::from_be_bytes([*first, *second]).is_multiple_of(31))
 }
 
-fn brotli(input: &[u8], caps: &mut Caps<'_>, out: &mut Vec<u8>) -> Result<(), Refusal> {
+fn brotli(input: &[u8], caps: &Caps<'_>, out: &mut Vec<u8>) -> Result<(), Refusal> {
     let window_bits = brotli_window_bits(*input.first().ok_or(CORRUPT)?).ok_or(CORRUPT)?;
     if 1 << window_bits > caps.limits.inflate_window_bytes {
         return Err((FaultKind::LimitReached, Some(Limit::InflateWindowBytes)));
@@ -163,7 +185,7 @@ fn brotli_window_bits(first: u8) -> Option<u32> {
 }
 
 /// Frames one after another; skippable ones are skipped (RFC 8878 §3.1).
-fn zstd(input: &[u8], caps: &mut Caps<'_>, out: &mut Vec<u8>) -> Result<(), Refusal> {
+fn zstd(input: &[u8], caps: &Caps<'_>, out: &mut Vec<u8>) -> Result<(), Refusal> {
     use ruzstd::decoding::{FrameDecoder, StreamingDecoder, errors};
     let mut rest = input;
     if rest.is_empty() {

@@ -7,8 +7,9 @@
 use memchr::{memchr, memchr_iter};
 
 use crate::builder::{Builder, Stop};
+use crate::kind::Kind;
 use crate::limits::Limit;
-use crate::tree::{Kind, NameSpan, Span};
+use crate::tree::{NameSpan, Span};
 
 pub(crate) fn decode(out: &mut Builder<'_, '_>) -> Result<(), Stop> {
     let source = out.source;

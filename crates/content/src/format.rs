@@ -2,8 +2,9 @@
 
 use crate::builder::Builder;
 use crate::encoding::trimmed;
+use crate::kind::Kind;
 use crate::limits::Limits;
-use crate::tree::{Content, Kind, NameSpan, Scratch, Span};
+use crate::tree::{Content, NameSpan, Scratch, Span};
 use crate::{cookies, form, graphql, json, multipart, protobuf, xml};
 
 /// How bytes are to be read.

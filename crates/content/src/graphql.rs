@@ -2,7 +2,7 @@
 //!
 //! A tree of what is written, with a bounded tokenizer of its own and no recursion; schema definitions are refused.
 //! A field is a [`Kind::Selection`] whose children are its arguments (named values), directives and selections.
-//! What a document costs depends on its fragments: [`measure`](crate::graphql::measure) follows them.
+//! What an operation costs depends on its fragments: `measure` follows them.
 
 mod measure;
 mod token;
@@ -10,8 +10,9 @@ mod token;
 use self::token::{Token, Tokens};
 use crate::builder::{Builder, Stop, saturated};
 use crate::fault::FaultKind;
+use crate::kind::Kind;
 use crate::limits::Limit;
-use crate::tree::{Kind, NameSpan, Span};
+use crate::tree::{NameSpan, Span};
 
 /// Decodes a document.
 pub(crate) fn decode(out: &mut Builder<'_, '_>) -> Result<(), Stop> {
@@ -127,7 +128,8 @@ impl Parser<'_, '_, '_> {
         }
         match self.out.bytes(span) {
             b"query" | b"mutation" | b"subscription" => {
-                let name = if self.next_is_name() { NameSpan::Bytes(self.expect(Token::Name)?) } else { NameSpan::None };
+                let name =
+                    if self.next_is_name() { NameSpan::Bytes(self.expect(Token::Name)?) } else { NameSpan::None };
                 self.begin_operation(name, span, at)
             }
             b"fragment" => {
@@ -162,11 +164,16 @@ impl Parser<'_, '_, '_> {
         Ok(())
     }
 
+    /// Opens the selections of the innermost node; an inline fragment's are its parent's.
     fn open_selections(&mut self, at: usize) -> Result<(), Stop> {
-        self.counts.depth += 1;
+        self.counts.depth += self.own_depth();
         self.out.within(Limit::GraphqlDepth, self.counts.depth, at)?;
         self.states.push(State::Selections);
         Ok(())
+    }
+
+    fn own_depth(&self) -> u32 {
+        u32::from(self.out.innermost().is_none_or(|open| open.kind != Kind::InlineFragment))
     }
 
     /// What may follow a name: arguments, directives, selections; else the innermost node ends before the token.
@@ -223,7 +230,7 @@ impl Parser<'_, '_, '_> {
         match token {
             Token::CloseBrace => {
                 self.states.pop();
-                self.counts.depth -= 1;
+                self.counts.depth -= self.own_depth();
                 self.close_tail(at + 1);
                 Ok(())
             }
@@ -293,7 +300,11 @@ impl Parser<'_, '_, '_> {
             } else if !self.take(Token::Bang)? {
                 let text = self.out.source.get(start..end).unwrap_or_default();
                 let start = start + text.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-                return if lists == 0 { Ok(Span::source(start, end)) } else { Err(self.unexpected(Token::Name, Span::source(end, end))) };
+                return if lists == 0 {
+                    Ok(Span::source(start, end))
+                } else {
+                    Err(self.unexpected(Token::Name, Span::source(end, end)))
+                };
             }
         }
     }

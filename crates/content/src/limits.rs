@@ -144,7 +144,7 @@ limits! {
     inflated_bytes InflatedBytes = 16 * MIB, "Bytes of a body after decompression.";
     inflate_ratio InflateRatio = 200, "Times a body may grow by decompression, above its first 64 KiB.";
     inflate_layers InflateLayers = 2, "Content codings on top of each other.";
-    inflate_window_bytes InflateWindowBytes = 8 * MIB, "Bytes of the window a compressed body asks for.";
+    inflate_window_bytes InflateWindowBytes = 16 * MIB, "Bytes of the window a compressed body asks for.";
 }
 
 impl Limit {

@@ -6,6 +6,8 @@
 //! ModSecurity's variables `MULTIPART_…` say. Delimiters are found with one substring search; a boundary holds no line
 //! feed, so candidates never overlap and the cost is linear.
 
+use std::collections::HashSet;
+
 use memchr::memmem::{self, Finder};
 
 mod boundary;
@@ -16,8 +18,9 @@ use self::head::Head;
 use crate::builder::{Builder, Stop, saturated};
 use crate::encoding::is_space;
 use crate::fault::FaultKind;
+use crate::kind::Kind;
 use crate::limits::Limit;
-use crate::tree::{Kind, NameSpan, Span};
+use crate::tree::{NameSpan, Span};
 
 pub(crate) fn decode(content_type: &[u8], out: &mut Builder<'_, '_>) -> Result<(), Stop> {
     let Some(boundary) = boundary(content_type, out) else {
@@ -191,7 +194,8 @@ impl<'a> Parser<'_, 'a, '_> {
     /// The header lines of a part; with the delimiter that cut them off, if one did.
     fn head(&mut self, start: usize) -> Result<(Head, Option<Delimiter>), Stop> {
         let mut head = Head::default();
-        let mut names: Vec<Vec<u8>> = Vec::new();
+        let mut names = HashSet::new();
+        let mut count = 0;
         let mut at = start;
         while let Some(line) = self.line(at) {
             if line.content.is_empty() {
@@ -204,13 +208,13 @@ impl<'a> Parser<'_, 'a, '_> {
                 return Ok((head, Some(delimiter)));
             }
             let (next, is_folded) = self.header_end(line);
-            self.out.within(Limit::MultipartPartHeaderCount, saturated(names.len() + 1), at)?;
+            count += 1;
+            self.out.within(Limit::MultipartPartHeaderCount, count, at)?;
             self.out.within(Limit::MultipartPartHeaderLength, saturated(next - start), at)?;
             let name = head.read(self.out, (at, next), is_folded)?.to_ascii_lowercase();
-            if names.contains(&name) {
+            if !names.insert(name) {
                 self.out.fault(FaultKind::MultipartDuplicateHeader, at);
             }
-            names.push(name);
             at = next;
         }
         if head.body.is_some() && self.is_form && !head.has_disposition {

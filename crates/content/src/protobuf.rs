@@ -8,8 +8,12 @@
 
 use crate::builder::{Builder, Stop, saturated};
 use crate::fault::FaultKind;
+use crate::kind::Kind;
 use crate::limits::Limit;
-use crate::tree::{Kind, NameSpan, Span, append_decimal};
+use crate::tree::{NameSpan, Span, append_decimal};
+
+/// LIMIT: levels of depth whatever the policy says: each may cost one look at every byte.
+const DEPTH_MAX: u32 = 64;
 
 /// A message that is being read.
 #[derive(Clone, Copy)]
@@ -61,13 +65,7 @@ pub(crate) fn decode_grpc(out: &mut Builder<'_, '_>) -> Result<(), Stop> {
 }
 
 /// Reads source bytes `start..end` as a message.
-fn message(
-    out: &mut Builder<'_, '_>,
-    name: NameSpan,
-    start: usize,
-    end: usize,
-    fields: &mut u32,
-) -> Result<(), Stop> {
+fn message(out: &mut Builder<'_, '_>, name: NameSpan, start: usize, end: usize, fields: &mut u32) -> Result<(), Stop> {
     let mark = out.mark();
     let span = Span::source(start, end);
     let node = out.open(Kind::Message, name, span, span)?;
@@ -104,7 +102,7 @@ fn message(
                 let start = next - length;
                 let value = Span::source(start, next);
                 let is_text = std::str::from_utf8(out.bytes(value)).is_ok();
-                if length < 2 || saturated(stack.len()) >= out.limits.protobuf_depth {
+                if length < 2 || saturated(stack.len()) >= out.limits.protobuf_depth.min(DEPTH_MAX) {
                     let kind = if is_text { Kind::String } else { Kind::Bytes };
                     out.leaf(kind, name, value, raw)?;
                     continue;

@@ -9,10 +9,11 @@ use quick_xml::events::{BytesStart, Event};
 use quick_xml::reader::Reader;
 
 use crate::builder::{Builder, Stop, saturated};
-use crate::encoding::{is_space, offset_in, push_char, trimmed};
+use crate::encoding::{offset_in, push_char, trimmed};
 use crate::fault::FaultKind;
+use crate::kind::Kind;
 use crate::limits::Limit;
-use crate::tree::{Kind, NameSpan, Span};
+use crate::tree::{NameSpan, Span};
 
 pub(crate) fn decode(out: &mut Builder<'_, '_>) -> Result<(), Stop> {
     let skipped = match out.source {
@@ -74,7 +75,10 @@ impl<'a> Parser<'_, 'a, '_> {
                 self.flush_text()?;
             }
             match event {
-                Event::Text(text) => self.text(&text, start)?,
+                Event::Text(text) => {
+                    self.check_ampersands(&text, start);
+                    self.text(&text, start)?;
+                }
                 Event::CData(text) => self.text(&text, start)?,
                 Event::GeneralRef(name) => self.reference(&name, start)?,
                 Event::Start(tag) => self.element(&tag, start)?,
@@ -84,7 +88,9 @@ impl<'a> Parser<'_, 'a, '_> {
                 }
                 Event::End(_) => self.out.close(self.position()),
                 Event::Comment(text) => self.comment(&text, start)?,
-                Event::PI(instruction) => self.instruction(instruction.target(), trimmed(instruction.content()), start)?,
+                Event::PI(instruction) => {
+                    self.instruction(instruction.target(), trimmed(instruction.content()), start)?;
+                }
                 Event::DocType(text) => self.document_type(&text, start)?,
                 Event::Decl(declaration) => {
                     if let Some(Ok(encoding)) = declaration.encoding()
@@ -143,6 +149,13 @@ impl<'a> Parser<'_, 'a, '_> {
         self.append(pending, bytes, start)
     }
 
+    /// Notes an `&` that begins no reference; it stays as it is.
+    fn check_ampersands(&mut self, text: &[u8], at: usize) {
+        if let Some(ampersand) = memchr::memchr(b'&', text) {
+            self.out.fault(FaultKind::XmlSyntax, at.saturating_add(ampersand));
+        }
+    }
+
     /// Appends bytes to the text before them.
     fn append(&mut self, pending: Pending, bytes: &[u8], start: usize) -> Result<(), Stop> {
         let length = pending.value.len.saturating_add(saturated(bytes.len()));
@@ -190,6 +203,10 @@ impl<'a> Parser<'_, 'a, '_> {
                     return Ok(None);
                 }
             },
+            _ if !is_name(name) => {
+                self.out.fault(FaultKind::XmlSyntax, at);
+                return Ok(None);
+            }
             _ => {
                 self.counts.entities += 1;
                 self.out.within(Limit::XmlEntityCount, self.counts.entities, at)?;
@@ -270,7 +287,9 @@ impl<'a> Parser<'_, 'a, '_> {
             let value = self.attribute_value(&attribute.value, raw, at)?;
             self.out.leaf(kind, NameSpan::Bytes(name), value, raw)?;
         }
-        self.out.check_duplicate_keys(id, attributes, Kind::Attribute, start);
+        if attributes > 1 {
+            self.out.check_duplicate_keys(id, Some(Kind::Attribute), start);
+        }
         Ok(())
     }
 
@@ -283,11 +302,9 @@ impl<'a> Parser<'_, 'a, '_> {
         let mut rest = value;
         while let Some((before, reference)) = memchr::memchr(b'&', rest).and_then(|at| rest.split_at_checked(at)) {
             self.out.decoded_buffer(before.len() + 4, at)?.extend_from_slice(before);
-            let name = memchr::memchr(b';', reference).and_then(|end| reference.get(1..end));
-            let character = match name {
-                Some(name) => self.resolve(name, at)?,
-                None => None,
-            };
+            let end = memchr::memchr2(b';', b'&', reference.get(1..).unwrap_or_default()).unwrap_or(0);
+            let name = reference.get(1..=end).filter(|_| reference.get(end + 1) == Some(&b';'));
+            let character = self.resolve(name.unwrap_or_default(), at)?;
             let out = self.out.decoded_buffer(4, at)?;
             rest = match (character, name) {
                 (Some(character), Some(name)) => {
@@ -333,6 +350,12 @@ impl<'a> Parser<'_, 'a, '_> {
     }
 }
 
+/// Whether these are bytes of a name; which characters XML allows where is left to applications.
+fn is_name(name: &[u8]) -> bool {
+    !name.is_empty()
+        && name.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':' | b'-' | b'.' | 128..))
+}
+
 /// `65` or `x41` as a character that XML 1.0 allows (§2.2).
 fn character_reference(number: &[u8]) -> Option<char> {
     let text = std::str::from_utf8(number).ok()?;
@@ -350,7 +373,6 @@ fn character_reference(number: &[u8]) -> Option<char> {
 /// Encodings in which bytes below 128 are ASCII, so that markup reads the same whatever the rest means.
 fn is_known_encoding(name: &[u8]) -> bool {
     let lower = trimmed(name).to_ascii_lowercase();
-    debug_assert!(!lower.first().is_some_and(|&first| is_space(first)));
     matches!(&*lower, b"utf-8" | b"utf8" | b"us-ascii" | b"ascii" | b"latin1" | b"latin-1")
         || lower.starts_with(b"iso-8859-")
         || lower.starts_with(b"windows-125")

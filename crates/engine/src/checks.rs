@@ -2,7 +2,7 @@
 
 use bartizan_model::{CheckInfo, Severity};
 
-use crate::stage::{access, limit, route};
+use crate::stage::{access, limit, route, threat};
 
 /// The host could not parse the request; it says so through [`crate::Inspection::malformed`].
 pub(crate) static MALFORMED: CheckInfo = CheckInfo {
@@ -25,6 +25,7 @@ pub const CHECKS: &[&CheckInfo] = &[
     &MALFORMED,
     &route::NO_ROUTE,
     &route::HOST,
+    &threat::INCOMPLETE,
     &limit::target::INFO,
     &limit::header::BYTES,
     &limit::header::COUNT,

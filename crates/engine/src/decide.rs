@@ -17,6 +17,8 @@ pub(crate) enum Refusal {
     ContentTooLarge,
     UriTooLong,
     HeaderFieldsTooLarge,
+    /// A rule's own status, of an error
+    Rule(u16),
 }
 
 /// What a finding may lead to.
@@ -114,7 +116,7 @@ mod tests {
             finding.severity = *severity;
             notices.push(finding, Ground::Policy(at as PolicyIndex, Refusal::Forbidden));
         }
-        decide(&Policies::compile(&config), &notices)
+        decide(&Policies::compile(&config, &crate::Plans::new()), &notices)
     }
 
     #[test]

@@ -33,7 +33,7 @@ policies:
         .filter_map(|text| text.parse().ok())
         .map(|template| Endpoint { method: "GET".into(), host: "shop.example".into(), template })
         .collect();
-    let inputs = Inputs { generation: 1, endpoints: &endpoints, key: [7; 32] };
+    let inputs = Inputs { generation: 1, endpoints: &endpoints, plans: &crate::Plans::new(), key: [7; 32] };
     Arc::new(Snapshot::compile(&config, inputs))
 }
 

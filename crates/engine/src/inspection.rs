@@ -3,7 +3,7 @@
 //! The host drives it and obeys each [`Step`]. The engine never waits, never fails and never sees two exchanges in one
 //! inspection. All that an inspection owns is bounded; what it keeps of the request is redacted at once.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -18,10 +18,12 @@ use crate::checks;
 use crate::decide::{Ground, Notices, Refusal, decide};
 use crate::event::{Ended, Seen, response_type};
 use crate::fields::Fields;
+use crate::held::HeldBody;
 use crate::path::Readings;
 use crate::policy::Rule;
 use crate::snapshot::{Route, Snapshot};
 use crate::stage::limit::body::BodyGate;
+use crate::stage::threat::Threats;
 use crate::stage::{Facts, HeadContext, REQUEST_HEAD};
 
 /// What the host does next.
@@ -72,16 +74,19 @@ pub struct Inspection {
     source: Source,
     begun: Timestamp,
     peer: Option<IpAddr>,
+    local: Option<SocketAddr>,
     scheme: Scheme,
     client_certificate: bool,
     facts: Facts,
     seen: Option<Seen>,
     body: BodyGate,
+    held: HeldBody,
+    threats: Threats,
     is_request_complete: bool,
     response: ResponseState,
     notices: Notices,
     /// How many findings there were after each stage
-    trace: SmallVec<[(&'static str, usize); 4]>,
+    trace: SmallVec<[(&'static str, usize); 5]>,
     decision: Decision,
     missing: Missing,
 }
@@ -90,6 +95,7 @@ pub struct Inspection {
 #[derive(Debug, Default)]
 struct ResponseState {
     media_type: Option<Box<str>>,
+    held: HeldBody,
     is_body_expected: bool,
     is_complete: bool,
 }
@@ -112,11 +118,14 @@ impl Inspection {
             source,
             begun: now,
             peer,
+            local: connection.local,
             scheme: connection.scheme(),
             client_certificate: tls.is_some_and(|tls| tls.client_certificate),
             facts: Facts { client, rival: None, host: None, route: None, endpoint: None, policies: SmallVec::new() },
             seen: None,
             body: BodyGate::default(),
+            held: HeldBody::default(),
+            threats: Threats::default(),
             is_request_complete: false,
             response: ResponseState::default(),
             notices: Notices::default(),
@@ -136,13 +145,18 @@ impl Inspection {
             stage(&mut HeadContext {
                 snapshot: &self.snapshot,
                 source: self.source,
+                id: self.id,
+                now: self.begun,
                 peer: self.peer,
+                local: self.local,
                 lacks_headers: self.missing.headers,
                 head,
                 fields: &fields,
                 readings: &readings,
                 facts: &mut self.facts,
                 body: &mut self.body,
+                held: &mut self.held,
+                threats: &mut self.threats,
                 notices: &mut self.notices,
             });
             self.trace.push((name, self.notices.len()));
@@ -151,6 +165,7 @@ impl Inspection {
                 break;
             }
         }
+        self.missing.request_body |= self.threats.is_blind;
         let key = self.snapshot.key();
         self.seen = Some(Seen::head(head, &fields, &mut self.facts, self.client_certificate, key));
         self.step()
@@ -158,6 +173,7 @@ impl Inspection {
 
     /// A piece of the request's body, in order.
     pub fn request_body(&mut self, chunk: &[u8]) -> Step {
+        self.held.push(chunk);
         self.count_request_body(chunk.len() as u64)
     }
 
@@ -175,6 +191,12 @@ impl Inspection {
     pub fn request_end(&mut self) -> Step {
         self.is_request_complete = !self.decision.is_stop();
         self.body.is_held = false;
+        if self.is_request_complete {
+            let before = self.notices.len();
+            self.threats.request_end(&self.held, &mut self.notices);
+            self.decide_if_new(before);
+        }
+        self.held.clear();
         self.step()
     }
 
@@ -183,19 +205,27 @@ impl Inspection {
         self.response.media_type = response_type(head);
         let is_empty = matches!(head.status, 101 | 204 | 304) || head.header("content-length") == Some(b"0");
         self.response.is_body_expected = !is_empty;
-        self.step()
+        let before = self.notices.len();
+        self.threats.response_head(head, &mut self.response.held, &mut self.notices);
+        self.decide_if_new(before);
+        self.response_step()
     }
 
-    /// A piece of the response's body, in order.
+    /// A piece of the response's body, in order. On [`Step::Hold`] nothing of the body goes to the client until
+    /// [`Self::response_end`] says [`Step::Continue`].
     pub fn response_body(&mut self, chunk: &[u8]) -> Step {
-        let _ = chunk; // no check looks at response bodies yet; hosts are written for those that will
-        self.step()
+        self.response.held.push(chunk);
+        self.response_step()
     }
 
     /// The response is complete. Call it also when there was no body.
     pub fn response_end(&mut self) -> Step {
         self.response.is_complete = true;
-        self.step()
+        let before = self.notices.len();
+        self.threats.response_end(&self.response.held, &mut self.notices);
+        self.decide_if_new(before);
+        self.response.held.clear();
+        self.response_step()
     }
 
     /// The request could not be parsed; `reason` is a word from the host's closed set, such as `bad_request_line`. The
@@ -254,7 +284,7 @@ impl Inspection {
         deciding.find(|policy| Some(&policy.name) == self.decision.policy.as_ref()).and_then(|policy| {
             match &policy.rule {
                 Rule::Methods { allow_field, .. } => Some(&**allow_field),
-                Rule::Addresses { .. } | Rule::Limits(_) => None,
+                Rule::Addresses { .. } | Rule::Limits(_) | Rule::Threats(_) => None,
             }
         })
     }
@@ -291,6 +321,16 @@ impl Inspection {
     fn decide_if_new(&mut self, before: usize) {
         if self.notices.len() > before {
             self.decision = decide(self.snapshot.policies(), &self.notices);
+        }
+    }
+
+    fn response_step(&self) -> Step {
+        if self.decision.is_stop() {
+            Step::Stop(self.decision.clone())
+        } else if self.threats.holds_response {
+            Step::Hold
+        } else {
+            Step::Continue
         }
     }
 

@@ -29,7 +29,7 @@ pub struct Judged {
 /// What one stage noticed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StageTrace {
-    /// Name of the stage: `identify`, `route`, `access`, `limit`
+    /// Name of the stage: `identify`, `route`, `access`, `limit`, `threat`
     pub stage: &'static str,
     /// Its findings
     pub findings: Vec<Finding>,
@@ -97,21 +97,17 @@ fn drive(inspection: &mut Inspection, exchange: &Exchange, source: Source) -> Ou
     let mut outcome = Outcome { request_bytes, duration_us: exchange.duration_us, ..Outcome::default() };
     let is_routed = inspection.route().is_some() || matches!(source, Source::Har | Source::AccessLog);
     if !matches!(step, Step::Stop(_)) && is_routed {
-        if request_bytes > 0 {
-            step = inspection.count_request_body(request_bytes);
-        }
+        step = match request.body.as_deref() {
+            Some([]) | None if request_bytes == 0 => step,
+            Some(body) => inspection.request_body(body),
+            None => inspection.count_request_body(request_bytes),
+        };
         if !matches!(step, Step::Stop(_)) {
             step = inspection.request_end();
         }
     }
     if matches!(step, Step::Stop(_)) {
-        let answer = inspection.answer();
-        return Outcome {
-            ending: Ending::Stopped,
-            status: answer.status,
-            response_bytes: answer.body.len() as u64,
-            ..outcome
-        };
+        return stopped(inspection, outcome);
     }
     if !is_routed {
         let answer = crate::answer::answer_ending(Ending::NoRoute, inspection.id());
@@ -120,21 +116,33 @@ fn drive(inspection: &mut Inspection, exchange: &Exchange, source: Source) -> Ou
         outcome.response_bytes = answer.map_or(0, |answer| answer.body.len() as u64);
         return outcome;
     }
-    if let Some(response) = &exchange.response {
-        respond(inspection, response);
-        outcome.status = response.status;
-        outcome.response_bytes = body_bytes(response.body.as_deref(), response.body_bytes);
+    match &exchange.response {
+        Some(response) => respond(inspection, response, outcome),
+        None => outcome,
     }
-    outcome
 }
 
-fn respond(inspection: &mut Inspection, response: &Response) {
+/// We answered in the upstream's place.
+fn stopped(inspection: &Inspection, outcome: Outcome) -> Outcome {
+    let answer = inspection.answer();
+    let response_bytes = answer.body.len() as u64;
+    Outcome { ending: Ending::Stopped, status: answer.status, response_bytes, ..outcome }
+}
+
+/// The response's half. What is decided on its body comes after its head has gone: the body is kept from the client.
+fn respond(inspection: &mut Inspection, response: &Response, outcome: Outcome) -> Outcome {
     let headers = fields(&response.headers);
-    inspection.response_head(&ResponseHead { status: response.status, headers: &headers });
+    if let Step::Stop(_) = inspection.response_head(&ResponseHead { status: response.status, headers: &headers }) {
+        return stopped(inspection, outcome);
+    }
     if let Some(body) = &response.body {
         inspection.response_body(body);
     }
-    inspection.response_end();
+    let outcome = Outcome { status: response.status, ..outcome };
+    if let Step::Stop(_) = inspection.response_end() {
+        return Outcome { ending: Ending::Stopped, ..outcome };
+    }
+    Outcome { response_bytes: body_bytes(response.body.as_deref(), response.body_bytes), ..outcome }
 }
 
 fn fields(headers: &[(Vec<u8>, Vec<u8>)]) -> Vec<HeaderField<'_>> {
@@ -145,17 +153,21 @@ fn body_bytes(body: Option<&[u8]>, known: Option<u64>) -> u64 {
     body.map(|body| body.len() as u64).or(known).unwrap_or(0)
 }
 
-/// Findings by stage; those made while the body streamed belong to the last stage, `limit`.
+/// Findings by stage. Those made after the head belong to the stage whose family they are of.
 fn trace(inspection: &Inspection) -> Vec<StageTrace> {
     let findings = inspection.findings();
     let mut from = 0;
-    let stages = inspection.trace();
-    let last = stages.len().saturating_sub(1);
-    let cut = |(at, (stage, until)): (usize, &(&'static str, usize))| {
-        let until = if at == last { findings.len() } else { *until };
-        let findings = findings.get(from..until).unwrap_or_default().to_vec();
-        from = until;
+    let cut = |(stage, until): &(&'static str, usize)| {
+        let findings = findings.get(from..*until).unwrap_or_default().to_vec();
+        from = *until;
         StageTrace { stage, findings }
     };
-    stages.iter().enumerate().map(cut).collect()
+    let mut stages: Vec<StageTrace> = inspection.trace().iter().map(cut).collect();
+    for finding in findings.get(from..).unwrap_or_default() {
+        let stage = if finding.check.as_str().starts_with("LIM-") { "limit" } else { "threat" };
+        if let Some(trace) = stages.iter_mut().find(|trace| trace.stage == stage) {
+            trace.findings.push(finding.clone());
+        }
+    }
+    stages
 }

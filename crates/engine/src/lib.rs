@@ -5,8 +5,9 @@
 //! inspection may read is compiled beforehand into an immutable [`Snapshot`].
 //!
 //! ```text
-//! Engine::begin ─► request_head ─► identify ─► route ─► access ─► limit ─► decide ─► Step
+//! Engine::begin ─► request_head ─► identify ─► route ─► access ─► limit ─► threat ─► decide ─► Step
 //!                  request_body ─► limit ─► decide ─► Step
+//!                  request_end  ─► threat ─► decide ─► Step
 //!                  finish       ─► Event
 //! ```
 
@@ -23,6 +24,7 @@ mod fields;
 mod forwarded;
 #[doc(hidden)]
 pub mod fuzz;
+mod held;
 mod host;
 mod inspection;
 mod judge;
@@ -40,4 +42,4 @@ pub use answer::{Answer, answer, answer_ending};
 pub use checks::CHECKS;
 pub use inspection::{Engine, Inspection, Step};
 pub use judge::{Judged, StageTrace, judge};
-pub use snapshot::{Inputs, Route, Snapshot};
+pub use snapshot::{Inputs, Plans, Route, Snapshot};

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use bartizan_config::{Config, PolicyRule, Scope};
+use bartizan_config::{Config, PolicyRule, Scope, Threats};
 use bartizan_model::Mode;
+use bartizan_waf::Plan;
 
 use crate::address::AddressSet;
 use crate::path::{Pattern, Readings};
 use crate::routes::ApiIndex;
+use crate::snapshot::Plans;
 
 /// Number of a policy within its Snapshot.
 pub(crate) type PolicyIndex = u32;
@@ -41,6 +43,17 @@ pub(crate) enum Rule {
     Methods { allow: Box<[Box<[u8]>]>, allow_field: Box<str> },
     Addresses { allow: AddressSet, deny: AddressSet },
     Limits(SizeLimits),
+    Threats(RuleSet),
+}
+
+/// Attack rules of one policy.
+#[derive(Clone, Debug)]
+pub(crate) struct RuleSet {
+    /// `None` when the host compiled none: nothing is looked at, and each exchange says so
+    pub(crate) plan: Option<Arc<Plan>>,
+    pub(crate) body_bytes_max: usize,
+    /// Phases 3 and 4 run
+    pub(crate) responses: bool,
 }
 
 /// Sizes; `None` = no limit.
@@ -61,13 +74,13 @@ pub(crate) struct Subject<'a> {
 }
 
 impl Policies {
-    pub(crate) fn compile(config: &Config) -> Self {
+    pub(crate) fn compile(config: &Config, plans: &Plans) -> Self {
         let running = config.policies.iter().filter(|policy| policy.mode != Mode::Off);
         let list = running.map(|policy| Policy {
             name: policy.name.as_str().into(),
             mode: policy.mode,
             scope: CompiledScope::new(&policy.scope, config),
-            rule: Rule::new(&policy.rule),
+            rule: Rule::new(&policy.rule, plans.get(&policy.name)),
         });
         Self { list: list.collect() }
     }
@@ -108,7 +121,7 @@ impl CompiledScope {
 }
 
 impl Rule {
-    fn new(rule: &PolicyRule) -> Self {
+    fn new(rule: &PolicyRule, plan: Option<&Arc<Plan>>) -> Self {
         match rule {
             PolicyRule::Methods { allow } => Self::Methods {
                 allow: allow.iter().map(|method| method.as_bytes().into()).collect(),
@@ -125,6 +138,11 @@ impl Rule {
                     body_bytes_max: *body_bytes_max,
                 })
             }
+            PolicyRule::Threats(Threats { responses, body_bytes_max, .. }) => Self::Threats(RuleSet {
+                plan: plan.cloned(),
+                body_bytes_max: usize::try_from(*body_bytes_max).unwrap_or(usize::MAX),
+                responses: *responses,
+            }),
         }
     }
 }

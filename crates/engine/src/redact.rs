@@ -81,6 +81,38 @@ pub(crate) fn secret(text: &[u8]) -> Option<&'static str> {
     }
 }
 
+/// LIMIT: characters of one kind in a row that a shape shows.
+const RUN_MAX: usize = 8;
+
+/// The shape of `bytes`, at most `max` characters: letters become `a`, digits `0`, what cannot be printed `.`. Marks
+/// stay; they are what an attack is known by, and no secret is made of them alone.
+pub(crate) fn shape(bytes: &[u8], max: usize) -> String {
+    let text = cut(bytes, max.saturating_mul(RUN_MAX));
+    let mut shown = String::new();
+    let (mut last, mut run, mut count) = (None, 0, 0);
+    for letter in text.chars() {
+        let kind = match letter {
+            _ if letter.is_alphabetic() => 'a',
+            _ if letter.is_numeric() => '0',
+            '`' => '\'', // evidence stands in backticks
+            ' '..='~' => letter,
+            _ => '.',
+        };
+        run = if last == Some(kind) { run + 1 } else { 1 };
+        last = Some(kind);
+        match run {
+            1..=RUN_MAX => shown.push(kind),
+            _ if run == RUN_MAX + 1 => shown.push('…'),
+            _ => continue,
+        }
+        count += 1;
+        if count >= max {
+            break;
+        }
+    }
+    shown
+}
+
 fn decode(text: &[u8]) -> Cow<'_, [u8]> {
     let mut decoded = Cow::Borrowed(text);
     for _ in 0..DECODE_ROUNDS_MAX {
@@ -199,7 +231,23 @@ mod tests {
         assert!(mask_path(&b"/\xe4".repeat(3000)).len() <= PATH_BYTES_MAX);
     }
 
+    #[test]
+    fn a_shape_keeps_marks_and_nothing_else() {
+        assert_eq!(shape(b"1' OR '1'='1", 40), "0' aa '0'='0");
+        assert_eq!(shape(b"<script>alert(`x`)</script>", 40), "<aaaaaa>aaaaa('a')</aaaaaa>");
+        assert_eq!(shape("straße\n\u{1f600}".as_bytes(), 40), "aaaaaa..");
+        assert_eq!(shape(&[b'x'; 100], 40), "aaaaaaaa…");
+        assert_eq!(shape(b"a-b-c-d", 3), "a-a");
+    }
+
     proptest! {
+        #[test]
+        fn a_shape_never_contains_the_original(original in "[ -~]{0,20}[b-z1-9][ -~]{0,20}", max in 1usize..60) {
+            let shown = shape(original.as_bytes(), max);
+            prop_assert!(!shown.contains(&original), "{}", shown);
+            prop_assert!(shown.chars().count() <= max);
+        }
+
         #[test]
         fn a_masked_path_never_contains_the_address_or_token(
             before in "(/[a-z0-9.@-]{0,8}){0,4}/",

@@ -3,15 +3,20 @@
 //! Configuration changes rarely and endpoints change often, so they are shared separately: teaching the engine new
 //! endpoints rebuilds the endpoint router and nothing else.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bartizan_config::{Config, HostHeader};
 use bartizan_model::{Endpoint, Secret};
+use bartizan_waf::Plan;
 
 use crate::address::AddressSet;
 use crate::endpoints::EndpointRouter;
 use crate::policy::Policies;
 use crate::routes::Routes;
+
+/// Compiled attack rules by the name of their policy. The host reads the files that the policies name.
+pub type Plans = BTreeMap<String, Arc<Plan>>;
 
 /// What a Snapshot is compiled from besides the configuration.
 #[derive(Clone, Copy)]
@@ -20,6 +25,8 @@ pub struct Inputs<'a> {
     pub generation: u64,
     /// Endpoints the catalog has learned
     pub endpoints: &'a [Endpoint],
+    /// Attack rules of the policies that have some
+    pub plans: &'a Plans,
     /// Installation key for the keyed hashes of credentials
     pub key: [u8; 32],
 }
@@ -61,7 +68,7 @@ impl Snapshot {
     pub fn compile(config: &Config, inputs: Inputs<'_>) -> Self {
         let core = Core {
             routes: Routes::compile(config),
-            policies: Policies::compile(config),
+            policies: Policies::compile(config, inputs.plans),
             trusted_proxies: AddressSet::new(&config.trusted_proxies),
             key: Secret::new(inputs.key),
         };

@@ -7,34 +7,46 @@ pub(crate) mod access;
 pub(crate) mod identify;
 pub(crate) mod limit;
 pub(crate) mod route;
+pub(crate) mod threat;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use bartizan_model::{Client, EndpointRef, RequestHead, Source};
+use bartizan_model::{Client, EndpointRef, RequestHead, RequestId, Source, Timestamp};
 use smallvec::SmallVec;
 
 use crate::decide::Notices;
 use crate::fields::Fields;
+use crate::held::HeldBody;
 use crate::host::Host;
 use crate::path::Readings;
 use crate::policy::{Policy, PolicyIndex};
 use crate::snapshot::{Route, Snapshot};
 use limit::body::BodyGate;
+use threat::Threats;
 
 /// One stage: its name in traces, and what it does.
 pub(crate) type Stage = (&'static str, fn(&mut HeadContext<'_>));
 
 /// What a request's head goes through.
-pub(crate) const REQUEST_HEAD: &[Stage] =
-    &[("identify", identify::run), ("route", route::run), ("access", access::run), ("limit", limit::run)];
+pub(crate) const REQUEST_HEAD: &[Stage] = &[
+    ("identify", identify::run),
+    ("route", route::run),
+    ("access", access::run),
+    ("limit", limit::run),
+    ("threat", threat::run),
+];
 
 /// What a stage sees.
 pub(crate) struct HeadContext<'a> {
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) source: Source,
+    pub(crate) id: RequestId,
+    pub(crate) now: Timestamp,
     /// The other end of the connection
     pub(crate) peer: Option<IpAddr>,
+    /// Our end
+    pub(crate) local: Option<SocketAddr>,
     /// The recording lacks header fields: their absence proves nothing
     pub(crate) lacks_headers: bool,
     pub(crate) head: &'a RequestHead<'a>,
@@ -43,6 +55,9 @@ pub(crate) struct HeadContext<'a> {
     /// What stages found out for those after them and for the event
     pub(crate) facts: &'a mut Facts,
     pub(crate) body: &'a mut BodyGate,
+    /// What is kept of the body
+    pub(crate) held: &'a mut HeldBody,
+    pub(crate) threats: &'a mut Threats,
     pub(crate) notices: &'a mut Notices,
 }
 

@@ -317,9 +317,10 @@ pub enum Ctl {
 }
 
 /// `SecRuleEngine` and `ctl:ruleEngine`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EngineMode {
     /// Rules run and act
+    #[default]
     On,
     /// Rules run, nothing is stopped
     DetectionOnly,

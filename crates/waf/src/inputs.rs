@@ -74,6 +74,17 @@ impl Text {
         Span { start: offset(start), end: offset(self.bytes.len()) }
     }
 
+    /// Empty but for the text that a plan's first values are spans of.
+    pub(crate) fn begin_with(&mut self, first: &Self) {
+        self.bytes.clear();
+        self.bytes.extend_from_slice(&first.bytes);
+    }
+
+    /// Bytes of memory.
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Forgets everything and keeps the memory.
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
@@ -101,6 +112,18 @@ fn offset(at: usize) -> u32 {
 pub(crate) struct Item {
     pub(crate) name: Span,
     pub(crate) value: Span,
+    /// What the gate found for the value and for the name
+    pub(crate) rows: (u32, u32),
+}
+
+/// The gate has not looked, or found nothing.
+pub(crate) const NO_ROW: u32 = u32::MAX;
+
+impl Item {
+    /// A member that the gate has not looked at.
+    pub(crate) const fn new(name: Span, value: Span) -> Self {
+        Self { name, value, rows: (NO_ROW, NO_ROW) }
+    }
 }
 
 /// The collections that an exchange fills.
@@ -122,7 +145,22 @@ pub(crate) enum List {
 
 impl List {
     /// How many there are.
-    pub(crate) const COUNT: usize = 11;
+    pub(crate) const COUNT: usize = Self::ALL.len();
+
+    /// All of them.
+    pub(crate) const ALL: [Self; 11] = [
+        Self::ArgsGet,
+        Self::ArgsPost,
+        Self::Cookies,
+        Self::RequestHeaders,
+        Self::ResponseHeaders,
+        Self::Files,
+        Self::FilesNames,
+        Self::FilesSizes,
+        Self::PartHeaders,
+        Self::XmlText,
+        Self::XmlAttributes,
+    ];
 }
 
 /// LIMIT: members of one collection; real requests have dozens, big JSON documents thousands.
@@ -136,12 +174,13 @@ pub(crate) struct Inputs {
     pub(crate) text: Text,
     lists: [Vec<Item>; List::COUNT],
     scalars: [Option<Span>; SCALARS],
+    scalar_rows: [u32; SCALARS],
     pub(crate) is_cut: bool,
 }
 
 impl Default for Inputs {
     fn default() -> Self {
-        Self { text: Text::default(), lists: Default::default(), scalars: [None; SCALARS], is_cut: false }
+        Self { text: Text::default(), lists: Default::default(), scalars: [None; SCALARS], scalar_rows: [NO_ROW; SCALARS], is_cut: false }
     }
 }
 
@@ -163,9 +202,32 @@ impl Inputs {
         }
     }
 
+    /// The gate looks at everything anew.
+    pub(crate) fn forget_rows(&mut self) {
+        self.lists.iter_mut().flatten().for_each(|item| item.rows = (NO_ROW, NO_ROW));
+        self.scalar_rows = [NO_ROW; SCALARS];
+    }
+
+    /// A list and the text that its spans are of.
+    pub(crate) fn list_mut(&mut self, list: List) -> (&mut [Item], &Text) {
+        (self.lists.get_mut(list as usize).map(Vec::as_mut_slice).unwrap_or_default(), &self.text)
+    }
+
+    /// What the gate found for a scalar variable.
+    pub(crate) fn scalar_row(&self, variable: Variable) -> u32 {
+        self.scalar_rows.get(variable as usize).copied().unwrap_or(NO_ROW)
+    }
+
+    /// Keeps what the gate found for a scalar variable.
+    pub(crate) fn set_scalar_row(&mut self, variable: Variable, row: u32) {
+        if let Some(slot) = self.scalar_rows.get_mut(variable as usize) {
+            *slot = row;
+        }
+    }
+
     /// Copies a member in.
     pub(crate) fn push(&mut self, list: List, name: &[u8], value: &[u8]) {
-        let item = Item { name: self.text.push(name), value: self.text.push(value) };
+        let item = Item::new(self.text.push(name), self.text.push(value));
         self.add(list, item);
     }
 
@@ -201,6 +263,7 @@ impl Inputs {
         self.text.clear();
         self.lists.iter_mut().for_each(Vec::clear);
         self.scalars = [None; SCALARS];
+        self.scalar_rows = [NO_ROW; SCALARS];
         self.is_cut = false;
     }
 }

@@ -5,9 +5,6 @@
 //!
 //! Sources: ModSecurity Reference Manual (v3.x), "Operators"; libmodsecurity 3.0.9, observed.
 
-// Until the engine calls them, most items here have no user outside of the tests.
-#![allow(dead_code, unused_imports)]
-
 mod address;
 mod capture;
 mod checksum;

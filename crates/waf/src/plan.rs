@@ -4,14 +4,19 @@
 //! removals and target updates are applied, members of `TX` are numbered, macros are templates.
 
 mod compile;
+mod fold;
 mod link;
 mod names;
+mod used;
 
 use bartizan_model::Diagnostic;
 
 pub(crate) use self::link::{Change, Effect, Link, Outcome, RuleSet, SetVarOp, Source, Subject, Target, Test};
 pub(crate) use self::names::{Names, Piece, Slot, Template};
 use crate::ast::{Document, EngineMode, Place};
+use crate::gate::{self, Bits, Gate};
+use crate::inputs::Text;
+use crate::run::{EffectId, TxValue};
 
 /// How rules are selected before they run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,8 +42,17 @@ pub struct Options {
 pub struct Plan {
     pub(crate) heads: Vec<Head>,
     pub(crate) infos: Vec<RuleInfo>,
-    pub(crate) phases: [Vec<u32>; 5],
+    /// Heads by phase, as written and folded
+    order: [Vec<u32>; 5],
+    pub(crate) phases: [Phase; 5],
     pub(crate) names: Names,
+    /// What is in `TX` when a transaction begins, and the text of it
+    pub(crate) initial: Vec<TxValue>,
+    pub(crate) initial_text: Text,
+    /// Before the phases of requests, and before those of responses
+    pub(crate) gates: [Gate; 2],
+    /// The variables that some rule names: others need no value
+    used: Vec<bool>,
     pub(crate) settings: Settings,
     pub(crate) options: Options,
 }
@@ -102,13 +116,72 @@ impl Default for Settings {
     }
 }
 
+/// The rules of a phase in their order.
+#[derive(Debug, Default)]
+pub(crate) struct Phase {
+    pub(crate) entries: Vec<Entry>,
+    /// Places of the rules that are always asked, as bits
+    always: Vec<u64>,
+}
+
+/// A rule's place in a phase.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry {
+    pub(crate) head: u32,
+    /// Its number behind the gate
+    pub(crate) number: Option<u32>,
+}
+
+impl Phase {
+    fn new(heads: &[u32], gate: Option<&Gate>) -> Self {
+        let number = |head: &u32| gate.and_then(|gate| gate.numbers.get(head).copied());
+        let entries: Vec<Entry> = heads.iter().map(|head| Entry { head: *head, number: number(head) }).collect();
+        let mut always = vec![0u64; entries.len().div_ceil(64)];
+        for (place, _) in entries.iter().enumerate().filter(|(_, entry)| entry.number.is_none()) {
+            if let Some(word) = always.get_mut(place / 64) {
+                *word |= 1 << (place % 64);
+            }
+        }
+        Self { entries, always }
+    }
+
+    /// The first place from `at` on whose rule is always asked, or may match.
+    pub(crate) fn next(&self, at: usize, possible: &Bits) -> Option<usize> {
+        let always = self.next_always(at);
+        let end = always.unwrap_or(self.entries.len());
+        let gated = self.entries.get(at..end)?.iter().position(|entry| {
+            entry.number.is_some_and(|number| gate::contains(possible, number))
+        });
+        gated.map(|offset| at + offset).or(always)
+    }
+
+    fn next_always(&self, at: usize) -> Option<usize> {
+        let first = self.always.get(at / 64)? & (u64::MAX << (at % 64));
+        let words = self.always.iter().enumerate().skip(at / 64 + 1).map(|(word, bits)| (word, *bits));
+        std::iter::once((at / 64, first)).chain(words).find(|(_, bits)| *bits != 0).map(|(word, bits)| word * 64 + bits.trailing_zeros() as usize)
+    }
+}
+
 impl Plan {
     /// Compiles a document that was parsed without errors.
     ///
     /// # Errors
     /// What only shows when rules are seen together: an operator that does not compile, a marker that is missing.
     pub fn compile(document: &Document, options: &Options) -> Result<Self, Vec<Diagnostic>> {
-        compile::run(document, *options)
+        let mut plan = compile::run(document, *options)?;
+        plan.initial = vec![TxValue::Unset; plan.names.len()];
+        if options.gates == Gates::All {
+            let known = fold::fold(&mut plan);
+            plan.gates = [gate::build(&plan, &[0, 1]), gate::build(&plan, &[2, 3])];
+            plan.initial = known.iter().map(|known| first_value(known, &mut plan.initial_text)).collect();
+        }
+        plan.used = used::variables(&plan);
+        let phases = [0, 1, 2, 3, 4].map(|phase| {
+            let gate = plan.gate(phase).map(|(_, gate)| gate);
+            Phase::new(plan.order(phase), gate)
+        });
+        plan.phases = phases;
+        Ok(plan)
     }
 
     /// Every rule in the order of the files, chains as one.
@@ -116,7 +189,49 @@ impl Plan {
         &self.infos
     }
 
-    pub(crate) fn head(&self, index: u32) -> Option<&Head> {
-        self.heads.get(index as usize)
+    /// What an effect that removes targets removes, and from which rules.
+    pub(crate) fn removal(&self, id: EffectId) -> Option<(&RuleSet, &Target)> {
+        match self.heads.get(id.0)?.links.get(id.1)?.effects.get(id.2)? {
+            Effect::RemoveTarget(rules, target) => Some((rules, target)),
+            _ => None,
+        }
+    }
+
+    /// How many rules are left to run in each phase, and how many of them stand behind a gate.
+    pub fn summary(&self) -> String {
+        let phases = self.order.iter().enumerate().map(|(phase, rules)| {
+            let gated = self.gate(phase).map_or(0, |(_, gate)| rules.iter().filter(|rule| gate.numbers.contains_key(*rule)).count());
+            format!("phase {}: {} rules, {gated} gated", phase + 1, rules.len())
+        });
+        phases.collect::<Vec<_>>().join("; ")
+    }
+
+    /// Whether some rule names the variable.
+    pub(crate) fn uses(&self, variable: crate::Variable) -> bool {
+        self.used.get(variable as usize).copied().unwrap_or(true)
+    }
+
+    /// The heads of a phase, counted from 0.
+    pub(crate) fn order(&self, phase: usize) -> &[u32] {
+        self.order.get(phase).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The gate before a phase, counted from 0, and which of the two it is.
+    pub(crate) fn gate(&self, phase: usize) -> Option<(usize, &Gate)> {
+        let number = match (self.options.gates, phase) {
+            (Gates::None, _) | (_, 4..) => return None,
+            (Gates::All, 0 | 1) => 0,
+            (Gates::All, _) => 1,
+        };
+        Some((number, self.gates.get(number)?))
+    }
+}
+
+fn first_value(known: &fold::Known, text: &mut Text) -> TxValue {
+    let fold::Known::Is(value) = known else { return TxValue::Unset };
+    let number = std::str::from_utf8(value).ok().and_then(|value| value.parse::<i64>().ok());
+    match number.filter(|number| number.to_string().as_bytes() == value) {
+        Some(number) => TxValue::Number(number),
+        None => TxValue::Text(text.push(value)),
     }
 }

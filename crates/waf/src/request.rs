@@ -10,11 +10,12 @@ use bartizan_model::HeaderField;
 use crate::Variable;
 use crate::ast::BodyProcessor;
 use crate::inputs::{Inputs, Item, List};
-use crate::run::{Runner, processor_name};
+use crate::plan::Plan;
+use crate::run::{State, processor_name};
 use crate::transaction::{Request, Response};
 
 /// Fills what a request's head tells.
-pub(crate) fn head(inputs: &mut Inputs, head: &Request<'_>) {
+pub(crate) fn head(plan: &Plan, inputs: &mut Inputs, head: &Request<'_>) {
     let path_end = memchr::memchr(b'?', head.target).unwrap_or(head.target.len());
     let (path, query) = head.target.split_at_checked(path_end).unwrap_or((head.target, b""));
     let query = query.get(1..).unwrap_or_default();
@@ -28,27 +29,44 @@ pub(crate) fn head(inputs: &mut Inputs, head: &Request<'_>) {
     inputs.set(Variable::QueryString, raw.part(head.target.len() - query.len(), head.target.len()));
     path_variables(inputs, path, query);
     headers(inputs, List::RequestHeaders, head.headers);
-    if let Some(client) = head.client {
-        inputs.set_text(Variable::RemoteAddr, client.ip().to_canonical().to_string().as_bytes());
-        inputs.set_number(Variable::RemotePort, client.port().into());
-    }
-    if let Some(server) = head.server {
-        inputs.set_text(Variable::ServerAddr, server.ip().to_canonical().to_string().as_bytes());
-        inputs.set_number(Variable::ServerPort, server.port().into());
-    }
-    inputs.set_text(Variable::UniqueId, head.id.as_bytes());
-    time(inputs, head);
+    connection(plan, inputs, head);
+    time(plan, inputs, head);
     if !query.is_empty() {
         let is_bad = form(inputs, List::ArgsGet, query);
-        inputs.set_number(Variable::UrlencodedError, u64::from(is_bad));
+        number(plan, inputs, Variable::UrlencodedError, u64::from(is_bad));
     }
     for field in head.headers.iter().filter(|field| field.name.eq_ignore_ascii_case(b"cookie")) {
         for cookie in decode(Format::Cookies, field.value, &limits()).of_kind(Kind::Cookie) {
             inputs.push(List::Cookies, cookie.key(), cookie.value());
         }
     }
-    inputs.set_number(Variable::ReqbodyError, 0);
-    inputs.set_number(Variable::ReqbodyProcessorError, 0);
+    for variable in [Variable::ReqbodyError, Variable::ReqbodyProcessorError] {
+        number(plan, inputs, variable, 0);
+    }
+}
+
+/// Sets a number that some rule asks for.
+fn number(plan: &Plan, inputs: &mut Inputs, variable: Variable, number: u64) {
+    if plan.uses(variable) {
+        inputs.set_number(variable, number);
+    }
+}
+
+fn connection(plan: &Plan, inputs: &mut Inputs, head: &Request<'_>) {
+    let ends = [
+        (head.client, Variable::RemoteAddr, Variable::RemotePort),
+        (head.server, Variable::ServerAddr, Variable::ServerPort),
+    ];
+    for (end, address, port) in ends {
+        let Some(end) = end else { continue };
+        if plan.uses(address) {
+            inputs.set_text(address, end.ip().to_canonical().to_string().as_bytes());
+        }
+        number(plan, inputs, port, end.port().into());
+    }
+    if plan.uses(Variable::UniqueId) {
+        inputs.set_text(Variable::UniqueId, head.id.as_bytes());
+    }
 }
 
 fn path_variables(inputs: &mut Inputs, path: &[u8], query: &[u8]) {
@@ -91,14 +109,17 @@ fn headers(inputs: &mut Inputs, list: List, fields: &[HeaderField<'_>]) {
     }
 }
 
-fn time(inputs: &mut Inputs, head: &Request<'_>) {
-    let seconds = head.now.as_micros().max(0) / 1_000_000;
-    let seconds = u64::try_from(seconds).unwrap_or(0);
-    inputs.set_number(Variable::TimeEpoch, seconds);
-    inputs.set_number(Variable::TimeHour, seconds / 3600 % 24);
-    inputs.set_number(Variable::TimeMin, seconds / 60 % 60);
-    inputs.set_number(Variable::TimeSec, seconds % 60);
-    inputs.set_number(Variable::TimeWday, (seconds / 86400 + 4) % 7); // the epoch was a Thursday
+fn time(plan: &Plan, inputs: &mut Inputs, head: &Request<'_>) {
+    let seconds = u64::try_from(head.now.as_micros().max(0) / 1_000_000).unwrap_or(0);
+    for (variable, value) in [
+        (Variable::TimeEpoch, seconds),
+        (Variable::TimeHour, seconds / 3600 % 24),
+        (Variable::TimeMin, seconds / 60 % 60),
+        (Variable::TimeSec, seconds % 60),
+        (Variable::TimeWday, (seconds / 86400 + 4) % 7), // the epoch was a Thursday
+    ] {
+        number(plan, inputs, variable, value);
+    }
 }
 
 /// Decodes a form or query; whether it breaks the encoding.
@@ -112,19 +133,19 @@ fn form(inputs: &mut Inputs, list: List, source: &[u8]) -> bool {
 }
 
 /// Who takes the request's body apart, unless a rule says otherwise.
-pub(crate) fn choose_processor(runner: &mut Runner<'_>) {
-    let content_type = header(&runner.inputs, List::RequestHeaders, b"content-type").to_vec();
+pub(crate) fn choose_processor(plan: &Plan, state: &mut State) {
+    let content_type = header(&state.inputs, List::RequestHeaders, b"content-type").to_vec();
     let processor = match Format::of(Some(&content_type), b"") {
         Format::Form => BodyProcessor::UrlEncoded,
         Format::Multipart(_) if content_type.to_ascii_lowercase().starts_with(b"multipart/form-data") => {
             BodyProcessor::Multipart
         }
-        Format::Json if runner.plan.options.detect_bodies => BodyProcessor::Json,
-        Format::Xml if runner.plan.options.detect_bodies => BodyProcessor::Xml,
+        Format::Json if plan.options.detect_bodies => BodyProcessor::Json,
+        Format::Xml if plan.options.detect_bodies => BodyProcessor::Xml,
         _ => return,
     };
-    runner.controls.processor = Some(processor);
-    runner.inputs.set_text(Variable::ReqbodyProcessor, processor_name(processor));
+    state.controls.processor = Some(processor);
+    state.inputs.set_text(Variable::ReqbodyProcessor, processor_name(processor));
 }
 
 /// The first field of this name; empty without one.
@@ -134,9 +155,9 @@ fn header<'i>(inputs: &'i Inputs, list: List, name: &[u8]) -> &'i [u8] {
 }
 
 /// Fills what a request's body tells.
-pub(crate) fn body(runner: &mut Runner<'_>, source: &[u8]) {
-    let controls = runner.controls;
-    let inputs = &mut runner.inputs;
+pub(crate) fn body(plan: &Plan, state: &mut State, source: &[u8]) {
+    let controls = state.controls;
+    let inputs = &mut state.inputs;
     let is_read = controls.is_request_body_read && !source.is_empty();
     if is_read {
         match controls.processor {
@@ -146,7 +167,7 @@ pub(crate) fn body(runner: &mut Runner<'_>, source: &[u8]) {
                     inputs.set_number(Variable::UrlencodedError, 1);
                 }
             }
-            Some(BodyProcessor::Json) => json(inputs, source, runner.plan.settings.json_depth_max),
+            Some(BodyProcessor::Json) => json(inputs, source, plan.settings.json_depth_max),
             Some(BodyProcessor::Xml) => xml(inputs, source),
             Some(BodyProcessor::Multipart) => {
                 let content_type = header(inputs, List::RequestHeaders, b"content-type").to_vec();
@@ -159,11 +180,11 @@ pub(crate) fn body(runner: &mut Runner<'_>, source: &[u8]) {
             inputs.set_text(Variable::RequestBody, source);
         }
     }
-    inputs.set_number(Variable::RequestBodyLength, source.len() as u64);
-    sizes(inputs);
+    number(plan, inputs, Variable::RequestBodyLength, source.len() as u64);
+    sizes(plan, inputs);
 }
 
-fn sizes(inputs: &mut Inputs) {
+fn sizes(plan: &Plan, inputs: &mut Inputs) {
     let size = |list: List| -> usize { inputs.list(list).iter().map(|item| item.name.len() + item.value.len()).sum() };
     let arguments = size(List::ArgsGet) + size(List::ArgsPost);
     let files: usize = inputs
@@ -171,8 +192,8 @@ fn sizes(inputs: &mut Inputs) {
         .iter()
         .map(|item| std::str::from_utf8(inputs.text.at(item.value)).ok().and_then(|text| text.parse().ok()).unwrap_or(0))
         .sum();
-    inputs.set_number(Variable::ArgsCombinedSize, arguments as u64);
-    inputs.set_number(Variable::FilesCombinedSize, files as u64);
+    number(plan, inputs, Variable::ArgsCombinedSize, arguments as u64);
+    number(plan, inputs, Variable::FilesCombinedSize, files as u64);
 }
 
 fn json(inputs: &mut Inputs, source: &[u8], depth_max: Option<usize>) {
@@ -183,7 +204,7 @@ fn json(inputs: &mut Inputs, source: &[u8], depth_max: Option<usize>) {
     let content = decode(Format::Json, source, &limits);
     let mut walk = content.walk();
     while let Some((path, leaf)) = walk.next() {
-        let item = Item { name: inputs.text.push(path), value: inputs.text.push(leaf.value()) };
+        let item = Item::new(inputs.text.push(path), inputs.text.push(leaf.value()));
         inputs.add(List::ArgsPost, item);
     }
     processed(inputs, &content, "JSON parsing error");
@@ -282,18 +303,18 @@ pub(crate) fn response_head(inputs: &mut Inputs, head: &Response<'_>) {
 }
 
 /// Whether rules look at the response's body: it is read at all, and its media type is one of those named.
-pub(crate) fn is_response_inspected(runner: &Runner<'_>) -> bool {
-    let Some(essence) = runner.inputs.scalar(Variable::ResponseContentType) else { return false };
-    let essence = runner.inputs.text.at(essence);
-    runner.controls.is_response_body_read
-        && runner.plan.settings.response_types.iter().any(|wanted| essence.eq_ignore_ascii_case(wanted))
+pub(crate) fn is_response_inspected(plan: &Plan, state: &State) -> bool {
+    let Some(essence) = state.inputs.scalar(Variable::ResponseContentType) else { return false };
+    let essence = state.inputs.text.at(essence);
+    state.controls.is_response_body_read
+        && plan.settings.response_types.iter().any(|wanted| essence.eq_ignore_ascii_case(wanted))
 }
 
 /// Fills what a response's body tells.
-pub(crate) fn response_body(runner: &mut Runner<'_>, source: &[u8]) {
-    if is_response_inspected(runner) {
-        runner.inputs.set_text(Variable::ResponseBody, source);
-        runner.inputs.set_number(Variable::ResponseContentLength, source.len() as u64);
+pub(crate) fn response_body(plan: &Plan, state: &mut State, source: &[u8]) {
+    if is_response_inspected(plan, state) {
+        state.inputs.set_text(Variable::ResponseBody, source);
+        state.inputs.set_number(Variable::ResponseContentLength, source.len() as u64);
     }
 }
 

@@ -3,8 +3,12 @@
 mod effect;
 mod expand;
 mod rule;
+mod sieve;
+mod state;
 mod tx;
 mod values;
 
-pub(crate) use self::effect::processor_name;
-pub(crate) use self::rule::Runner;
+pub(crate) use self::effect::{EffectId, processor_name};
+pub(crate) use self::rule::{Runner, transformed};
+pub(crate) use self::state::State;
+pub(crate) use self::tx::{TxValue, leading_number};

@@ -1,13 +1,14 @@
 //! One exchange as the host shows it: request head, request body, response head, response body, end.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bartizan_model::{HeaderField, Timestamp};
 
 use crate::ast::{AllowScope, EngineMode};
 use crate::plan::{Outcome, Plan, Skip};
 use crate::request;
-use crate::run::Runner;
+use crate::run::{Runner, State};
 
 /// A request's head.
 #[derive(Clone, Copy, Debug)]
@@ -82,47 +83,51 @@ pub enum Action {
     Redirect(Vec<u8>),
 }
 
-/// One exchange.
+/// One exchange. Owns all that it needs; pins its plan.
 #[derive(Debug)]
-pub struct Transaction<'p> {
-    runner: Runner<'p>,
+pub struct Transaction {
+    plan: Arc<Plan>,
+    /// `None` only while it is dropped
+    state: Option<Box<State>>,
     intervention: Option<Intervention>,
 }
 
-impl<'p> Transaction<'p> {
+impl Transaction {
     /// Begins.
-    pub fn new(plan: &'p Plan) -> Self {
-        Self { runner: Runner::new(plan), intervention: None }
+    pub fn new(plan: Arc<Plan>) -> Self {
+        let state = Some(State::take(&plan));
+        Self { plan, state, intervention: None }
     }
 
     /// The request's head: phase 1.
     pub fn request_head(&mut self, head: &Request<'_>) -> Option<Intervention> {
-        request::head(&mut self.runner.inputs, head);
-        request::choose_processor(&mut self.runner);
+        let state = self.state.as_deref_mut()?;
+        request::head(&self.plan, &mut state.inputs, head);
+        request::choose_processor(&self.plan, state);
         self.phase(0)
     }
 
     /// The whole body, empty when there is none: phase 2.
     pub fn request_body(&mut self, body: &[u8]) -> Option<Intervention> {
-        request::body(&mut self.runner, body);
+        request::body(&self.plan, self.state.as_deref_mut()?, body);
         self.phase(1)
     }
 
     /// The response's head: phase 3.
     pub fn response_head(&mut self, head: &Response<'_>) -> Option<Intervention> {
-        request::response_head(&mut self.runner.inputs, head);
+        request::response_head(&mut self.state.as_deref_mut()?.inputs, head);
         self.phase(2)
     }
 
     /// The whole body, empty when there is none or it is not to be looked at: phase 4.
     pub fn response_body(&mut self, body: &[u8]) -> Option<Intervention> {
-        request::response_body(&mut self.runner, body);
+        request::response_body(&self.plan, self.state.as_deref_mut()?, body);
         self.phase(3)
     }
 
     /// Whether the response's body is looked at, after [`Transaction::response_head`].
     pub fn wants_response_body(&self) -> bool {
-        request::is_response_inspected(&self.runner)
+        self.state.as_deref().is_some_and(|state| request::is_response_inspected(&self.plan, state))
     }
 
     /// The exchange is over: phase 5.
@@ -132,64 +137,91 @@ impl<'p> Transaction<'p> {
 
     /// Every rule that matched so far, in order.
     pub fn matches(&self) -> &[Match] {
-        &self.runner.matches
+        self.state.as_deref().map(|state| state.matches.as_slice()).unwrap_or_default()
     }
 
     fn phase(&mut self, phase: usize) -> Option<Intervention> {
         let is_last = phase == 4;
-        if self.runner.mode == EngineMode::Off || (self.intervention.is_some() && !is_last) || self.is_allowed(phase) {
+        let state = self.state.as_deref_mut()?;
+        let is_stopped = self.intervention.is_some() && !is_last;
+        if state.mode == EngineMode::Off || is_stopped || is_allowed(state, phase) {
             return None;
         }
-        let plan = self.runner.plan;
-        let rules = plan.phases.get(phase)?;
-        let mut at = 0;
-        while let Some(index) = rules.get(at) {
-            at += 1;
-            let Some(head) = plan.head(*index) else { continue };
-            let index = *index as usize;
-            if !self.runner.head(index, head) {
-                continue;
-            }
-            if let Skip::To(position) = head.skip {
-                at = at.max(position);
-            }
-            if self.runner.mode == EngineMode::Off {
-                return None;
-            }
-            if self.act(index, &head.outcome, phase) {
-                return if is_last { None } else { self.intervention.clone() };
-            }
+        if let Some((number, gate)) = self.plan.gate(phase) {
+            state.sift(number, gate);
         }
-        None
+        let stopped = run_phase(&mut Runner { plan: &self.plan, state }, phase)?;
+        if !is_last {
+            self.intervention = Some(stopped.clone());
+        }
+        (!is_last).then_some(stopped)
     }
+}
 
-    /// Does what the rule says; whether the phase is over.
-    fn act(&mut self, index: usize, outcome: &'p Outcome, phase: usize) -> bool {
-        if self.runner.mode != EngineMode::On {
-            return false;
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        if let Some(state) = self.state.take() {
+            State::put_back(state);
         }
-        let rule = self.runner.plan.infos.get(index).map_or(0, |info| info.id);
-        let (action, status) = match outcome {
-            Outcome::Pass => return false,
-            Outcome::Allow(scope) => {
-                self.runner.controls.allowed = Some(*scope);
-                return true;
-            }
-            Outcome::Deny(status) => (Action::Deny, *status),
-            Outcome::Drop => (Action::Drop, 403),
-            Outcome::Redirect(url, status) => (Action::Redirect(self.runner.expanded(index, url)), *status),
-        };
-        if phase < 4 {
-            self.intervention = Some(Intervention { rule, action, status });
-        }
-        true
     }
+}
 
-    fn is_allowed(&self, phase: usize) -> bool {
-        match self.runner.controls.allowed {
-            None | Some(AllowScope::Phase) => false,
-            Some(AllowScope::Request) => phase < 2,
-            Some(AllowScope::All) => phase < 4,
+/// Runs the rules of a phase, until one wants to stop the exchange.
+fn run_phase(runner: &mut Runner<'_>, phase: usize) -> Option<Intervention> {
+    let plan = runner.plan;
+    let rules = plan.phases.get(phase)?;
+    let mut at = 0;
+    while let Some(place) = rules.next(at, runner.state.sieve.possible()) {
+        at = place + 1;
+        let Some(entry) = rules.entries.get(place) else { continue };
+        let index = entry.head as usize;
+        let Some(head) = plan.heads.get(index) else { continue };
+        if !runner.head(index, head, entry.number) {
+            continue;
         }
+        if let Skip::To(position) = head.skip {
+            at = at.max(position);
+        }
+        match runner.state.mode {
+            EngineMode::Off => return None,
+            EngineMode::DetectionOnly => {}
+            EngineMode::On => match act(runner, index, &head.outcome) {
+                Act::GoOn => {}
+                Act::EndPhase => return None,
+                Act::Stop(intervention) => return Some(intervention),
+            },
+        }
+    }
+    None
+}
+
+/// What a matching rule does to the phase.
+enum Act {
+    GoOn,
+    EndPhase,
+    Stop(Intervention),
+}
+
+fn act(runner: &mut Runner<'_>, index: usize, outcome: &Outcome) -> Act {
+    let rule = runner.plan.infos.get(index).map_or(0, |info| info.id);
+    let (action, status) = match outcome {
+        Outcome::Pass => return Act::GoOn,
+        Outcome::Allow(scope) => {
+            runner.state.controls.allowed = Some(*scope);
+            return Act::EndPhase;
+        }
+        Outcome::Deny(status) => (Action::Deny, *status),
+        Outcome::Drop => (Action::Drop, 403),
+        Outcome::Redirect(url, status) => (Action::Redirect(runner.expanded(index, url)), *status),
+    };
+    Act::Stop(Intervention { rule, action, status })
+}
+
+/// Whether an `allow` skips this phase.
+fn is_allowed(state: &State, phase: usize) -> bool {
+    match state.controls.allowed {
+        None | Some(AllowScope::Phase) => false,
+        Some(AllowScope::Request) => phase < 2,
+        Some(AllowScope::All) => phase < 4,
     }
 }

@@ -101,6 +101,19 @@ transforms! {
     Utf8ToUnicode "utf8toUnicode",
 }
 
+/// PERF: asked for every value; made once.
+#[expect(clippy::indexing_slicing, reason = "const code has no iterators; an index out of bounds would not compile")]
+static TRIGGERS: [Trigger; Transform::ALL.len()] = {
+    let mut triggers = [Trigger::Always; Transform::ALL.len()];
+    let mut at = 0;
+    while at < triggers.len() {
+        let transform = Transform::ALL[at];
+        triggers[transform as usize] = transform.find_trigger();
+        at += 1;
+    }
+    triggers
+};
+
 impl Transform {
     /// The transformation of this name, ASCII case ignored.
     pub fn of_name(name: &str) -> Option<Self> {
@@ -114,6 +127,9 @@ impl Transform {
     ///
     /// Takes time linear in `input`; appends at most [`Transform::output_len_max`] bytes.
     pub fn apply(self, input: &[u8], out: &mut Vec<u8>) -> bool {
+        if self.is_unchanged(input) {
+            return false;
+        }
         let skipped = match self.trigger() {
             Trigger::Always => 0,
             Trigger::Bytes(bytes) => match bytes.find_in(input) {
@@ -134,7 +150,13 @@ impl Transform {
     }
 
     /// A sound proof that values stay as they are, from the bytes in them alone.
-    pub(crate) const fn trigger(self) -> Trigger {
+    #[inline]
+    #[expect(clippy::indexing_slicing, reason = "the table has an entry for each of them")]
+    pub(crate) fn trigger(self) -> &'static Trigger {
+        &TRIGGERS[self as usize]
+    }
+
+    const fn find_trigger(self) -> Trigger {
         Trigger::Bytes(match self {
             Self::Base64Decode
             | Self::Base64DecodeExt
@@ -158,20 +180,35 @@ impl Transform {
             Self::RemoveComments => ByteSet::of(b"/<-#"),
             Self::RemoveCommentsChar => ByteSet::of(b"/*<-#"),
             Self::RemoveNulls | Self::ReplaceNulls => ByteSet::of(b"\0"),
-            Self::RemoveWhitespace => {
-                ByteSet::of(space::SPACES).with_range(space::NO_BREAK_SPACE, space::NO_BREAK_SPACE)
-            }
+            Self::RemoveWhitespace => ByteSet::of(space::SPACES).with(ByteSet::of(space::NO_BREAK_SPACE)),
             Self::ReplaceComments => ByteSet::of(b"/"),
             Self::SqlHexDecode => ByteSet::of(b"0"),
             Self::UrlDecode | Self::UrlDecodeUni => ByteSet::of(b"%+"),
-            Self::UrlEncode => ByteSet::EMPTY.with_range(0, 0xff).without(percent::UNRESERVED),
+            Self::UrlEncode => percent::UNRESERVED.complement(),
             Self::Utf8ToUnicode => ByteSet::of(b"\0").with_range(0xc0, 0xf7),
         })
     }
 
-    /// No value of `len` bytes becomes longer than this: the worst are `utf8toUnicode` (`%u00e0` and a repeated byte for two
+    /// Whether the value stays as it is, for those whose trigger occurs in every other value.
+    fn is_unchanged(self, input: &[u8]) -> bool {
+        let has_pair = |first: u8, is_second: fn(u8) -> bool| {
+            memchr::memchr_iter(first, input).any(|at| input.get(at + 1).is_some_and(|byte| is_second(*byte)))
+        };
+        match self {
+            // Two dots count at the end of any segment: `a..` takes itself away.
+            Self::NormalizePath => {
+                !input.starts_with(b".")
+                    && !has_pair(b'/', |byte| matches!(byte, b'/' | b'.'))
+                    && !has_pair(b'.', |byte| byte == b'.')
+            }
+            Self::ReplaceComments => !has_pair(b'/', |byte| byte == b'*'),
+            _ => false,
+        }
+    }
+
+    /// LIMIT: no value of `len` bytes becomes longer than this. The worst are `utf8toUnicode` (`%u00c0` and a repeated byte for two
     /// bytes), `urlEncode` (three for one) and the digests (20 for none).
-    pub(crate) const fn output_len_max(len: usize) -> usize {
+    pub const fn output_len_max(len: usize) -> usize {
         len.saturating_mul(4).saturating_add(20)
     }
 

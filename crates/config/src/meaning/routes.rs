@@ -126,6 +126,9 @@ fn overlaps(checker: &mut Checker<'_, '_>, at: &SettingPath, apis: &[Api]) {
     }
 }
 
+/// What a policy can demand, for messages.
+const KINDS: &str = "`methods`, `addresses`, `limits` and `threats`";
+
 /// Every policy.
 pub(super) fn policies(
     checker: &mut Checker<'_, '_>,
@@ -175,21 +178,27 @@ fn scope(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &document::Sc
 
 /// The one rule of a policy.
 fn rule(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &document::Policy) -> Option<PolicyRule> {
-    match (&written.methods, &written.addresses, &written.limits) {
-        (Some(methods), None, None) => {
-            Some(PolicyRule::Methods { allow: checker.methods(&at.key("methods").key("allow"), &methods.allow) })
-        }
-        (None, Some(addresses), None) => Some(address_rule(checker, &at.key("addresses"), addresses)),
-        (None, None, Some(limits)) => Some(limit_rule(checker, &at.key("limits"), limits)),
-        (None, None, None) => {
+    let methods = written
+        .methods
+        .as_ref()
+        .map(|methods| PolicyRule::Methods { allow: checker.methods(&at.key("methods").key("allow"), &methods.allow) });
+    let addresses = written.addresses.as_ref().map(|addresses| address_rule(checker, &at.key("addresses"), addresses));
+    let limits = written.limits.as_ref().map(|limits| limit_rule(checker, &at.key("limits"), limits));
+    let threats = written
+        .threats
+        .as_ref()
+        .map(|threats| PolicyRule::Threats(super::threats::threats(checker, &at.key("threats"), threats)));
+    let mut rules = [methods, addresses, limits, threats].into_iter().flatten();
+    match (rules.next(), rules.next()) {
+        (Some(only), None) => Some(only),
+        (None, _) => {
             let message = format!("the policy `{}` demands nothing", excerpt(&written.name));
-            checker.error(at, report::NOT_ONE_RULE, message, "add one of `methods`, `addresses` and `limits`");
+            checker.error(at, report::NOT_ONE_RULE, message, format!("add one of {KINDS}"));
             None
         }
-        _ => {
+        (Some(_), Some(_)) => {
             let message = format!("the policy `{}` has more than one rule", excerpt(&written.name));
-            let help = "write a policy for each of `methods`, `addresses` and `limits`";
-            checker.error(at, report::NOT_ONE_RULE, message, help);
+            checker.error(at, report::NOT_ONE_RULE, message, format!("write a policy for each of {KINDS}"));
             None
         }
     }

@@ -6,8 +6,9 @@
 
 use crate::builder::{Builder, Stop, saturated};
 use crate::fault::FaultKind;
+use crate::kind::Kind;
 use crate::limits::Limit;
-use crate::tree::{Kind, NameSpan, Node};
+use crate::tree::{NameSpan, Node};
 
 /// Arguments by which APIs ask for a number of items (Relay's connections, and the usual names elsewhere).
 const PAGE_SIZE_NAMES: [&[u8]; 6] = [b"first", b"last", b"limit", b"pageSize", b"perPage", b"count"];
@@ -137,7 +138,8 @@ fn measured(
             },
             Kind::Spread => {
                 let found = spread_of.binary_search_by_key(&id, |&(spread, _)| spread).ok();
-                let fragment = found.and_then(|at| spread_of.get(at)).and_then(|&(_, fragment)| definitions.get(fragment));
+                let fragment =
+                    found.and_then(|at| spread_of.get(at)).and_then(|&(_, fragment)| definitions.get(fragment));
                 fragment.and_then(|fragment| fragment.measure).unwrap_or_default()
             }
             Kind::InlineFragment | Kind::Operation | Kind::Fragment => inside,

@@ -24,13 +24,14 @@ pub(super) fn boundary(content_type: &[u8], out: &mut Builder<'_, '_>) -> Option
         return None;
     }
     let rest = lower.get(at + 8..)?;
-    if memmem::find_iter(rest, b"boundary").any(|again| rest.get(again..).is_some_and(|tail| tail.contains(&b'='))) {
+    let last_equals = memchr::memrchr(b'=', rest).unwrap_or(0);
+    if memmem::find(rest.get(..last_equals)?, b"boundary").is_some() {
         out.fault(FaultKind::MultipartBadBoundary, 0);
     }
-    let bare = trimmed(value);
-    if !padding.is_empty() || bare.len() != value.len() {
+    if !padding.is_empty() || trimmed(value).len() != value.len() {
         out.fault(FaultKind::MultipartBoundaryWhitespace, 0);
     }
+    let bare = trimmed(value);
     let boundary = match bare {
         [b'"', quoted @ ..] => {
             out.fault(FaultKind::MultipartBoundaryQuoted, 0);

@@ -8,8 +8,9 @@ use memchr::memchr;
 use crate::builder::{Builder, Stop};
 use crate::encoding::{is_space, percent_decode, trimmed};
 use crate::fault::FaultKind;
+use crate::kind::Kind;
 use crate::limits::Limit;
-use crate::tree::{Kind, NameSpan, Span};
+use crate::tree::{NameSpan, Span};
 
 /// What the header lines of a part said.
 #[derive(Default)]

@@ -1,7 +1,11 @@
 //! What the decoders make of documents, by their public interface.
 
+mod compress;
+mod graphql;
 mod json;
 mod multipart;
+mod properties;
+mod protobuf;
 mod xml;
 
 use bartizan_content::{Content, Format, Limits, NodeRef, decode};
@@ -43,6 +47,12 @@ fn formats_are_found_by_media_type() {
     check("application/soap+xml; action=\"x\"", Format::Xml);
     check("application/x-www-form-urlencoded", Format::Form);
     check("multipart/form-data; boundary=x", Format::Multipart(b"multipart/form-data; boundary=x"));
+    check("application/graphql", Format::Graphql);
+    check("application/graphql-response+json", Format::Json);
+    check("application/x-protobuf", Format::Protobuf);
+    check("application/grpc", Format::Grpc);
+    check("application/grpc-web+proto", Format::Grpc);
+    check("application/grpc+json", Format::Raw);
     check("text/plain", Format::Raw);
     check("", Format::Raw);
     assert_eq!(Format::of(None, b" {}"), Format::Json);

@@ -45,7 +45,7 @@ fn parts_have_names_files_and_header_lines() {
   Header Content-Disposition = form-data; name=\"a\"
 File f = line\r\nline\r\n
   Header content-disposition = form-data; name=f; filename=\"x.txt\"
-  Filename  = x.txt
+  Filename = x.txt
   Header Content-Type = text/plain
 "#
     );

@@ -21,13 +21,13 @@ fn a_document_becomes_a_tree() {
     assert!(content.faults().is_empty(), "{:?}", content.faults());
     assert_eq!(
         outline(&content),
-        r#"Comment  =  c
+        r#"Comment =  c
 Element o:order
   Namespace xmlns:o = urn:o
   Attribute id = 1 < 2
   Element item
     Attribute sku = a\"b
-    Text  = x & <y>z
+    Text = x & <y>z
   Space
   Element e
   Instruction go = now
@@ -81,6 +81,12 @@ fn documents_that_are_not_well_formed_are_faulty() {
     check(b"\xff\xfe<\0a\0/\0>\0", &["unsupported_encoding"]);
     check("<?xml version='1.0' encoding='utf-7'?><a/>", &["unsupported_encoding"]);
     check("<a>x<!-- c", &["unexpected_end"]);
+    check("<a>x & y</a>", &["xml_syntax"]);
+    check("<a>x & y; z</a>", &["xml_syntax"]);
+    check("<a b='x & y'/>", &["xml_syntax"]);
+    check("<a b='x & y; z'/>", &["xml_syntax"]);
+    check("<a b='&&lt;&;'/>", &["xml_syntax", "xml_syntax"]);
+    check("<a b='&#;&#x;&#x41'/>", &["xml_bad_character", "xml_bad_character", "xml_syntax"]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bartizan_engine::{Answer, Inputs, Inspection, Snapshot, Step, answer_ending};
 use bartizan_model::{
-    Connection, Ending, Event, Exchange, HeaderField, Outcome, RequestHead, RequestId, ResponseHead, Source,
+    Connection, Ending, Event, Exchange, HeaderField, Outcome, RequestHead, RequestId, Response, ResponseHead, Source,
 };
 
 pub const ID: RequestId = RequestId::from_bits(0xB0);
@@ -22,9 +22,11 @@ pub struct Passed {
 }
 
 pub fn snapshot(config: &str, endpoints: &str) -> Arc<Snapshot> {
+    let config = crate::document::config(config);
     let endpoints = crate::document::endpoints(endpoints);
-    let inputs = Inputs { generation: 1, endpoints: &endpoints, key: [7; 32] };
-    Arc::new(Snapshot::compile(&crate::document::config(config), inputs))
+    let plans = crate::rules::plans(&config);
+    let inputs = Inputs { generation: 1, endpoints: &endpoints, plans: &plans, key: [7; 32] };
+    Arc::new(Snapshot::compile(&config, inputs))
 }
 
 pub fn connection(exchange: &Exchange) -> Connection {
@@ -49,13 +51,7 @@ pub fn pass(snapshot: &Arc<Snapshot>, exchange: &Exchange, source: Source, chunk
         outcome.ending = Ending::NoRoute;
         given = answer_ending(Ending::NoRoute, ID);
     } else if let Some(response) = &exchange.response {
-        let headers = fields(&response.headers);
-        inspection.response_head(&ResponseHead { status: response.status, headers: &headers });
-        let body = response.body.as_deref().unwrap_or_default();
-        body.chunks(chunk).for_each(|piece| _ = inspection.response_body(piece));
-        inspection.response_end();
-        outcome.status = response.status;
-        outcome.response_bytes = body.len() as u64;
+        given = respond(&mut inspection, response, chunk, &mut outcome);
     }
     if let Some(answer) = &given {
         outcome.status = answer.status;
@@ -63,6 +59,23 @@ pub fn pass(snapshot: &Arc<Snapshot>, exchange: &Exchange, source: Source, chunk
     }
     let event = inspection.finish(outcome, begun.plus_micros(exchange.duration_us.unwrap_or(0) as i64));
     Passed { event, steps, answer: given, forwarded }
+}
+
+/// The response's half; the answer that was given in its place, if one was.
+fn respond(inspection: &mut Inspection, response: &Response, chunk: usize, outcome: &mut Outcome) -> Option<Answer> {
+    let headers = fields(&response.headers);
+    if let Step::Stop(_) = inspection.response_head(&ResponseHead { status: response.status, headers: &headers }) {
+        outcome.ending = Ending::Stopped;
+        return Some(inspection.answer());
+    }
+    let body = response.body.as_deref().unwrap_or_default();
+    body.chunks(chunk).for_each(|piece| _ = inspection.response_body(piece));
+    outcome.status = response.status;
+    match inspection.response_end() {
+        Step::Stop(_) => outcome.ending = Ending::Stopped, // the head has gone, the body has not
+        Step::Continue | Step::Hold => outcome.response_bytes = body.len() as u64,
+    }
+    None
 }
 
 /// The request's half; whether it was stopped.

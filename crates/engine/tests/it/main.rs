@@ -5,3 +5,4 @@ mod corpus;
 mod document;
 mod host;
 mod properties;
+mod rules;

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use bartizan_engine::{Engine, Inputs, Snapshot, fuzz, judge};
+use bartizan_engine::{Engine, Inputs, Plans, Snapshot, fuzz, judge};
 use bartizan_model::{Connection, Exchange, HttpVersion, Request, Response, Scheme, Source, Timestamp};
 use proptest::prelude::*;
 
@@ -164,6 +164,7 @@ fn the_trace_tells_each_stages_findings() {
         ("route", none()),
         ("access", vec!["ACC-101".into()]),
         ("limit", vec!["LIM-101".into()]),
+        ("threat", vec![]),
     ];
     assert_eq!(trace, wanted);
     assert_eq!(judged.route.map(|route| route.api.to_string()).as_deref(), Some("shop"));
@@ -172,7 +173,8 @@ fn the_trace_tells_each_stages_findings() {
 #[test]
 fn an_inspection_finishes_on_the_snapshot_it_began_with() {
     let strict = "policies: [{ name: read-only, mode: enforce, methods: { allow: [GET] } }]";
-    let inputs = |generation| Inputs { generation, endpoints: &[], key: [7; 32] };
+    let plans = Plans::new();
+    let inputs = |generation| Inputs { generation, endpoints: &[], plans: &plans, key: [7; 32] };
     let engine = Engine::new(Snapshot::compile(&document::config(strict), inputs(1)));
     let connection = Connection { peer: None, local: None, tls: None };
     let exchange = document::exchange("POST / HTTP/1.1\nHost: a.example", None);

@@ -21,15 +21,18 @@ mod words;
 mod workload;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use bartizan_waf::{Gates, Plan};
 use fastrand::Rng;
 
 use crate::corpus::Corpus;
-use crate::harness::{Exchange, rules, suite};
+use crate::harness::{Exchange, record, rules, suite};
 use crate::workload::{WORKLOADS, Workload};
 
+/// How this program is run for the record.
+const COMMAND: &str = "taskset -c 1 cargo run --release -p bartizan-waf --example bench";
 /// Requests that libmodsecurity gets, each of them different.
 const PEER_REQUESTS: usize = 500;
 /// How long libmodsecurity is measured, per workload.
@@ -39,8 +42,8 @@ const MIXED_REQUESTS: usize = 3_000;
 
 /// Both forms of our engine.
 struct Plans {
-    gated: Plan,
-    naive: Plan,
+    gated: Arc<Plan>,
+    naive: Arc<Plan>,
 }
 
 fn main() -> Result<()> {
@@ -48,6 +51,8 @@ fn main() -> Result<()> {
     let folder = std::env::temp_dir().join("bartizan-waf");
     let config = rules::config("pl1.conf", &rule_set, &folder)?;
     let plans = Plans { gated: engine::plan(&config, Gates::All)?, naive: engine::plan(&config, Gates::None)? };
+    print!("{}", record::heading("The cost of a request beside libmodsecurity 3.0.9", COMMAND));
+    println!("CRS at paranoia level 1, request phases, one thread; rule set: `{}`\n", rule_set.display());
     let peer = oracle::build(&folder).inspect_err(|error| eprintln!("no peer: {error:#}")).ok();
     loops(&plans, peer.as_deref(), &config)?;
     mixed(&plans, &Corpus::new(&suite::load(&rule_set)?, 1));
@@ -116,7 +121,7 @@ fn mixed(plans: &Plans, corpus: &Corpus) {
 }
 
 /// JSON bodies of growing size: the cost of a byte must stay the same.
-fn linear(plan: &Plan) {
+fn linear(plan: &Arc<Plan>) {
     println!("\nJSON bodies of growing size: µs per request, ns per byte\n");
     println!("| bytes | many members, µs | ns per byte | one text, µs | ns per byte |");
     println!("| --- | --- | --- | --- | --- |");

@@ -1,6 +1,7 @@
 //! Clocks and counters around the request phases.
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::Instant;
 
 use allocation_counter::AllocationInfo;
@@ -38,31 +39,31 @@ pub struct Allocations {
 }
 
 /// Whether the rules stop this request.
-pub fn is_stopped(plan: &Plan, exchange: &Exchange) -> bool {
+pub fn is_stopped(plan: &Arc<Plan>, exchange: &Exchange) -> bool {
     let headers = engine::fields(&exchange.headers);
-    engine::request(&mut Transaction::new(plan), exchange, &headers).is_some()
+    engine::request(&mut Transaction::new(Arc::clone(plan)), exchange, &headers).is_some()
 }
 
 /// CPU time of a request in µs, one after the other.
-pub fn loop_micros(plan: &Plan, next: &mut dyn FnMut() -> Exchange) -> f64 {
+pub fn loop_micros(plan: &Arc<Plan>, next: &mut dyn FnMut() -> Exchange) -> f64 {
     let first = batch(plan, 20, next).max(batch(plan, 20, next));
     let count = ((BATCH_MICROS / first) as usize).clamp(20, BATCH_MAX);
     let mut batches: Vec<f64> = (0..BATCHES).map(|_| batch(plan, count, next)).collect();
     median(&mut batches)
 }
 
-fn batch(plan: &Plan, count: usize, next: &mut dyn FnMut() -> Exchange) -> f64 {
+fn batch(plan: &Arc<Plan>, count: usize, next: &mut dyn FnMut() -> Exchange) -> f64 {
     let exchanges: Vec<Exchange> = (0..count).map(|_| next()).collect();
     let headers: Vec<_> = exchanges.iter().map(|exchange| engine::fields(&exchange.headers)).collect();
     let start = cpu_micros();
     for (exchange, headers) in exchanges.iter().zip(&headers) {
-        black_box(engine::request(&mut Transaction::new(plan), exchange, headers));
+        black_box(engine::request(&mut Transaction::new(Arc::clone(plan)), exchange, headers));
     }
     (cpu_micros() - start) / count as f64
 }
 
 /// Wall time of a request in µs when the caches hold something else.
-pub fn cold_micros(plan: &Plan, next: &mut dyn FnMut() -> Exchange) -> f64 {
+pub fn cold_micros(plan: &Arc<Plan>, next: &mut dyn FnMut() -> Exchange) -> f64 {
     let mut other = vec![0_u8; COLD_BYTES];
     let mut times = Vec::with_capacity(COLD_REQUESTS);
     for _ in 0..COLD_REQUESTS {
@@ -71,20 +72,20 @@ pub fn cold_micros(plan: &Plan, next: &mut dyn FnMut() -> Exchange) -> f64 {
         other.iter_mut().step_by(64).for_each(|byte| *byte = byte.wrapping_add(1));
         black_box(&other);
         let start = Instant::now();
-        black_box(engine::request(&mut Transaction::new(plan), &exchange, &headers));
+        black_box(engine::request(&mut Transaction::new(Arc::clone(plan)), &exchange, &headers));
         times.push(start.elapsed().as_secs_f64() * 1e6);
     }
     median(&mut times)
 }
 
 /// Wall time of each of these requests in µs, after one pass over them that is not counted.
-pub fn each_micros(plan: &Plan, exchanges: &[Exchange]) -> Spread {
+pub fn each_micros(plan: &Arc<Plan>, exchanges: &[Exchange]) -> Spread {
     let mut times: Vec<f64> = Vec::with_capacity(exchanges.len());
     for is_counted in [false, true] {
         for exchange in exchanges {
             let headers = engine::fields(&exchange.headers);
             let start = Instant::now();
-            black_box(engine::request(&mut Transaction::new(plan), exchange, &headers));
+            black_box(engine::request(&mut Transaction::new(Arc::clone(plan)), exchange, &headers));
             if is_counted {
                 times.push(start.elapsed().as_secs_f64() * 1e6);
             }
@@ -96,12 +97,12 @@ pub fn each_micros(plan: &Plan, exchanges: &[Exchange]) -> Spread {
 }
 
 /// What a request allocates.
-pub fn allocations(plan: &Plan, next: &mut dyn FnMut() -> Exchange) -> Allocations {
+pub fn allocations(plan: &Arc<Plan>, next: &mut dyn FnMut() -> Exchange) -> Allocations {
     let exchanges: Vec<Exchange> = (0..200).map(|_| next()).collect();
     let headers: Vec<_> = exchanges.iter().map(|exchange| engine::fields(&exchange.headers)).collect();
     let info: AllocationInfo = allocation_counter::measure(|| {
         for (exchange, headers) in exchanges.iter().zip(&headers) {
-            black_box(engine::request(&mut Transaction::new(plan), exchange, headers));
+            black_box(engine::request(&mut Transaction::new(Arc::clone(plan)), exchange, headers));
         }
     });
     let all = exchanges.len() as f64;

@@ -9,6 +9,7 @@ mod engine;
 #[path = "../../tests/crs/harness/mod.rs"]
 mod harness;
 
+mod causes;
 mod compare;
 mod corpus;
 mod mutate;

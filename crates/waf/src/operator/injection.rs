@@ -13,8 +13,8 @@ use std::borrow::Cow;
 use libinjectionrs::{SqliFlags, SqliState, XssDetector};
 
 /// LIMIT: bytes times dots of one word. The port looks up what stands before each dot of a word, which takes quadratic time; beyond
-/// this (a word of 2,900 bytes, half of them dots) dots no longer count as such.
-const WORD_COST_MAX: usize = 4 << 20;
+/// this (a word of 1,450 bytes, half of them dots) dots no longer count as such.
+const WORD_COST_MAX: usize = 1 << 20;
 
 /// Where dots of an overlong word begin not to count: behind any keyword that a word could begin with.
 const WORD_HEAD: usize = 64;
@@ -47,7 +47,8 @@ fn may_be_xss(input: &[u8]) -> bool {
 /// The value with the dots of overlong words made harmless.
 fn bounded(input: &[u8]) -> Cow<'_, [u8]> {
     let is_dot = |byte: &u8| matches!(byte, b'.' | b'`');
-    let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || !byte.is_ascii() || matches!(byte, b'_' | b'$') || is_dot(byte);
+    let is_word =
+        |byte: &u8| byte.is_ascii_alphanumeric() || !byte.is_ascii() || matches!(byte, b'_' | b'$') || is_dot(byte);
     let dots = memchr::memchr2_iter(b'.', b'`', input).count();
     if dots.saturating_mul(input.len()) <= WORD_COST_MAX {
         return Cow::Borrowed(input);

@@ -4,7 +4,10 @@
 //! of the text. Every other backslash stays, since most belong to patterns.
 
 use super::lines::Line;
-use super::report::{Fault, TEXT_AFTER_QUOTE, UNCLOSED_QUOTE, excerpt};
+use super::report::{Fault, TEXT_AFTER_QUOTE, TOO_LARGE, UNCLOSED_QUOTE, excerpt};
+
+/// LIMIT: arguments of one directive; lists of rule ids are the longest.
+const ARGUMENTS_MAX: usize = 10_000;
 
 /// The words of a line.
 pub(super) struct Words {
@@ -55,6 +58,10 @@ pub(super) fn words(line: &Line) -> Result<Words, Fault> {
     let mut arguments = Vec::new();
     let mut offset = blanks(text, end);
     while let Some(first) = text.get(offset) {
+        if arguments.len() >= ARGUMENTS_MAX {
+            let message = format!("more than {ARGUMENTS_MAX} arguments in one directive");
+            return Err(Fault::new(TOO_LARGE, offset, message, "write several directives"));
+        }
         if matches!(first, b'"' | b'\'') {
             let (argument, end) = quoted(text, offset, *first)?;
             arguments.push(argument);

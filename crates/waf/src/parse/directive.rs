@@ -164,7 +164,9 @@ fn check_count(
         format!("{min} or {max}")
     };
     let message = format!("`{name}` with arguments: {given}, wanted: {wanted}");
-    faults.push(Fault::new(ARGUMENT_COUNT, words.at, message, format!("write {usage}")));
+    let has_comment = words.arguments.iter().any(|argument| argument.text.starts_with(b"#"));
+    let comment = if has_comment { "; a comment needs a line of its own" } else { "" };
+    faults.push(Fault::new(ARGUMENT_COUNT, words.at, message, format!("write {usage}{comment}")));
     None
 }
 
@@ -272,15 +274,15 @@ fn default_action(argument: &Argument, faults: &mut Vec<Fault>) -> Vec<Action> {
         };
         faults.push(Fault::new(MISPLACED_ACTION, *at, "this action may not stand in `SecDefaultAction`", help));
     }
-    let needed: [(&str, fn(&Action) -> bool); 2] = [
-        ("a phase, such as `phase:2`", |action| matches!(action, Action::Phase(_))),
-        ("what to do, such as `pass` or `deny`", |action| matches!(action, Action::Disruptive(_))),
-    ];
     if !has_error(faults, faults_before) {
-        let at = argument.offset_in_line(0);
-        for (what, _) in needed.iter().filter(|(_, is_it)| !actions.iter().any(|(_, action)| is_it(action))) {
+        let has = |is_it: fn(&Action) -> bool| actions.iter().any(|(_, action)| is_it(action));
+        let needed = [
+            ("a phase, such as `phase:2`", has(|action| matches!(action, Action::Phase(_)))),
+            ("what to do, such as `pass` or `deny`", has(|action| matches!(action, Action::Disruptive(_)))),
+        ];
+        for (what, _) in needed.iter().filter(|(_, is_there)| !is_there) {
             let message = format!("`SecDefaultAction` lacks {what}");
-            faults.push(Fault::new(MISSING_ACTION, at, message, "add it to the list"));
+            faults.push(Fault::new(MISSING_ACTION, argument.offset_in_line(0), message, "add it to the list"));
         }
     }
     actions.into_iter().map(|(_, action)| action).collect()

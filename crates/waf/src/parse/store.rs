@@ -32,7 +32,6 @@ pub(super) fn set_var(written: &Written<'_>, faults: &mut Vec<Fault>) -> Option<
         None if is_unset => Change::Unset,
         None => Change::Set(text::text(b"1", 0, faults)),
         Some(value) => {
-            let value = value.trim_ascii();
             if let Some(amount) = value.strip_prefix('+') {
                 Change::Add(amount_of(written, amount, value_at, faults))
             } else if let Some(amount) = value.strip_prefix('-') {
@@ -45,12 +44,12 @@ pub(super) fn set_var(written: &Written<'_>, faults: &mut Vec<Fault>) -> Option<
     Some(Action::SetVar(SetVar { collection, name, change }))
 }
 
-/// What is added or subtracted: a number, or text with macros.
+/// What is added, subtracted or waited for: a number, or text with macros.
 fn amount_of(written: &Written<'_>, amount: &str, at: usize, faults: &mut Vec<Fault>) -> Text {
     let amount = amount.trim_ascii();
     let text = text::text(amount.as_bytes(), at, faults);
     if text.literal().is_some_and(|literal| !is_integer(literal)) {
-        let message = format!("`{}` cannot be added or subtracted: not a number", excerpt(amount));
+        let message = format!("`{}` is not a number", excerpt(amount));
         faults.push(Fault { at, ..written.malformed(message, "write digits, or a macro such as `%{tx.score}`") });
     }
     text

@@ -17,13 +17,15 @@ pub(super) fn targets(list: &str, at: usize, faults: &mut Vec<Fault>) -> Vec<Tar
     let mut targets = Vec::new();
     let mut rest = list;
     let mut is_more = true;
+    let mut count = 0_usize;
     while is_more {
         let at = at + list.len() - rest.len();
-        if targets.len() >= TARGETS_MAX {
+        if count >= TARGETS_MAX {
             let message = format!("more than {TARGETS_MAX} variables in one list");
             faults.push(Fault::new(TOO_LARGE, at, message, "share them out to several rules"));
             break;
         }
+        count += 1;
         let item = item(rest);
         match target(&item, at) {
             Ok(target) => {
@@ -170,7 +172,7 @@ fn broken(item: &Item<'_>, at: usize) -> Fault {
             let help = "close it before `|` or the end; a slash inside a pattern needs a backslash";
             Fault::new(MALFORMED_TARGET, at, message, help)
         }
-        _ => {
+        Some(Written::Quoted(_) | Written::Regex(_)) | None => {
             let message = format!("text follows the quoted member of `{head}`");
             Fault::new(MALFORMED_TARGET, at, message, "write `|` between variables")
         }

@@ -8,6 +8,8 @@ use std::collections::HashMap;
 use bartizan_model::{Diagnostic, DiagnosticSeverity, Position};
 
 use crate::ast::{self, Action, Change as AstChange, Ctl, Directive, Disruptive, Document, IdRange, Place, Setting};
+use crate::gate::need::{self, Need};
+use crate::inputs::Text;
 use crate::operator;
 use crate::{Transform, Variable};
 
@@ -54,7 +56,19 @@ pub(super) fn run(document: &Document, options: Options) -> Result<Plan, Vec<Dia
         heads.push(compiler.head(draft, &defaults, &infos, index, &positions));
     }
     if compiler.faults.is_empty() {
-        Ok(Plan { heads, infos, phases, names: compiler.names, settings, options })
+        Ok(Plan {
+            heads,
+            infos,
+            order: phases,
+            phases: Default::default(),
+            names: compiler.names,
+            initial: Vec::new(),
+            initial_text: Text::default(),
+            gates: Default::default(),
+            used: Vec::new(),
+            settings,
+            options,
+        })
     } else {
         Err(compiler.faults)
     }
@@ -361,10 +375,17 @@ impl Compiler {
     }
 
     fn link(&mut self, draft: &DraftLink<'_>, defaults: &[&Action], infos: &[RuleInfo]) -> Link {
+        let test = self.test(draft);
+        let pattern = draft.rule.and_then(|rule| rule.operator.argument.literal());
+        let need = match &test {
+            Test::Operator { matcher, .. } => need::of_matcher(matcher, pattern),
+            Test::Always => Need::Nothing,
+        };
         let mut link = Link {
             targets: Vec::new(),
             excluded: Vec::new(),
-            test: self.test(draft),
+            test,
+            need,
             transforms: transforms(defaults, &draft.actions),
             is_capturing: draft.actions.contains(&&Action::Capture),
             is_multi_match: draft.actions.contains(&&Action::MultiMatch),

@@ -4,6 +4,7 @@ use regex_automata::meta::Regex;
 
 use crate::ast::{self, AllowScope, BodyProcessor, EngineMode, Selector};
 use crate::inputs::List;
+use crate::gate::need::Need;
 use crate::operator::Matcher;
 use crate::{Transform, Variable};
 
@@ -16,6 +17,8 @@ pub(crate) struct Link {
     /// Targets that are left out
     pub(crate) excluded: Vec<Target>,
     pub(crate) test: Test,
+    /// What a value must contain for the operator to match
+    pub(crate) need: Need,
     pub(crate) transforms: Vec<Transform>,
     pub(crate) is_capturing: bool,
     /// The operator is asked after every transformation that changes something

@@ -8,8 +8,12 @@ use super::rule::Runner;
 use super::tx::{TxValue, leading_number};
 use crate::plan::Change;
 
-/// What `ctl` and `allow` have set.
+/// An effect of a plan: head, link, and its place in the link.
 #[derive(Clone, Copy, Debug)]
+pub(crate) struct EffectId(pub(crate) usize, pub(crate) usize, pub(crate) usize);
+
+/// What `ctl` and `allow` have set.
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Controls {
     pub(crate) processor: Option<BodyProcessor>,
     pub(crate) is_body_forced: bool,
@@ -33,43 +37,43 @@ impl Controls {
     }
 }
 
-impl<'p> Runner<'p> {
+impl Runner<'_> {
     /// Runs a `ctl`.
-    pub(crate) fn effect(&mut self, effect: &'p Effect) {
+    pub(crate) fn effect(&mut self, effect: &Effect, id: EffectId) {
         match effect {
             Effect::Mode(mode) => {
                 // DetectionOnly for all cannot be lifted for one: whoever observes must be able to rely on it.
                 if self.plan.settings.mode != EngineMode::DetectionOnly || *mode == EngineMode::Off {
-                    self.mode = *mode;
+                    self.state.mode = *mode;
                 }
             }
             Effect::Processor(processor) => {
-                self.controls.processor = Some(*processor);
+                self.state.controls.processor = Some(*processor);
                 let name = processor_name(*processor);
-                self.inputs.set_text(Variable::ReqbodyProcessor, name);
+                self.state.inputs.set_text(Variable::ReqbodyProcessor, name);
             }
-            Effect::ForceRequestBody(on) => self.controls.is_body_forced = *on,
-            Effect::RequestBodyAccess(on) => self.controls.is_request_body_read = *on,
-            Effect::ResponseBodyAccess(on) => self.controls.is_response_body_read = *on,
-            Effect::RemoveRules(rules) => self.removed.extend(rules),
-            Effect::RemoveTarget(rules, target) => self.removed_targets.push((rules, target)),
+            Effect::ForceRequestBody(on) => self.state.controls.is_body_forced = *on,
+            Effect::RequestBodyAccess(on) => self.state.controls.is_request_body_read = *on,
+            Effect::ResponseBodyAccess(on) => self.state.controls.is_response_body_read = *on,
+            Effect::RemoveRules(rules) => self.state.removed.extend(rules),
+            Effect::RemoveTarget(..) => self.state.removed_targets.push(id),
         }
     }
 
     /// Runs a `setvar`.
-    pub(crate) fn set_var(&mut self, index: usize, set: &'p SetVarOp) {
+    pub(crate) fn set_var(&mut self, index: usize, set: &SetVarOp) {
         if set.collection != Variable::Tx {
             return; // collections that outlive the exchange are the host's; without one they stay empty
         }
         let (old, name) = match set.slot {
-            Some(slot) => (self.tx.slot(slot), None),
+            Some(slot) => (self.state.tx.slot(slot), None),
             None => {
                 let mut name = self.expanded(index, &set.name);
                 name.make_ascii_lowercase();
-                (self.tx.named(&self.plan.names, &name), Some(name))
+                (self.state.tx.named(&self.plan.names, &name), Some(name))
             }
         };
-        let old = || old.number(&self.inputs.text);
+        let old = || old.number(&self.state.inputs.text);
         let new = match &set.change {
             Change::Unset => TxValue::Unset,
             Change::SetNumber(number) => TxValue::Number(*number),
@@ -84,8 +88,8 @@ impl<'p> Runner<'p> {
             }
         };
         match (set.slot, name) {
-            (Some(slot), _) => self.tx.set_slot(slot, new),
-            (None, Some(name)) => self.tx.set_named(&self.plan.names, &name, new),
+            (Some(slot), _) => self.state.tx.set_slot(slot, new),
+            (None, Some(name)) => self.state.tx.set_named(&self.plan.names, &name, new),
             (None, None) => {}
         }
     }

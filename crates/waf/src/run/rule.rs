@@ -3,16 +3,17 @@
 //! The order of effects is ModSecurity's: a link's `setvar`s run for each value that matches, whether or not the chain
 //! goes on to match; its `ctl`s, and the outcome of the head, only when the whole chain has matched.
 
-use crate::ast::EngineMode;
-use crate::inputs::{Inputs, Span};
+use crate::inputs::Span;
 use crate::operator::{CAPTURES_MAX, Captures, Matcher};
-use crate::plan::{Head, Link, Plan, RuleSet, Slot, Target, Template, Test};
+use crate::plan::{Head, Link, Plan, Slot, Template, Test};
 use crate::transaction::Match;
 use crate::{Transform, Variable};
 
-use super::effect::Controls;
+use super::effect::EffectId;
+
 use super::expand::{Expander, full_name};
-use super::tx::{Tx, TxValue};
+use super::state::{Scratch, State};
+use super::tx::TxValue;
 use super::values::{Matched, Sources, Value};
 
 /// LIMIT: matched values that a chain keeps for `MATCHED_VARS`.
@@ -21,29 +22,10 @@ const MATCHED_MAX: usize = 4096;
 /// LIMIT: matches that a transaction keeps, after which rules still act but leave no trace.
 const MATCHES_MAX: usize = 1024;
 
-/// Everything that changes while rules run.
-#[derive(Debug)]
-pub(crate) struct Runner<'p> {
-    pub(crate) plan: &'p Plan,
-    pub(crate) inputs: Inputs,
-    pub(crate) tx: Tx,
-    pub(crate) matches: Vec<Match>,
-    pub(crate) mode: EngineMode,
-    pub(crate) controls: Controls,
-    pub(crate) removed: RuleSet,
-    pub(crate) removed_targets: Vec<(&'p RuleSet, &'p Target)>,
-    matched: Vec<Matched>,
-    scratch: Scratch,
-}
-
-/// Buffers that are used again and again.
-#[derive(Debug, Default)]
-struct Scratch {
-    values: Vec<Value>,
-    now: Vec<u8>,
-    next: Vec<u8>,
-    argument: Vec<u8>,
-    captures: Captures,
+/// A plan over the state of one exchange.
+pub(crate) struct Runner<'r> {
+    pub(crate) plan: &'r Plan,
+    pub(crate) state: &'r mut State,
 }
 
 /// What the links of a chain have to say; the last word counts.
@@ -54,40 +36,23 @@ struct Words {
     severity: Option<u8>,
 }
 
-impl<'p> Runner<'p> {
-    /// Nothing has been seen yet.
-    pub(crate) fn new(plan: &'p Plan) -> Self {
-        let mut tx = Tx::default();
-        tx.clear(plan.names.len());
-        Self {
-            plan,
-            inputs: Inputs::default(),
-            tx,
-            matches: Vec::new(),
-            mode: plan.settings.mode,
-            controls: Controls::new(&plan.settings),
-            removed: RuleSet::default(),
-            removed_targets: Vec::new(),
-            matched: Vec::new(),
-            scratch: Scratch::default(),
-        }
-    }
-
-    /// Runs the head of this index; whether it matched.
-    pub(crate) fn head(&mut self, index: usize, head: &'p Head) -> bool {
-        if head.links.is_empty() || self.removed.contains(index) {
+impl<'r> Runner<'r> {
+    /// Runs the head of this index, which has this number behind the gate; whether it matched.
+    pub(crate) fn head(&mut self, index: usize, head: &'r Head, number: Option<u32>) -> bool {
+        if head.links.is_empty() || self.state.removed.contains(index) {
             return false;
         }
-        self.matched.clear();
+        self.state.matched.clear();
         let mut words = Words::default();
-        for link in &head.links {
-            if !self.link(index, link, &mut words) {
+        for (place, link) in head.links.iter().enumerate() {
+            let number = number.filter(|_| place == 0);
+            if !self.link(index, link, number, &mut words) {
                 return false;
             }
         }
-        for link in head.links.iter().rev() {
-            for effect in &link.effects {
-                self.effect(effect);
+        for (number, link) in head.links.iter().enumerate().rev() {
+            for (at, effect) in link.effects.iter().enumerate() {
+                self.effect(effect, EffectId(index, number, at));
             }
         }
         self.note(index, head, words);
@@ -96,11 +61,11 @@ impl<'p> Runner<'p> {
 
     fn note(&mut self, index: usize, head: &Head, words: Words) {
         let Some(info) = self.plan.infos.get(index) else { return };
-        if self.matches.len() >= MATCHES_MAX {
+        if self.state.matches.len() >= MATCHES_MAX {
             return;
         }
-        let name = self.matched.last().map(|matched| self.inputs.text.at(matched.name).to_vec());
-        self.matches.push(Match {
+        let name = self.state.matched.last().map(|matched| self.state.inputs.text.at(matched.name).to_vec());
+        self.state.matches.push(Match {
             rule: info.id,
             index,
             is_logged: head.is_logged,
@@ -112,20 +77,21 @@ impl<'p> Runner<'p> {
     }
 
     /// Runs one link; whether it matched.
-    fn link(&mut self, index: usize, link: &'p Link, words: &mut Words) -> bool {
+    fn link(&mut self, index: usize, link: &'r Link, number: Option<u32>, words: &mut Words) -> bool {
         let Test::Operator { matcher, is_negated, argument } = &link.test else {
             self.follow(index, link, words);
             return true;
         };
-        let mut values = std::mem::take(&mut self.scratch.values);
+        let mut values = std::mem::take(&mut self.state.scratch.values);
         values.clear();
         let mut sources = Sources {
-            inputs: &mut self.inputs,
-            tx: &self.tx,
-            names: &self.plan.names,
-            matched: &self.matched,
-            removed_targets: &self.removed_targets,
+            inputs: &mut self.state.inputs,
+            tx: &self.state.tx,
+            plan: self.plan,
+            matched: &self.state.matched,
+            removed_targets: &self.state.removed_targets,
             index,
+            sifted: number.map(|number| self.state.sieve.sifted(number)),
         };
         sources.gather(link, &mut values);
         let argument = argument.as_ref().map(|template| self.argument(index, template));
@@ -134,12 +100,12 @@ impl<'p> Runner<'p> {
         for value in &values {
             any |= self.value(index, &question, *value, words);
         }
-        self.scratch.values = values;
+        self.state.scratch.values = values;
         any
     }
 
     fn argument(&mut self, index: usize, template: &Template) -> Vec<u8> {
-        let mut text = std::mem::take(&mut self.scratch.argument);
+        let mut text = std::mem::take(&mut self.state.scratch.argument);
         text.clear();
         self.expander(index).expand(template, &mut text);
         text
@@ -147,19 +113,19 @@ impl<'p> Runner<'p> {
 
     fn expander(&self, index: usize) -> Expander<'_> {
         Expander {
-            inputs: &self.inputs,
-            tx: &self.tx,
+            inputs: &self.state.inputs,
+            tx: &self.state.tx,
             names: &self.plan.names,
-            matched: &self.matched,
+            matched: &self.state.matched,
             info: self.plan.infos.get(index),
         }
     }
 
     /// Asks about one value, after all transformations, or after each when the rule says `multiMatch`.
-    fn value(&mut self, index: usize, question: &Question<'_, 'p>, value: Value, words: &mut Words) -> bool {
+    fn value(&mut self, index: usize, question: &Question<'_, 'r>, value: Value, words: &mut Words) -> bool {
         let link = question.link;
-        let Scratch { now, next, captures, .. } = &mut self.scratch;
-        let source = self.inputs.text.at(value.value);
+        let Scratch { now, next, captures, .. } = &mut self.state.scratch;
+        let source = self.state.inputs.text.at(value.value);
         if link.is_multi_match {
             let source = source.to_vec();
             return self.each_step(index, question, value, source, words);
@@ -176,7 +142,7 @@ impl<'p> Runner<'p> {
     fn each_step(
         &mut self,
         index: usize,
-        question: &Question<'_, 'p>,
+        question: &Question<'_, 'r>,
         value: Value,
         mut bytes: Vec<u8>,
         words: &mut Words,
@@ -185,7 +151,7 @@ impl<'p> Runner<'p> {
         let mut any = false;
         let mut steps = link.transforms.iter();
         loop {
-            if question.ask(&bytes, &mut self.scratch.captures) {
+            if question.ask(&bytes, &mut self.state.scratch.captures) {
                 any = true;
                 self.matched_value(index, link, value, &bytes, words);
             }
@@ -195,11 +161,11 @@ impl<'p> Runner<'p> {
         }
     }
 
-    fn matched_value(&mut self, index: usize, link: &'p Link, value: Value, bytes: &[u8], words: &mut Words) {
-        let name = full_name(&mut self.inputs, value.variable, value.member);
-        let span = self.inputs.text.push(bytes);
-        if self.matched.len() < MATCHED_MAX {
-            self.matched.push(Matched { name, value: span });
+    fn matched_value(&mut self, index: usize, link: &'r Link, value: Value, bytes: &[u8], words: &mut Words) {
+        let name = full_name(&mut self.state.inputs, value.variable, value.member);
+        let span = self.state.inputs.text.push(bytes);
+        if self.state.matched.len() < MATCHED_MAX {
+            self.state.matched.push(Matched { name, value: span });
         }
         if link.is_capturing {
             self.capture(bytes);
@@ -210,18 +176,18 @@ impl<'p> Runner<'p> {
     /// `capture`: what the operator found becomes `TX:0` to `TX:9`.
     fn capture(&mut self, bytes: &[u8]) {
         let mut parts = [TxValue::Unset; CAPTURES_MAX];
-        for (number, part) in self.scratch.captures.iter(bytes) {
+        for (number, part) in self.state.scratch.captures.iter(bytes) {
             if let Some(slot) = parts.get_mut(number) {
-                *slot = TxValue::Text(self.inputs.text.push(part));
+                *slot = TxValue::Text(self.state.inputs.text.push(part));
             }
         }
         for (number, value) in (0..).zip(parts) {
-            self.tx.set_slot(Slot(number), value);
+            self.state.tx.set_slot(Slot(number), value);
         }
     }
 
     /// What a link does for each value that matches.
-    fn follow(&mut self, index: usize, link: &'p Link, words: &mut Words) {
+    fn follow(&mut self, index: usize, link: &'r Link, words: &mut Words) {
         for set_var in &link.set_vars {
             self.set_var(index, set_var);
         }
@@ -235,8 +201,8 @@ impl<'p> Runner<'p> {
         }
         if let Some(severity) = link.severity {
             words.severity = Some(severity);
-            self.controls.highest_severity = self.controls.highest_severity.min(severity);
-            self.inputs.set_number(Variable::HighestSeverity, self.controls.highest_severity.into());
+            self.state.controls.highest_severity = self.state.controls.highest_severity.min(severity);
+            self.state.inputs.set_number(Variable::HighestSeverity, self.state.controls.highest_severity.into());
         }
     }
 
@@ -249,16 +215,16 @@ impl<'p> Runner<'p> {
 
     /// Puts text in the buffer.
     pub(crate) fn keep(&mut self, text: &[u8]) -> Span {
-        self.inputs.text.push(text)
+        self.state.inputs.text.push(text)
     }
 }
 
 /// An operator and how it is asked.
-struct Question<'q, 'p> {
+struct Question<'q, 'r> {
     matcher: &'q Matcher,
     is_negated: bool,
     argument: Option<&'q [u8]>,
-    link: &'p Link,
+    link: &'r Link,
 }
 
 impl Question<'_, '_> {

@@ -30,10 +30,10 @@ pub(crate) struct Tx {
 }
 
 impl Tx {
-    /// Empty, with room for the numbered members.
-    pub(crate) fn clear(&mut self, slots: usize) {
+    /// As it is when a transaction begins.
+    pub(crate) fn reset(&mut self, initial: &[TxValue]) {
         self.slots.clear();
-        self.slots.resize(slots, TxValue::Unset);
+        self.slots.extend_from_slice(initial);
         self.made.clear();
     }
 

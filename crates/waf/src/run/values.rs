@@ -2,8 +2,10 @@
 
 use crate::Variable;
 use crate::inputs::{Inputs, Span};
-use crate::plan::{Link, Names, RuleSet, Source, Subject, Target};
+use crate::plan::{Link, Plan, Source, Subject, Target};
 
+use super::effect::EffectId;
+use super::sieve::Sifted;
 use super::tx::{Tx, TxValue, push_number};
 
 /// A value and what it is the value of.
@@ -26,11 +28,20 @@ pub(crate) struct Matched {
 pub(crate) struct Sources<'a> {
     pub(crate) inputs: &'a mut Inputs,
     pub(crate) tx: &'a Tx,
-    pub(crate) names: &'a Names,
     pub(crate) matched: &'a [Matched],
-    pub(crate) removed_targets: &'a [(&'a RuleSet, &'a Target)],
+    pub(crate) removed_targets: &'a [EffectId],
+    pub(crate) plan: &'a Plan,
     /// The head that runs
     pub(crate) index: usize,
+    /// What the gate says of it: only these values are looked at
+    pub(crate) sifted: Option<Sifted<'a>>,
+}
+
+impl Sources<'_> {
+    /// Whether the gate let the rule look at a value.
+    fn is_candidate(&self, row: u32) -> bool {
+        self.sifted.as_ref().is_none_or(|sifted| sifted.is_candidate(row))
+    }
 }
 
 impl Sources<'_> {
@@ -48,6 +59,10 @@ impl Sources<'_> {
     }
 
     fn count(&mut self, target: &Target, link: &Link) -> usize {
+        if let Source::Lists(lists, _) = target.source {
+            let items = lists.iter().flat_map(|list| self.inputs.list(*list));
+            return items.filter(|item| self.is_meant(target, link, Some(item.name))).count();
+        }
         let mut members = Vec::new();
         self.members(target, link, &mut members);
         members.len()
@@ -60,6 +75,10 @@ impl Sources<'_> {
                 for list in lists {
                     for item in self.inputs.list(*list) {
                         let value = if is_names { item.name } else { item.value };
+                        let row = if is_names { item.rows.1 } else { item.rows.0 };
+                        if !self.is_candidate(row) {
+                            continue;
+                        }
                         let found = Value { variable, member: Some(item.name), value };
                         if self.is_meant(target, link, Some(item.name)) {
                             out.push(found);
@@ -69,6 +88,7 @@ impl Sources<'_> {
             }
             Source::Scalar(scalar) => {
                 if let Some(value) = self.inputs.scalar(scalar)
+                    && self.is_candidate(self.inputs.scalar_row(scalar))
                     && self.is_meant(target, link, None)
                 {
                     out.push(Value { variable, member: None, value });
@@ -76,7 +96,7 @@ impl Sources<'_> {
             }
             Source::Slot(slot) => {
                 if let Some(value) = self.tx.slot(slot).span(&mut self.inputs.text) {
-                    let member = self.inputs.text.push(self.names.text(slot));
+                    let member = self.inputs.text.push(self.plan.names.text(slot));
                     if self.is_meant(target, link, Some(member)) {
                         out.push(Value { variable, member: Some(member), value });
                     }
@@ -102,7 +122,7 @@ impl Sources<'_> {
 
     fn tx_members(&mut self, target: &Target, link: &Link, out: &mut Vec<Value>) {
         let members: Vec<(Vec<u8>, TxValue)> =
-            self.tx.all(self.names).map(|(name, value)| (name.to_vec(), value)).collect();
+            self.tx.all(&self.plan.names).map(|(name, value)| (name.to_vec(), value)).collect();
         for (name, value) in members {
             let member = self.inputs.text.push(&name);
             let Some(value) = value.span(&mut self.inputs.text) else { continue };
@@ -120,6 +140,7 @@ impl Sources<'_> {
             && !self
                 .removed_targets
                 .iter()
+                .filter_map(|id| self.plan.removal(*id))
                 .any(|(rules, removed)| rules.contains(self.index) && covers(removed, target, name))
     }
 }

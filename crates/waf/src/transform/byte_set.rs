@@ -31,10 +31,16 @@ impl ByteSet {
         self
     }
 
-    /// This set but the bytes of `other`.
-    pub(crate) const fn without(self, other: Self) -> Self {
+    /// This set and the bytes of `other`.
+    pub(crate) const fn with(self, other: Self) -> Self {
         let ([a, b, c, d], [e, f, g, h]) = (self.0, other.0);
-        Self([a & !e, b & !f, c & !g, d & !h])
+        Self([a | e, b | f, c | g, d | h])
+    }
+
+    /// Every byte but those of this set.
+    pub(crate) const fn complement(self) -> Self {
+        let [a, b, c, d] = self.0;
+        Self([!a, !b, !c, !d])
     }
 
     /// Whether `byte` is in it.
@@ -49,6 +55,7 @@ impl ByteSet {
     }
 
     /// Its bytes, ascending.
+    #[cfg(test)]
     pub(crate) fn iter(self) -> impl Iterator<Item = u8> {
         (0..=u8::MAX).filter(move |&byte| self.contains(byte))
     }

@@ -1,13 +1,13 @@
 //! White space: `compressWhitespace`, `removeWhitespace`, `trim`, `trimLeft`, `trimRight`.
 //!
-//! White space is C's: blank, tab, line feed, vertical tab, form feed, carriage return. `removeWhitespace` also takes away
-//! 0xa0, the no-break space of Latin-1, wherever it stands (in UTF-8 text, too: `à` loses its second byte), as libmodsecurity does.
+//! White space is C's: blank, tab, line feed, vertical tab, form feed, carriage return. `removeWhitespace` also takes away both
+//! bytes of UTF-8's no-break space, each wherever it stands (`à` loses its second byte, too), as libmodsecurity does.
 
 /// What C calls white space.
 pub(super) const SPACES: &[u8] = b" \t\n\x0b\x0c\r";
 
-/// Latin-1's no-break space.
-pub(super) const NO_BREAK_SPACE: u8 = 0xa0;
+/// UTF-8's no-break space.
+pub(super) const NO_BREAK_SPACE: &[u8; 2] = b"\xc2\xa0";
 
 pub(super) const fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
@@ -27,7 +27,7 @@ pub(super) fn compress(input: &[u8], out: &mut Vec<u8>) {
 }
 
 pub(super) fn remove(input: &[u8], out: &mut Vec<u8>) {
-    out.extend(input.iter().filter(|&&byte| !is_space(byte) && byte != NO_BREAK_SPACE));
+    out.extend(input.iter().filter(|&&byte| !is_space(byte) && !NO_BREAK_SPACE.contains(&byte)));
 }
 
 pub(super) fn trim(input: &[u8], out: &mut Vec<u8>) {

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "the tests, the comparison and the bench each use a part of it")]
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Result, bail, ensure};
 use bartizan_model::{DiagnosticSeverity, HeaderField, Timestamp};
@@ -11,7 +12,7 @@ use bartizan_waf::{Gates, Intervention, Options, Parsed, Plan, Request, Response
 use crate::harness::{Exchange, Field, Logged, judge, rules};
 
 /// Parses and compiles a configuration with everything it includes.
-pub fn plan(config: &Path, gates: Gates) -> Result<Plan> {
+pub fn plan(config: &Path, gates: Gates) -> Result<Arc<Plan>> {
     let read = |path: &Path| std::fs::read(path).map_err(|error| error.to_string());
     let Parsed { document, diagnostics } = parse(&[config.to_owned()], &Sources { read: &read, glob: &rules::glob });
     let faults: Vec<String> = diagnostics
@@ -21,7 +22,7 @@ pub fn plan(config: &Path, gates: Gates) -> Result<Plan> {
         .collect();
     ensure!(faults.is_empty(), "{} faults in the rules:\n{}", faults.len(), faults.join("\n"));
     match Plan::compile(&document, &Options { gates, ..Options::default() }) {
-        Ok(plan) => Ok(plan),
+        Ok(plan) => Ok(Arc::new(plan)),
         Err(faults) => {
             let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
             bail!("{} faults in the plan:\n{}", faults.len(), faults.join("\n"))
@@ -30,8 +31,8 @@ pub fn plan(config: &Path, gates: Gates) -> Result<Plan> {
 }
 
 /// What the rules log for this exchange, and the status of an intervention.
-pub fn run(plan: &Plan, exchange: &Exchange) -> (Vec<Logged>, Option<u16>) {
-    let mut transaction = Transaction::new(plan);
+pub fn run(plan: &Arc<Plan>, exchange: &Exchange) -> (Vec<Logged>, Option<u16>) {
+    let mut transaction = Transaction::new(Arc::clone(plan));
     let intervention = phases(&mut transaction, exchange);
     transaction.finish();
     let logged = transaction.matches().iter().filter(|matched| matched.is_logged).map(|matched| Logged {
@@ -41,7 +42,7 @@ pub fn run(plan: &Plan, exchange: &Exchange) -> (Vec<Logged>, Option<u16>) {
     (logged.collect(), intervention.map(|intervention| intervention.status))
 }
 
-fn phases(transaction: &mut Transaction<'_>, exchange: &Exchange) -> Option<Intervention> {
+fn phases(transaction: &mut Transaction, exchange: &Exchange) -> Option<Intervention> {
     request(transaction, exchange, &fields(&exchange.headers)).or_else(|| {
         let headers = fields(&exchange.reply.headers);
         let head = Response { status: exchange.reply.status, protocol: b"HTTP/1.1", headers: &headers };
@@ -54,7 +55,7 @@ fn phases(transaction: &mut Transaction<'_>, exchange: &Exchange) -> Option<Inte
 
 /// The phases of the request alone, its fields given apart so that a bench can prepare them.
 pub fn request(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Transaction,
     exchange: &Exchange,
     headers: &[HeaderField<'_>],
 ) -> Option<Intervention> {

@@ -172,7 +172,7 @@ fn places_are_exact_after_escapes_continuations_and_other_scripts() {
     check("SecRule ARGS \\\n  \"@rx a\" \\\r\n  \"id:1,\\\n    denny\"", &["4:5 SEC-040"]);
     check("SecAction \"id:1,msg:'é',denny\"", &["1:25 SEC-040"]);
     check("\n# a\n\n  SecRuleEngine Maybe", &["4:17 SEC-016"]);
-    check("SecRule ARGS \"@rx a\" \"id:1,msg:'a\\\"\\\"',denny\"", &["1:39 SEC-040"]);
+    check("SecRule ARGS \"@rx a\" \"id:1,msg:'a\\\"\\\"',denny\"", &["1:40 SEC-040"]);
 }
 
 #[test]
@@ -230,4 +230,24 @@ fn too_many_faults_end_with_a_fault_of_their_own() {
     assert_eq!(parsed.diagnostics.len(), 1_001);
     assert_eq!(parsed.diagnostics.last().map(|told| told.code.as_str()), Some("SEC-002"));
     assert!(super::has_error(&parsed.diagnostics));
+}
+
+#[test]
+fn lines_full_of_faults_are_told_in_bounded_time() {
+    let unit = 1 << 18;
+    for text in [
+        format!("SecRule {} \"@rx a\" \"id:1\"", "A|".repeat(unit)),
+        format!("SecRule ARGS \"@rx {}\" \"id:1\"", "%{a}".repeat(unit / 2)),
+        format!("SecAction \"id:1,{}\"", "a,".repeat(unit)),
+        format!("SecAction \"id:1,{}\"", "msg:%{a}%{a}%{a}%{a}%{a}%{a}%{a}%{a},".repeat(unit / 16)),
+        format!("SecRuleRemoveById {}", "a ".repeat(unit)),
+        format!("SecRuleRemoveById \"{}\"", "a ".repeat(unit)),
+        format!("SecRule ARGS:{} \"@rx a\" \"id:1\"", "/a\\".repeat(unit)),
+        format!("SecAction \"id:1,msg:{}\"", "'a".repeat(unit)),
+        "a\n".repeat(unit),
+        "#\\\n".repeat(unit),
+        "SecRule ARGS a \"id:1,chain\"\n".repeat(unit / 16),
+    ] {
+        assert!(parse_text(&text).diagnostics.len() <= 1_001);
+    }
 }

@@ -19,7 +19,7 @@ SecRequestBodyLimitAction Reject
 SecRequestBodyJsonDepthLimit 512
 SecArgumentsLimit 1000
 SecRule &ARGS "@ge 1000" \
-"id:'200007', phase:2,t:none,log,deny,status:400,msg:'Failed to fully parse request body due to large argument count',severity:2"
+"id:'200007', phase:2,t:none,log,deny,status:400,msg:'More arguments than are read.',severity:2"
 SecRule REQBODY_ERROR "!@eq 0" \
 "id:'200002', phase:2,t:none,log,deny,status:400,msg:'The body could not be read.',logdata:'%{reqbody_error_msg}',severity:2"
 SecRule MULTIPART_STRICT_ERROR "!@eq 0" \

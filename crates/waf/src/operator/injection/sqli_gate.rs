@@ -15,15 +15,15 @@
 //! Words are taken apart finer than libinjection does, so that every word it could look up is among those looked up here. Only a number
 //! can end inside of a run of letters and digits (`1union`, `1.e2union`, `1e+dunion`): then every tail of the run counts as a word.
 
-use super::words::{Meaning, meaning};
+use super::words::{Meaning, WORDS};
 
 /// What a byte may become.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 enum Class {
-    /// Letters, digits, `_`
+    /// Letters, digits, `_`, and all that is not ASCII but 0xa0, which is white space to libinjection
     Word,
-    /// `.`, white space, bytes of UTF-8, `{`, `}`, `?`, `]`: never more than a name, a number, a dot or a mark that is in no fingerprint
+    /// `.`, white space, `{`, `}`, `?`, `]`: never more than a number, a dot or a mark that is in no fingerprint
     Neutral,
     /// `,`
     Comma,
@@ -46,8 +46,8 @@ impl Class {
 
     const fn of(byte: u8) -> Self {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' => Self::Word,
-            b'.' | b' ' | b'\t' | b'\n' | b'\r' | b'{' | b'}' | b'?' | b']' | 0x80.. => Self::Neutral,
+            b'.' | b' ' | b'\t' | b'\n' | b'\r' | b'{' | b'}' | b'?' | b']' | 0xa0 => Self::Neutral,
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | 0x80.. => Self::Word,
             b',' => Self::Comma,
             b';' => Self::Semicolon,
             b':' | b'/' | b'-' | b'+' | b'=' | b'<' | b'>' | b'!' | b'%' | b'^' | b'*' | b'~' => Self::Operator,
@@ -72,6 +72,11 @@ const CLASSES: [Class; 256] = {
     classes
 };
 
+#[expect(clippy::indexing_slicing, reason = "a byte is below 256; this runs on every byte of every value")]
+const fn class(byte: u8) -> Class {
+    CLASSES[byte as usize]
+}
+
 /// Whether the value is proven to be no SQL injection.
 pub(super) fn is_harmless(input: &[u8]) -> bool {
     let Some(seen) = classes_of(input) else { return false };
@@ -87,21 +92,22 @@ pub(super) fn is_harmless(input: &[u8]) -> bool {
 }
 
 /// The classes that occur, as bits; `None` when there is anything that rules the proof out.
-#[expect(clippy::indexing_slicing, reason = "a byte is below 256; this runs on every byte of every value")]
 fn classes_of(input: &[u8]) -> Option<u8> {
-    let seen = input.iter().fold(0, |seen, &byte| seen | CLASSES[usize::from(byte)].bit());
+    let seen = input.iter().fold(0, |seen, &byte| seen | class(byte).bit());
     if seen & Class::Other.bit() != 0 {
         return None;
     }
     // Comments need two operators in a row.
-    let has_comment = seen & Class::Operator.bit() != 0 && input.array_windows().any(|pair| matches!(pair, b"--" | b"/*"));
+    let has_comment =
+        seen & Class::Operator.bit() != 0 && input.array_windows().any(|pair| matches!(pair, b"--" | b"/*"));
     (!has_comment).then_some(seen)
 }
 
 /// Whether no word is more than a name.
 fn has_only_names(input: &[u8], has_parenthesis: bool) -> bool {
+    let words = &*WORDS;
     let (mut firsts, mut seconds) = (0, 0);
-    let mut is_name = |word: &[u8]| match meaning(word) {
+    let mut is_name = |word: &[u8]| match words.meaning(word) {
         None => true,
         Some(Meaning::Keyword) => false,
         Some(Meaning::Callable) => !has_parenthesis,
@@ -113,7 +119,7 @@ fn has_only_names(input: &[u8], has_parenthesis: bool) -> bool {
     };
     let (mut rest, mut before) = (input, None);
     while let Some((&byte, after)) = rest.split_first() {
-        let len = rest.iter().take_while(|&&byte| Class::of(byte) == Class::Word).count();
+        let len = rest.iter().take_while(|&&byte| class(byte) == Class::Word).count();
         let Some((word @ [.., last], behind)) = rest.split_at_checked(len) else {
             (rest, before) = (after, Some(byte));
             continue;

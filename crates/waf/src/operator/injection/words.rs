@@ -22,17 +22,14 @@ pub(super) enum Meaning {
 }
 
 /// Words by first character and length.
-struct Words {
+pub(super) struct Words {
     buckets: Vec<Vec<(&'static str, Meaning)>>,
+    /// For each byte, the lengths (bits) of the words that begin with it
+    lengths: [u32; 256],
 }
 
-static WORDS: LazyLock<Words> = LazyLock::new(Words::build);
-
-/// What libinjection makes of this word, letters in any case; `None` for a mere name.
-pub(super) fn meaning(word: &[u8]) -> Option<Meaning> {
-    let bucket = WORDS.buckets.get(bucket_of(word)?)?;
-    bucket.iter().find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(word)).map(|&(_, meaning)| meaning)
-}
+/// The words that libinjection knows.
+pub(super) static WORDS: LazyLock<Words> = LazyLock::new(Words::build);
 
 fn bucket_of(word: &[u8]) -> Option<usize> {
     let first = match word.first()? {
@@ -47,7 +44,7 @@ impl Words {
     fn build() -> Self {
         // Table types: `F` are fingerprints, `n` are names.
         let words = || SQL_KEYWORDS.iter().filter(|keyword| keyword.token_type != b'F');
-        let mut table = Self { buckets: vec![Vec::new(); FIRSTS * LENGTHS] };
+        let mut table = Self { buckets: vec![Vec::new(); FIRSTS * LENGTHS], lengths: [0; 256] };
         for keyword in words().filter(|keyword| !keyword.word.contains(' ')) {
             match keyword.word.split_once('.') {
                 // Of `SYS.STRAGG` the first part is enough: the gate takes words apart at dots.
@@ -72,7 +69,28 @@ impl Words {
             table.insert(first, Meaning::Part(bit, 0));
             table.insert(second, Meaning::Part(0, bit));
         }
+        for byte in 0..=u8::MAX {
+            let of_length = |len: &usize| {
+                let word: Vec<u8> = std::iter::once(byte).cycle().take(*len).collect();
+                bucket_of(&word).and_then(|index| table.buckets.get(index)).is_some_and(|bucket| !bucket.is_empty())
+            };
+            let lengths = (1..LENGTHS).filter(of_length).fold(0, |bits, len| bits | 1 << len);
+            if let Some(slot) = table.lengths.get_mut(usize::from(byte)) {
+                *slot = lengths;
+            }
+        }
         table
+    }
+
+    /// What libinjection makes of this word, letters in any case; `None` for a mere name.
+    pub(super) fn meaning(&self, word: &[u8]) -> Option<Meaning> {
+        // Most words end here: no known word has their first letter and their length.
+        let lengths = self.lengths.get(usize::from(*word.first()?))?;
+        if word.len() >= LENGTHS || lengths >> word.len() & 1 == 0 {
+            return None;
+        }
+        let bucket = self.buckets.get(bucket_of(word)?)?;
+        bucket.iter().find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(word)).map(|&(_, meaning)| meaning)
     }
 
     /// Adds a meaning; a keyword stays one.

@@ -12,6 +12,7 @@ pub mod backend;
 pub mod exceptions;
 pub mod http;
 pub mod judge;
+pub mod record;
 pub mod request;
 pub mod rules;
 pub mod suite;

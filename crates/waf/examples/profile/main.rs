@@ -1,0 +1,52 @@
+//! Runs one request of the bench over and over, for a profiler, and prints what it cost: `profile NAME [SECONDS]`.
+
+#[path = "../../tests/crs/engine.rs"]
+#[allow(dead_code, reason = "the tests use more of it")]
+mod engine;
+#[path = "../../tests/crs/harness/mod.rs"]
+#[allow(dead_code, reason = "the tests use more of it")]
+mod harness;
+#[path = "../differential/words.rs"]
+#[allow(dead_code, reason = "the bench uses more of it")]
+mod words;
+#[path = "../bench/workload.rs"]
+#[allow(dead_code, reason = "the bench uses more of it")]
+mod workload;
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use bartizan_waf::{Gates, Transaction};
+use fastrand::Rng;
+
+/// Requests that are built before the clock runs.
+const BATCH: usize = 1000;
+
+fn main() -> Result<()> {
+    let name = std::env::args().nth(1).unwrap_or_default();
+    let seconds = std::env::args().nth(2).and_then(|text| text.parse().ok()).unwrap_or(5);
+    let rule_set = harness::rule_set_folder().context("no Core Rule Set at `BARTIZAN_CRS` or `../shared/crs`")?;
+    let config = harness::rules::config("pl1.conf", &rule_set, &std::env::temp_dir().join("bartizan-waf"))?;
+    let plan = engine::plan(&config, Gates::All)?;
+    println!("{}", plan.summary());
+    let found = workload::WORKLOADS.iter().find(|workload| workload.name == name);
+    let Some(workload) = found else {
+        workload::WORKLOADS.iter().for_each(|workload| println!("{}", workload.name));
+        return Ok(());
+    };
+    let mut rng = Rng::with_seed(7);
+    let exchanges: Vec<_> = (0..BATCH).map(|_| (workload.build)(&mut rng)).collect();
+    let headers: Vec<_> = exchanges.iter().map(|exchange| engine::fields(&exchange.headers)).collect();
+    let begun = Instant::now();
+    let mut count = 0u32;
+    while begun.elapsed() < Duration::from_secs(seconds) {
+        for (exchange, headers) in exchanges.iter().zip(&headers) {
+            black_box(engine::request(&mut Transaction::new(Arc::clone(&plan)), exchange, headers));
+            count += 1;
+        }
+    }
+    println!("{name}: {:.2} µs", begun.elapsed().as_secs_f64() * 1e6 / f64::from(count));
+    Ok(())
+}

@@ -1,0 +1,184 @@
+//! Which rules may match at all: asked once per value, before any rule runs.
+//!
+//! A rule cannot match a value that lacks what every match must contain: a literal, or a byte of some set. So each value
+//! is read once: a table finds its bytes' categories, which prove most transformations to change nothing; one automaton
+//! over the literals of all rules finds the rules that it may matter to. Only these then run on it, exactly as if every
+//! rule had been asked. What is said here is a necessary condition only: a value that is let through costs time, a value
+//! that is held back wrongly would be a hole, so the whole is tested against the same plan without gates.
+//!
+//! Sources: Aho and Corasick, CACM 18 (1975); required literals as in RE2's FilteredRE2 (Cox, 2010).
+
+mod automaton;
+mod categories;
+mod compile;
+pub(crate) mod need;
+
+use std::collections::HashMap;
+
+use crate::Transform;
+use crate::inputs::List;
+
+pub(crate) use self::compile::build;
+use self::automaton::Automaton;
+use self::categories::Categories;
+
+/// LIMIT: rules behind one gate, in words of 64. The whole Core Rule Set has fewer than 400.
+pub(crate) const WORDS: usize = 8;
+
+/// A set of gated rules.
+pub(crate) type Bits = [u64; WORDS];
+
+/// No rule.
+pub(crate) const NONE: Bits = [0; WORDS];
+
+/// The gate before the phases of requests, or of responses.
+#[derive(Debug, Default)]
+pub(crate) struct Gate {
+    /// Gated heads by their number here
+    pub(crate) heads: Vec<u32>,
+    /// Number of each head, `None` for those that are always asked
+    pub(crate) numbers: HashMap<u32, u32>,
+    categories: Categories,
+    automaton: Automaton,
+    classes: Vec<Class>,
+    /// Class of the values and of the names of each list
+    lists: [(Option<usize>, Option<usize>); List::COUNT],
+    /// Classes of values whose member's name matters, with the name in lower case
+    named: [Vec<(Box<[u8]>, usize)>; List::COUNT],
+    scalars: Vec<(crate::Variable, usize)>,
+}
+
+/// Values that the same rules look at.
+#[derive(Debug, Default)]
+struct Class {
+    /// Rules that look at such a value
+    rules: Bits,
+    /// Those that nothing is required for
+    unfiltered: Bits,
+    /// Rules that need a byte of a set: categories, rules
+    bytes: Vec<(u64, Bits)>,
+    /// Categories of bytes that some chain may change
+    triggers: u64,
+    /// The tree of all chains: the first step is the value as it is
+    steps: Vec<Step>,
+}
+
+/// A transformation after the ones above it in the tree of chains.
+#[derive(Debug)]
+struct Step {
+    transform: Option<Transform>,
+    /// A value without these categories stays as it is; all ones: it may always change
+    triggers: u64,
+    /// Rules whose chain ends here
+    rules: Bits,
+    /// The steps after it
+    next: Vec<usize>,
+    /// Rules whose chains end here or below, and what may change a value there
+    below: (Bits, u64),
+}
+
+/// Buffers of [`Gate::candidates`].
+#[derive(Debug, Default)]
+pub(crate) struct GateScratch {
+    /// Changed values
+    values: Vec<Vec<u8>>,
+    /// Steps that are still to be taken
+    todo: Vec<usize>,
+}
+
+impl Gate {
+    /// The class of a list's member: of its value, or of its name.
+    pub(crate) fn class_of(&self, list: List, name: &[u8], is_name: bool) -> Option<usize> {
+        let (value, names) = self.lists.get(list as usize).copied().unwrap_or_default();
+        if is_name {
+            return names;
+        }
+        let named = self.named.get(list as usize).map(Vec::as_slice).unwrap_or_default();
+        let found = named.iter().find(|(lower, _)| lower.len() == name.len() && name.eq_ignore_ascii_case(lower));
+        let found = found.map(|(_, class)| *class);
+        found.or(value)
+    }
+
+    /// The scalar variables that some gated rule looks at, with their classes.
+    pub(crate) fn scalars(&self) -> impl Iterator<Item = (crate::Variable, usize)> {
+        self.scalars.iter().copied()
+    }
+
+    /// The rules that may match this value.
+    pub(crate) fn candidates(&self, class: usize, value: &[u8], scratch: &mut GateScratch) -> Bits {
+        let Some(class) = self.classes.get(class) else { return NONE };
+        let present = self.categories.of(value);
+        let mut found = class.unfiltered;
+        if present & class.triggers == 0 {
+            self.scan(class, value, present, &class.rules, &mut found);
+        } else {
+            self.walk(class, 0, value, scratch, &mut found);
+        }
+        found
+    }
+
+    /// Walks the tree of chains from `step` on, which has led to `value`: steps that change nothing share it, others go
+    /// on with a value of their own. The depth is that of the rules' chains.
+    fn walk(&self, class: &Class, step: usize, value: &[u8], scratch: &mut GateScratch, found: &mut Bits) {
+        let present = self.categories.of(value);
+        let mut wanted = NONE;
+        let begin = scratch.todo.len();
+        scratch.todo.push(step);
+        while scratch.todo.len() > begin {
+            let Some(step) = scratch.todo.pop().and_then(|step| class.steps.get(step)) else { break };
+            if present & step.below.1 == 0 {
+                or(&mut wanted, &step.below.0);
+                continue;
+            }
+            or(&mut wanted, &step.rules);
+            for next in &step.next {
+                let Some(following) = class.steps.get(*next) else { continue };
+                let is_idle = present & following.triggers == 0;
+                let mut buffer = scratch.values.pop().unwrap_or_default();
+                buffer.clear();
+                let is_changed =
+                    !is_idle && following.transform.is_some_and(|transform| transform.apply(value, &mut buffer));
+                if is_changed {
+                    self.walk(class, *next, &buffer, scratch, found);
+                } else {
+                    scratch.todo.push(*next);
+                }
+                scratch.values.push(buffer);
+            }
+        }
+        self.scan(class, value, present, &wanted, found);
+    }
+
+    /// Adds those of the `wanted` rules that these bytes may matter to.
+    fn scan(&self, class: &Class, bytes: &[u8], present: u64, wanted: &Bits, found: &mut Bits) {
+        if *wanted == NONE {
+            return;
+        }
+        let mut hits = self.automaton.scan(bytes);
+        for (categories, rules) in &class.bytes {
+            if present & categories != 0 {
+                or(&mut hits, rules);
+            }
+        }
+        for ((found, hit), wanted) in found.iter_mut().zip(&hits).zip(wanted) {
+            *found |= hit & wanted;
+        }
+    }
+}
+
+/// Adds a set to another.
+pub(crate) fn or(into: &mut Bits, other: &Bits) {
+    into.iter_mut().zip(other).for_each(|(into, other)| *into |= other);
+}
+
+/// Puts a rule in a set.
+fn insert(bits: &mut Bits, number: u32) {
+    if let Some(word) = bits.get_mut(number as usize / 64) {
+        *word |= 1 << (number % 64);
+    }
+}
+
+/// Whether a rule is in a set.
+pub(crate) fn contains(bits: &Bits, number: u32) -> bool {
+    bits.get(number as usize / 64).is_some_and(|word| word >> (number % 64) & 1 == 1)
+}

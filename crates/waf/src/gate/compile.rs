@@ -1,0 +1,291 @@
+//! Builds a gate: which rules can be gated, what they need, which values they look at.
+
+use std::collections::HashMap;
+
+use crate::inputs::List;
+use crate::plan::{Head, Link, Plan, Source, Subject, Test};
+use crate::transform::{ByteSet, Trigger};
+use crate::{Transform, Variable};
+
+use super::automaton::Automaton;
+use super::categories::Categories;
+use super::need::Need;
+use super::{Bits, Class, Gate, NONE, Step, WORDS, contains, insert, or};
+
+/// Scalar variables whose value stays as it is once it is set.
+const SCALARS: &[Variable] = &[
+    Variable::PathInfo,
+    Variable::QueryString,
+    Variable::RequestBasename,
+    Variable::RequestBody,
+    Variable::RequestFilename,
+    Variable::RequestLine,
+    Variable::RequestMethod,
+    Variable::RequestProtocol,
+    Variable::RequestUri,
+    Variable::RequestUriRaw,
+    Variable::ResponseBody,
+    Variable::ResponseProtocol,
+    Variable::StatusLine,
+];
+
+/// Where values of a class come from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Place {
+    List(List, bool),
+    /// A list's member of this name
+    Member(List, Box<[u8]>),
+    Scalar(Variable),
+}
+
+/// A rule behind the gate.
+struct Gated<'p> {
+    number: u32,
+    link: &'p Link,
+}
+
+/// The gate for the rules of these phases.
+pub(crate) fn build(plan: &Plan, phases: &[usize]) -> Gate {
+    let mut gate = Gate::default();
+    let mut gated = Vec::new();
+    for index in phases.iter().flat_map(|phase| plan.order(*phase)) {
+        let Some(link) = plan.heads.get(*index as usize).and_then(gateable) else { continue };
+        let Ok(number) = u32::try_from(gated.len()) else { continue };
+        if gated.len() >= WORDS * 64 {
+            break; // the rest is always asked
+        }
+        gated.push(Gated { number, link });
+        gate.heads.push(*index);
+        gate.numbers.insert(*index, number);
+    }
+    gate.categories = categories(&gated);
+    let mut unfiltered = NONE;
+    let mut literals = Vec::new();
+    for Gated { number, link } in &gated {
+        match &link.need {
+            Need::Nothing => insert(&mut unfiltered, *number),
+            Need::Literals(texts) => literals.extend(texts.iter().map(|text| (text.clone(), *number))),
+            Need::Byte(_) => {}
+        }
+    }
+    let (automaton, homeless) = Automaton::new(&literals);
+    gate.automaton = automaton;
+    or(&mut unfiltered, &homeless);
+    classes(&mut gate, &gated, &unfiltered);
+    gate
+}
+
+/// The first link, when whether it matches depends on nothing but values that stay as they are.
+fn gateable(head: &Head) -> Option<&Link> {
+    let link = head.links.first()?;
+    let Test::Operator { is_negated: false, argument: None, .. } = &link.test else { return None };
+    let is_fixed = link.targets.iter().all(|target| {
+        !target.is_count
+            && match target.source {
+                Source::Lists(..) => true,
+                Source::Scalar(variable) => SCALARS.contains(&variable),
+                _ => false,
+            }
+    });
+    is_fixed.then_some(link)
+}
+
+fn categories(gated: &[Gated<'_>]) -> Categories {
+    let mut sets: Vec<ByteSet> = Vec::new();
+    let mut add = |set: ByteSet| {
+        if !sets.contains(&set) {
+            sets.push(set);
+        }
+    };
+    for Gated { link, .. } in gated {
+        for transform in &link.transforms {
+            if let Trigger::Bytes(set) = transform.trigger() {
+                add(*set);
+            }
+        }
+        if let Need::Byte(set) = &link.need {
+            add(*set);
+        }
+    }
+    Categories::telling_apart(&sets)
+}
+
+/// The places that a link looks at.
+fn places(link: &Link) -> Vec<Place> {
+    let mut places = Vec::new();
+    for target in &link.targets {
+        match (target.source, &target.subject) {
+            (Source::Lists(lists, false), Subject::Named(name)) if is_named_class(lists) => {
+                places.extend(lists.iter().map(|list| Place::Member(*list, name.clone())));
+            }
+            (Source::Lists(lists, is_names), _) => {
+                places.extend(lists.iter().map(|list| Place::List(*list, is_names)));
+            }
+            (Source::Scalar(variable), _) => places.push(Place::Scalar(variable)),
+            _ => {}
+        }
+    }
+    places
+}
+
+/// Lists whose members have well-known names that rules single out.
+fn is_named_class(lists: &[List]) -> bool {
+    matches!(lists, [List::RequestHeaders | List::ResponseHeaders])
+}
+
+/// Whether the link leaves out the member of this name.
+fn excludes(link: &Link, list: List, name: &[u8]) -> bool {
+    link.excluded.iter().any(|excluded| {
+        let is_here = matches!(excluded.source, Source::Lists(lists, false) if lists == [list]);
+        is_here && matches!(&excluded.subject, Subject::Named(left_out) if &**left_out == name)
+    })
+}
+
+fn classes(gate: &mut Gate, gated: &[Gated<'_>], unfiltered: &Bits) {
+    let mut rules: HashMap<Place, Bits> = HashMap::new();
+    let mut names: Vec<(List, Box<[u8]>)> = Vec::new();
+    for Gated { number, link } in gated {
+        for place in places(link) {
+            if let Place::Member(list, name) = &place {
+                names.push((*list, name.clone()));
+            }
+            insert(rules.entry(place).or_insert(NONE), *number);
+        }
+        for excluded in &link.excluded {
+            if let (Source::Lists([list], false), Subject::Named(name)) = (excluded.source, &excluded.subject)
+                && is_named_class(&[*list])
+            {
+                names.push((*list, name.clone()));
+            }
+        }
+    }
+    // A named member is looked at by the rules for it and by those for all members that do not leave it out.
+    for (list, name) in names {
+        let mut all = rules.get(&Place::List(list, false)).copied().unwrap_or(NONE);
+        for Gated { number, link } in gated {
+            if excludes(link, list, &name) {
+                remove(&mut all, *number);
+            }
+        }
+        or(rules.entry(Place::Member(list, name)).or_insert(NONE), &all);
+    }
+    let mut known: HashMap<Bits, usize> = HashMap::new();
+    for (place, rules) in rules {
+        let class = *known.entry(rules).or_insert_with(|| {
+            gate.classes.push(class(gated, &rules, unfiltered, &gate.categories));
+            gate.classes.len() - 1
+        });
+        match place {
+            Place::List(list, is_name) => {
+                if let Some(entry) = gate.lists.get_mut(list as usize) {
+                    *if is_name { &mut entry.1 } else { &mut entry.0 } = Some(class);
+                }
+            }
+            Place::Member(list, name) => {
+                if let Some(named) = gate.named.get_mut(list as usize) {
+                    named.push((name, class));
+                }
+            }
+            Place::Scalar(variable) => gate.scalars.push((variable, class)),
+        }
+    }
+}
+
+fn remove(bits: &mut Bits, number: u32) {
+    if let Some(word) = bits.get_mut(number as usize / 64) {
+        *word &= !(1 << (number % 64));
+    }
+}
+
+fn class(gated: &[Gated<'_>], rules: &Bits, unfiltered: &Bits, categories: &Categories) -> Class {
+    let mut class = Class { rules: *rules, ..Class::default() };
+    for (mine, all) in class.unfiltered.iter_mut().zip(unfiltered.iter().zip(rules)) {
+        *mine = all.0 & all.1;
+    }
+    for Gated { number, link } in gated.iter().filter(|gated| contains(rules, gated.number)) {
+        if let Need::Byte(set) = &link.need {
+            let present = categories.of_set(set);
+            match class.bytes.iter_mut().find(|(known, _)| *known == present) {
+                Some((_, rules)) => insert(rules, *number),
+                None => {
+                    let mut rules = NONE;
+                    insert(&mut rules, *number);
+                    class.bytes.push((present, rules));
+                }
+            }
+        }
+        // With `multiMatch` the operator is asked after each step.
+        let steps = if link.is_multi_match { 0..=link.transforms.len() } else { link.transforms.len()..=link.transforms.len() };
+        for step in steps {
+            let transforms = link.transforms.get(..step).unwrap_or_default();
+            let transforms = if matches!(link.need, Need::Byte(_)) { transforms } else { folded(transforms) };
+            let end = grow(&mut class.steps, transforms, categories);
+            if let Some(step) = class.steps.get_mut(end) {
+                insert(&mut step.rules, *number);
+            }
+        }
+    }
+    sum_up(&mut class.steps);
+    class.triggers = class.steps.first().map_or(0, |root| root.below.1);
+    class
+}
+
+/// The step at the end of a chain, with the steps that lead to it.
+fn grow(steps: &mut Vec<Step>, transforms: &[Transform], categories: &Categories) -> usize {
+    let new = |transform: Option<Transform>| Step {
+        transform,
+        triggers: transform.map_or(0, |transform| triggers(&[transform], categories)),
+        rules: NONE,
+        next: Vec::new(),
+        below: (NONE, 0),
+    };
+    if steps.is_empty() {
+        steps.push(new(None));
+    }
+    let mut at = 0;
+    for transform in transforms {
+        let known = steps.get(at).and_then(|step| {
+            step.next.iter().copied().find(|next| steps.get(*next).is_some_and(|next| next.transform == Some(*transform)))
+        });
+        at = known.unwrap_or_else(|| {
+            steps.push(new(Some(*transform)));
+            let next = steps.len() - 1;
+            if let Some(step) = steps.get_mut(at) {
+                step.next.push(next);
+            }
+            next
+        });
+    }
+    at
+}
+
+/// Sums up what is below each step; later steps are never above earlier ones.
+fn sum_up(steps: &mut [Step]) {
+    for at in (0..steps.len()).rev() {
+        let Some(step) = steps.get(at) else { continue };
+        let mut below = (step.rules, 0);
+        for next in step.next.iter().filter_map(|next| steps.get(*next)) {
+            or(&mut below.0, &next.below.0);
+            below.1 |= next.below.1 | next.triggers;
+        }
+        if let Some(step) = steps.get_mut(at) {
+            step.below = below;
+        }
+    }
+}
+
+/// The chain without `lowercase` at its end: literals are looked for without regard to case.
+fn folded(transforms: &[Transform]) -> &[Transform] {
+    match transforms {
+        [rest @ .., Transform::Lowercase] => rest,
+        all => all,
+    }
+}
+
+/// The categories without which the chain changes nothing.
+fn triggers(transforms: &[Transform], categories: &Categories) -> u64 {
+    transforms.iter().fold(0, |all, transform| match transform.trigger() {
+        Trigger::Always => u64::MAX,
+        Trigger::Bytes(set) => all | categories.of_set(set),
+    })
+}
