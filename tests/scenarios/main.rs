@@ -7,3 +7,4 @@ mod explain;
 mod imports;
 mod real_software;
 mod reload;
+mod threats;

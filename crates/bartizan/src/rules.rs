@@ -59,14 +59,11 @@ impl RuleSets {
             };
             match compiled {
                 Ok(compiled) => {
-                    diagnostics.extend(
-                        compiled
-                            .warnings
-                            .iter()
-                            .filter(|warning| !diagnostics.contains(warning))
-                            .cloned()
-                            .collect::<Vec<_>>(),
-                    );
+                    for warning in &compiled.warnings {
+                        if !diagnostics.contains(warning) {
+                            diagnostics.push(warning.clone());
+                        }
+                    }
                     sets.plans.insert(policy.name.clone(), Arc::clone(&compiled.plan));
                     sets.compiled.push(compiled);
                 }

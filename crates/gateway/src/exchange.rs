@@ -14,6 +14,7 @@ use crate::body::Body;
 use crate::ids;
 use crate::link::Link;
 use crate::record::Record;
+use crate::response::ResponseBody;
 use crate::shared::{Generation, Shared};
 
 /// Pingora's context of a request: nothing until the head is looked at.
@@ -36,6 +37,7 @@ pub(crate) struct Exchange {
     /// The target to send when the client's was in absolute form
     pub(crate) origin_form: Option<Vec<u8>>,
     pub(crate) body: Body,
+    pub(crate) response: ResponseBody,
     /// We asked the client for the body (`100 Continue`) ourselves
     pub(crate) is_continued: bool,
     /// Targets tried so far
@@ -82,6 +84,7 @@ impl Context {
             authority: HeaderValue::from_static(""),
             origin_form: None,
             body: Body::default(),
+            response: ResponseBody::default(),
             is_continued: false,
             tried: SmallVec::new(),
             is_connected: false,

@@ -22,6 +22,7 @@ mod proxy;
 mod proxy_header;
 mod record;
 mod refusal;
+mod response;
 mod shared;
 mod tls;
 mod upstream;

@@ -228,21 +228,16 @@ impl ProxyHttp for Proxy {
         &self,
         session: &mut Session,
         body: &mut Option<Bytes>,
-        _end_of_stream: bool,
+        is_end: bool,
         ctx: &mut Context,
     ) -> Result<Option<Duration>> {
         if session.was_upgraded() {
             return Ok(None);
         }
         let exchange = exchange(ctx)?;
-        let Some(chunk) = body.as_ref().filter(|chunk| !chunk.is_empty()) else { return Ok(None) };
-        if let Some(record) = &mut exchange.record {
-            record.response_body(chunk);
-        }
-        match exchange.inspection.response_body(chunk) {
-            // No check holds a response back; the first that does brings the buffer with it.
-            Step::Continue | Step::Hold => Ok(None),
-            Step::Stop(_) => {
+        match exchange.response.filter(body, is_end, &mut exchange.inspection, exchange.record.as_deref_mut()) {
+            Verdict::Pass => Ok(None),
+            Verdict::Stop => {
                 exchange.is_stopped = true;
                 *body = Some(Bytes::new());
                 Err(Error::new_in(STOPPED))
@@ -337,7 +332,7 @@ impl ProxyHttp for Proxy {
             (Some(ending), _) => ending,
             (None, Some(error)) => ending_of(error, exchange),
             (None, None) => {
-                let _ = exchange.inspection.response_end();
+                exchange.response.end(&mut exchange.inspection);
                 Ending::Answered
             }
         };

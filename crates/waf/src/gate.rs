@@ -8,6 +8,7 @@
 //!
 //! Sources: Aho and Corasick, CACM 18 (1975); required literals as in RE2's FilteredRE2 (Cox, 2010).
 
+pub(crate) mod alphabet;
 mod automaton;
 mod categories;
 mod compile;
@@ -22,8 +23,9 @@ pub(crate) use self::compile::build;
 use self::automaton::Automaton;
 use self::categories::Categories;
 
-/// LIMIT: rules behind one gate, in words of 64. The whole Core Rule Set has fewer than 400.
-pub(crate) const WORDS: usize = 8;
+/// LIMIT: rules behind one gate, in words of 64; the rest is always asked. The Core Rule Set at its highest level has some
+/// 300 for requests.
+pub(crate) const WORDS: usize = 5;
 
 /// A set of gated rules.
 pub(crate) type Bits = [u64; WORDS];
@@ -39,7 +41,10 @@ pub(crate) struct Gate {
     /// Number of each head, `None` for those that are always asked
     pub(crate) numbers: HashMap<u32, u32>,
     categories: Categories,
-    automaton: Automaton,
+    /// For values over each alphabet, and last for all others
+    fields: Vec<Field>,
+    /// By length of a value, up to the last: the rules that may match so short a value
+    lengths: Vec<Bits>,
     classes: Vec<Class>,
     /// Class of the values and of the names of each list
     lists: [(Option<usize>, Option<usize>); List::COUNT],
@@ -48,13 +53,23 @@ pub(crate) struct Gate {
     scalars: Vec<(crate::Variable, usize)>,
 }
 
+/// What is looked for in values of certain bytes.
+#[derive(Debug, Default)]
+struct Field {
+    /// Categories that such a value does not have
+    foreign: u64,
+    automaton: Automaton,
+    /// Rules that may match such a value at all
+    rules: Bits,
+    /// Those of them that nothing is required for
+    unfiltered: Bits,
+}
+
 /// Values that the same rules look at.
 #[derive(Debug, Default)]
 struct Class {
     /// Rules that look at such a value
     rules: Bits,
-    /// Those that nothing is required for
-    unfiltered: Bits,
     /// Rules that need a byte of a set: categories, rules
     bytes: Vec<(u64, Bits)>,
     /// Categories of bytes that some chain may change
@@ -108,7 +123,7 @@ impl Gate {
     pub(crate) fn candidates(&self, class: usize, value: &[u8], scratch: &mut GateScratch) -> Bits {
         let Some(class) = self.classes.get(class) else { return NONE };
         let present = self.categories.of(value);
-        let mut found = class.unfiltered;
+        let mut found = NONE;
         if present & class.triggers == 0 {
             self.scan(class, value, present, &class.rules, &mut found);
         } else {
@@ -151,16 +166,26 @@ impl Gate {
 
     /// Adds those of the `wanted` rules that these bytes may matter to.
     fn scan(&self, class: &Class, bytes: &[u8], present: u64, wanted: &Bits, found: &mut Bits) {
-        if *wanted == NONE {
+        let Some(field) = self.fields.iter().find(|field| present & field.foreign == 0) else { return };
+        let long_enough = self.lengths.get(bytes.len()).or(self.lengths.last()).unwrap_or(&NONE);
+        let mut wanted = *wanted;
+        for (wanted, (able, long)) in wanted.iter_mut().zip(field.rules.iter().zip(long_enough)) {
+            *wanted &= able & long;
+        }
+        if wanted == NONE {
             return;
         }
-        let mut hits = self.automaton.scan(bytes);
+        let mut hits = field.unfiltered;
         for (categories, rules) in &class.bytes {
             if present & categories != 0 {
                 or(&mut hits, rules);
             }
         }
-        for ((found, hit), wanted) in found.iter_mut().zip(&hits).zip(wanted) {
+        // Nothing more can be found when every rule that is wanted is there already.
+        if wanted.iter().zip(&hits).any(|(wanted, hit)| wanted & !hit != 0) {
+            or(&mut hits, &field.automaton.scan(bytes));
+        }
+        for ((found, hit), wanted) in found.iter_mut().zip(&hits).zip(&wanted) {
             *found |= hit & wanted;
         }
     }

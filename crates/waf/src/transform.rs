@@ -202,6 +202,16 @@ impl Transform {
                     && !has_pair(b'.', |byte| byte == b'.')
             }
             Self::ReplaceComments => !has_pair(b'/', |byte| byte == b'*'),
+            Self::CmdLine => {
+                let is_plain = |byte: &u8| {
+                    !byte.is_ascii_uppercase() && !matches!(byte, b'"' | b'\'' | b'\\' | b'^' | b',' | b';' | b'\t' | b'\r' | b'\n')
+                };
+                input.iter().all(is_plain) && !has_pair(b' ', |byte| matches!(byte, b' ' | b'/' | b'('))
+            }
+            Self::CompressWhitespace => {
+                let is_plain = |byte: &u8| *byte == b' ' || !space::SPACES.contains(byte) && *byte < 0x80;
+                input.iter().all(is_plain) && !has_pair(b' ', |byte| byte == b' ')
+            }
             _ => false,
         }
     }

@@ -1,4 +1,4 @@
-//! The rules that cases name: `files: [plain.conf]` is `tests/cases/rules/plain.conf`.
+//! The rules that cases name: `files: [plain.conf]` is `tests/rules/plain.conf`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ pub fn plans(config: &Config) -> Plans {
 }
 
 fn plan(files: &[PathBuf]) -> Arc<Plan> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/rules");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rules");
     let read = |path: &Path| std::fs::read(folder.join(path)).map_err(|error| error.to_string());
     let glob = |_: &Path| Err("no patterns here".to_owned());
     let Parsed { document, diagnostics } = parse(files, &Sources { read: &read, glob: &glob });

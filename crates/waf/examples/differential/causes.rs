@@ -44,12 +44,6 @@ pub const CAUSES: &[Cause] = &[
         is_it: |case| !case.is_ours && case.line().contains("[msg \"\"] [data \"\"]"),
     },
     Cause {
-        name: "request body always there",
-        why: "libmodsecurity fills REQUEST_BODY even if JSON, XML or multipart was taken apart; ModSecurity 2 and the \
-              regression tests want it empty then (CRS overrides 28 tests of 944xxx for it)",
-        is_it: |case| !case.is_ours && !is_form(case.exchange) && case.line().contains("REQUEST_BODY'"),
-    },
-    Cause {
         name: "part header with CRLF",
         why: "libmodsecurity leaves CR LF at the end of the header fields of multipart parts, so that patterns anchored \
               at the end behave otherwise (nine tests of 922110 fail with it)",
@@ -171,10 +165,6 @@ fn has(logged: &[Logged], rule: u32) -> bool {
 fn is_of(exchange: &Exchange, media_type: &[u8]) -> bool {
     let found = crate::harness::field(&exchange.headers, "Content-Type").unwrap_or_default().to_ascii_lowercase();
     found.starts_with(media_type)
-}
-
-fn is_form(exchange: &Exchange) -> bool {
-    is_of(exchange, b"application/x-www-form-urlencoded")
 }
 
 fn is_encoded_question_mark(exchange: &Exchange) -> bool {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use bartizan_waf::Gates;
@@ -76,6 +76,26 @@ pub fn run(tests: &[Test], run: &Run) -> Result<()> {
         *kind = (kind.0 + 1, kind.1 + usize::from(is_same), kind.2 + usize::from(is_explained));
     }
     print!("{}{}", heading(run), findings.text());
+    Ok(())
+}
+
+/// Compares our engine with itself without gates: what it logs, messages and all, must be the same.
+pub fn gates(tests: &[Test], config: &Path, count: usize, seed: u64) -> Result<()> {
+    let (gated, naive) = (engine::plan(config, Gates::All)?, engine::plan(config, Gates::None)?);
+    let mut corpus = Corpus::new(tests, seed);
+    let mut different = 0;
+    for _ in 0..count {
+        let Sample { exchange, .. } = corpus.sample();
+        let (ours, naive) = (engine::run(&gated, &exchange), engine::run(&naive, &exchange));
+        if ours != naive {
+            different += 1;
+            let missing = naive.0.iter().find(|logged| !ours.0.contains(logged));
+            let extra = ours.0.iter().find(|logged| !naive.0.contains(logged));
+            eprintln!("{}\nonly without gates: {missing:?}\nonly with gates: {extra:?}\n", shown(&exchange));
+        }
+    }
+    println!("{} of {count} exchanges are logged alike with and without gates", count - different);
+    ensure!(different == 0, "{different} differ");
     Ok(())
 }
 

@@ -9,8 +9,12 @@ use crate::{Transform, Variable};
 
 use super::automaton::Automaton;
 use super::categories::Categories;
+use super::alphabet::ALPHABETS;
 use super::need::Need;
-use super::{Bits, Class, Gate, NONE, Step, WORDS, contains, insert, or};
+use super::{Bits, Class, Field, Gate, NONE, Step, WORDS, contains, insert, or};
+
+/// Lengths that are told apart: longer values may match every rule.
+const LENGTHS: usize = 32;
 
 /// Scalar variables whose value stays as it is once it is set.
 const SCALARS: &[Variable] = &[
@@ -59,20 +63,47 @@ pub(crate) fn build(plan: &Plan, phases: &[usize]) -> Gate {
         gate.numbers.insert(*index, number);
     }
     gate.categories = categories(&gated);
-    let mut unfiltered = NONE;
+    for (number, alphabet) in ALPHABETS.iter().enumerate() {
+        let foreign = gate.categories.of_set(&alphabet.complement());
+        let need = |link: &Link| link.needs.over.get(number).cloned().flatten();
+        gate.fields.push(field(&gated, foreign, need));
+    }
+    gate.fields.push(field(&gated, 0, |link| Some(link.needs.general.clone())));
+    gate.lengths = lengths(&gated);
+    classes(&mut gate, &gated);
+    gate
+}
+
+/// What is looked for in values of these bytes.
+fn field(gated: &[Gated<'_>], foreign: u64, need: impl Fn(&Link) -> Option<Need>) -> Field {
+    let mut field = Field { foreign, ..Field::default() };
     let mut literals = Vec::new();
-    for Gated { number, link } in &gated {
-        match &link.need {
-            Need::Nothing => insert(&mut unfiltered, *number),
-            Need::Literals(texts) => literals.extend(texts.iter().map(|text| (text.clone(), *number))),
+    for Gated { number, link } in gated {
+        let Some(need) = need(link) else { continue };
+        insert(&mut field.rules, *number);
+        match need {
+            Need::Nothing => insert(&mut field.unfiltered, *number),
+            Need::Literals(texts) => literals.extend(texts.into_iter().map(|text| (text, *number))),
             Need::Byte(_) => {}
         }
     }
     let (automaton, homeless) = Automaton::new(&literals);
-    gate.automaton = automaton;
-    or(&mut unfiltered, &homeless);
-    classes(&mut gate, &gated, &unfiltered);
-    gate
+    field.automaton = automaton;
+    or(&mut field.unfiltered, &homeless);
+    field
+}
+
+/// By length: the rules of which no match is longer.
+fn lengths(gated: &[Gated<'_>]) -> Vec<Bits> {
+    let rules = |length: usize| {
+        let mut rules = NONE;
+        gated
+            .iter()
+            .filter(|gated| gated.link.needs.length_min <= length || length == LENGTHS)
+            .for_each(|gated| insert(&mut rules, gated.number));
+        rules
+    };
+    (0..=LENGTHS).map(rules).collect()
 }
 
 /// The first link, when whether it matches depends on nothing but values that stay as they are.
@@ -103,10 +134,11 @@ fn categories(gated: &[Gated<'_>]) -> Categories {
                 add(*set);
             }
         }
-        if let Need::Byte(set) = &link.need {
+        if let Need::Byte(set) = &link.needs.general {
             add(*set);
         }
     }
+    ALPHABETS.into_iter().for_each(&mut add);
     Categories::telling_apart(&sets)
 }
 
@@ -141,7 +173,7 @@ fn excludes(link: &Link, list: List, name: &[u8]) -> bool {
     })
 }
 
-fn classes(gate: &mut Gate, gated: &[Gated<'_>], unfiltered: &Bits) {
+fn classes(gate: &mut Gate, gated: &[Gated<'_>]) {
     let mut rules: HashMap<Place, Bits> = HashMap::new();
     let mut names: Vec<(List, Box<[u8]>)> = Vec::new();
     for Gated { number, link } in gated {
@@ -172,7 +204,7 @@ fn classes(gate: &mut Gate, gated: &[Gated<'_>], unfiltered: &Bits) {
     let mut known: HashMap<Bits, usize> = HashMap::new();
     for (place, rules) in rules {
         let class = *known.entry(rules).or_insert_with(|| {
-            gate.classes.push(class(gated, &rules, unfiltered, &gate.categories));
+            gate.classes.push(class(gated, &rules, &gate.categories));
             gate.classes.len() - 1
         });
         match place {
@@ -197,13 +229,10 @@ fn remove(bits: &mut Bits, number: u32) {
     }
 }
 
-fn class(gated: &[Gated<'_>], rules: &Bits, unfiltered: &Bits, categories: &Categories) -> Class {
+fn class(gated: &[Gated<'_>], rules: &Bits, categories: &Categories) -> Class {
     let mut class = Class { rules: *rules, ..Class::default() };
-    for (mine, all) in class.unfiltered.iter_mut().zip(unfiltered.iter().zip(rules)) {
-        *mine = all.0 & all.1;
-    }
     for Gated { number, link } in gated.iter().filter(|gated| contains(rules, gated.number)) {
-        if let Need::Byte(set) = &link.need {
+        if let Need::Byte(set) = &link.needs.general {
             let present = categories.of_set(set);
             match class.bytes.iter_mut().find(|(known, _)| *known == present) {
                 Some((_, rules)) => insert(rules, *number),
@@ -218,7 +247,7 @@ fn class(gated: &[Gated<'_>], rules: &Bits, unfiltered: &Bits, categories: &Cate
         let steps = if link.is_multi_match { 0..=link.transforms.len() } else { link.transforms.len()..=link.transforms.len() };
         for step in steps {
             let transforms = link.transforms.get(..step).unwrap_or_default();
-            let transforms = if matches!(link.need, Need::Byte(_)) { transforms } else { folded(transforms) };
+            let transforms = if matches!(link.needs.general, Need::Byte(_)) { transforms } else { folded(transforms) };
             let end = grow(&mut class.steps, transforms, categories);
             if let Some(step) = class.steps.get_mut(end) {
                 insert(&mut step.rules, *number);

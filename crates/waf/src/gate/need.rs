@@ -9,6 +9,7 @@ use regex_syntax::hir::{Class, Hir, HirKind};
 use crate::operator::Matcher;
 use crate::transform::ByteSet;
 
+use super::alphabet::{ALPHABETS, is_never, restrict};
 use super::automaton::LITERAL_BYTES_MAX;
 
 /// LIMIT: texts in a set while it is multiplied.
@@ -34,15 +35,41 @@ pub(crate) enum Need {
     Byte(ByteSet),
 }
 
-/// What an operator requires of a value, beside its argument being known.
-pub(crate) fn of_matcher(matcher: &Matcher, pattern: Option<&[u8]>) -> Need {
+/// What a match requires, of any value and of values over each alphabet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Needs {
+    pub(crate) general: Need,
+    /// `None`: over this alphabet there is no match
+    pub(crate) over: [Option<Need>; ALPHABETS.len()],
+    /// No match is shorter
+    pub(crate) length_min: usize,
+}
+
+impl Needs {
+    /// Nothing is required.
+    pub(crate) const NOTHING: Self = Self { general: Need::Nothing, over: [const { Some(Need::Nothing) }; ALPHABETS.len()], length_min: 0 };
+}
+
+/// What an operator requires of a value; `pattern` is its argument.
+pub(crate) fn of_matcher(matcher: &Matcher, pattern: Option<&[u8]>) -> Needs {
+    let byte = |set: ByteSet| Needs {
+        general: Need::Byte(set),
+        over: ALPHABETS.map(|alphabet| {
+            let left: ByteSet = (0..=u8::MAX).filter(|byte| set.contains(*byte) && alphabet.contains(*byte)).collect();
+            (left != ByteSet::EMPTY).then_some(Need::Byte(set))
+        }),
+        length_min: 1,
+    };
     match matcher {
-        Matcher::Pattern(_) => pattern.and_then(|pattern| crate::operator::hir(pattern).ok()).map_or(Need::Nothing, |hir| of_hir(&hir)),
-        Matcher::Phrases(phrases) => literals(phrases.phrases().map(<[u8]>::to_ascii_lowercase).collect()),
-        Matcher::ByteRange(allowed) => Need::Byte(allowed.complement()),
-        Matcher::UrlEncoding => Need::Byte(ByteSet::of(b"%")),
-        Matcher::Utf8Encoding => Need::Byte(ByteSet::EMPTY.with_range(0x80, 0xff)),
-        Matcher::Xss => Need::Byte(ByteSet::of(b"<=")),
+        Matcher::Pattern(_) => match pattern.and_then(|pattern| crate::operator::hir(pattern).ok()) {
+            Some(hir) => of_pattern(&hir),
+            None => Needs::NOTHING,
+        },
+        Matcher::Phrases(phrases) => of_phrases(phrases.phrases().map(<[u8]>::to_ascii_lowercase).collect()),
+        Matcher::ByteRange(allowed) => byte(allowed.complement()),
+        Matcher::UrlEncoding => byte(ByteSet::of(b"%")),
+        Matcher::Utf8Encoding => byte(ByteSet::EMPTY.with_range(0x80, 0xff)),
+        Matcher::Xss => byte(ByteSet::of(b"<=")),
         Matcher::ExpandedPattern(_)
         | Matcher::Text(..)
         | Matcher::Number(..)
@@ -50,8 +77,28 @@ pub(crate) fn of_matcher(matcher: &Matcher, pattern: Option<&[u8]>) -> Need {
         | Matcher::Checked(_)
         | Matcher::Sqli
         | Matcher::Always
-        | Matcher::Never => Need::Nothing,
+        | Matcher::Never => Needs::NOTHING,
     }
+}
+
+fn of_pattern(hir: &Hir) -> Needs {
+    let over = ALPHABETS.map(|alphabet| {
+        let left = restrict(hir, &alphabet);
+        (!is_never(&left)).then(|| of_hir(&left))
+    });
+    Needs { general: of_hir(hir), over, length_min: hir.properties().minimum_len().unwrap_or(0) }
+}
+
+fn of_phrases(phrases: Vec<Vec<u8>>) -> Needs {
+    let over = ALPHABETS.map(|alphabet| {
+        let is_in = |phrase: &Vec<u8>| {
+            phrase.iter().all(|byte| alphabet.contains(*byte) || alphabet.contains(byte.to_ascii_uppercase()))
+        };
+        let left: Vec<_> = phrases.iter().filter(|phrase| is_in(phrase)).cloned().collect();
+        (!left.is_empty()).then(|| literals(left))
+    });
+    let length_min = phrases.iter().map(Vec::len).min().unwrap_or(0);
+    Needs { general: literals(phrases), over, length_min }
 }
 
 /// What a pattern requires.

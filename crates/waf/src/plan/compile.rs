@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use bartizan_model::{Diagnostic, DiagnosticSeverity, Position};
 
 use crate::ast::{self, Action, Change as AstChange, Ctl, Directive, Disruptive, Document, IdRange, Place, Setting};
-use crate::gate::need::{self, Need};
+use crate::gate::need::{self, Needs};
 use crate::inputs::Text;
 use crate::operator;
 use crate::{Transform, Variable};
@@ -377,15 +377,15 @@ impl Compiler {
     fn link(&mut self, draft: &DraftLink<'_>, defaults: &[&Action], infos: &[RuleInfo]) -> Link {
         let test = self.test(draft);
         let pattern = draft.rule.and_then(|rule| rule.operator.argument.literal());
-        let need = match &test {
+        let needs = match &test {
             Test::Operator { matcher, .. } => need::of_matcher(matcher, pattern),
-            Test::Always => Need::Nothing,
+            Test::Always => Needs::NOTHING,
         };
         let mut link = Link {
             targets: Vec::new(),
             excluded: Vec::new(),
             test,
-            need,
+            needs,
             transforms: transforms(defaults, &draft.actions),
             is_capturing: draft.actions.contains(&&Action::Capture),
             is_multi_match: draft.actions.contains(&&Action::MultiMatch),

@@ -4,7 +4,7 @@ use regex_automata::meta::Regex;
 
 use crate::ast::{self, AllowScope, BodyProcessor, EngineMode, Selector};
 use crate::inputs::List;
-use crate::gate::need::Need;
+use crate::gate::need::Needs;
 use crate::operator::Matcher;
 use crate::{Transform, Variable};
 
@@ -18,7 +18,7 @@ pub(crate) struct Link {
     pub(crate) excluded: Vec<Target>,
     pub(crate) test: Test,
     /// What a value must contain for the operator to match
-    pub(crate) need: Need,
+    pub(crate) needs: Needs,
     pub(crate) transforms: Vec<Transform>,
     pub(crate) is_capturing: bool,
     /// The operator is asked after every transformation that changes something

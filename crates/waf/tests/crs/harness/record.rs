@@ -13,6 +13,6 @@ pub fn heading(title: &str, command: &str) -> String {
 }
 
 fn said(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).output().ok();
+    let output = Command::new(program).args(arguments).current_dir(super::workspace()).output().ok();
     output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
 }

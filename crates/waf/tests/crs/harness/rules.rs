@@ -6,11 +6,16 @@ use anyhow::{Context, Result};
 
 /// The file `name` of `bench/waf`, completed for this rule set, in a folder for files of this program.
 pub fn config(name: &str, rule_set: &Path, folder: &Path) -> Result<PathBuf> {
+    config_with(name, "", rule_set, folder)
+}
+
+/// The same with further directives at its end.
+pub fn config_with(name: &str, further: &str, rule_set: &Path, folder: &Path) -> Result<PathBuf> {
     let template = super::workspace().join("bench/waf").join(name);
     let text = std::fs::read_to_string(&template).with_context(|| format!("cannot read `{}`", template.display()))?;
     std::fs::create_dir_all(folder)?;
     let path = folder.join(format!("{}-{name}", std::process::id()));
-    std::fs::write(&path, text.replace("CRS_DIR", &rule_set.to_string_lossy()))?;
+    std::fs::write(&path, text.replace("CRS_DIR", &rule_set.to_string_lossy()) + further)?;
     Ok(path)
 }
 

@@ -1,0 +1,155 @@
+//! Attack rules through the gateway: the OWASP Core Rule Set refuses attacks, honest requests pass, faulty rules are
+//! named with their line and never run.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use bartizan_testkit::{Bartizan, Origin};
+use serde_json::Value;
+
+use crate::admin;
+
+/// The Core Rule Set: `BARTIZAN_CRS`, else beside the checkout; without it the tests that need it say so and pass.
+pub fn core_rule_set() -> Option<PathBuf> {
+    let manifest = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).unwrap_or_default();
+    let beside = manifest.join("../../shared/crs");
+    let folder = std::env::var_os("BARTIZAN_CRS").map_or(beside, PathBuf::from);
+    if folder.join("rules").is_dir() {
+        return folder.canonicalize().ok();
+    }
+    eprintln!("SKIPPED: no Core Rule Set in {}; name one in BARTIZAN_CRS", folder.display());
+    None
+}
+
+fn configuration(origin: u16, mode: &str, threats: &str) -> String {
+    format!(
+        "listeners:
+  - address: 127.0.0.1:{{port}}
+upstreams:
+  - name: origin
+    targets:
+      - address: 127.0.0.1:{origin}
+policies:
+  - name: exploits
+    mode: {mode}
+    threats:
+{threats}
+console:
+  address: 127.0.0.1:{{console}}
+"
+    )
+}
+
+fn with_core_rule_set(origin: u16, mode: &str, folder: &Path) -> String {
+    configuration(origin, mode, &format!("      core_rule_set: {}", folder.display()))
+}
+
+fn agent() -> ureq::Agent {
+    ureq::Agent::config_builder().http_status_as_error(false).build().into()
+}
+
+/// Status and check of an answer.
+type Answer = (u16, Option<String>);
+
+fn answer(response: &ureq::http::Response<ureq::Body>) -> Answer {
+    let check = response.headers().get("x-bartizan-check").and_then(|check| check.to_str().ok());
+    (response.status().as_u16(), check.map(str::to_owned))
+}
+
+fn get(gateway: &Bartizan, target: &str) -> Result<Answer> {
+    Ok(answer(&agent().get(gateway.url(target)).call()?))
+}
+
+fn post(gateway: &Bartizan, content_type: &str, body: &[u8]) -> Result<Answer> {
+    Ok(answer(&agent().post(gateway.url("/items")).content_type(content_type).send(body)?))
+}
+
+fn refused() -> Answer {
+    (403, Some("WAF-949110".to_owned()))
+}
+
+const SQL_INJECTION: &str = "/items?id=1%27%20OR%20%271%27%3D%271";
+
+#[test]
+fn the_core_rule_set_refuses_attacks_and_lets_honest_requests_pass() -> Result<()> {
+    let Some(folder) = core_rule_set() else { return Ok(()) };
+    let origin = Origin::start(Duration::ZERO)?;
+    let mut gateway = Bartizan::start(&with_core_rule_set(origin.port, "enforce", &folder))?;
+    assert_eq!(get(&gateway, "/items?id=1&sort=name")?, (200, None));
+    assert_eq!(post(&gateway, "application/json", br#"{"name":"a box","price":12.5}"#)?, (200, None));
+    assert_eq!(post(&gateway, "application/vnd.shop.v1+json", br#"{"name":"a box"}"#)?, (200, None));
+    assert_eq!(answer(&agent().delete(gateway.url("/items/7")).call()?), (200, None), "methods are for policies");
+    let seen = origin.seen().len();
+
+    assert_eq!(get(&gateway, SQL_INJECTION)?, refused());
+    assert_eq!(post(&gateway, "application/json", br#"{"filter":{"id":"1' OR '1'='1"}}"#)?, refused());
+    assert_eq!(post(&gateway, "application/x-www-form-urlencoded", b"id=1%27+OR+%271%27%3D%271")?, refused());
+    let entity = br#"<?xml version="1.0"?><!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><a>&x; /etc/passwd</a>"#;
+    assert_eq!(post(&gateway, "application/xml", entity)?, refused());
+    assert_eq!(origin.seen().len(), seen, "nothing of them reached the upstream");
+
+    let event = event_of(&gateway, "WAF-949110")?;
+    let findings = event["findings"].as_array().context("findings")?;
+    let sqli = findings.iter().find(|found| found["check"] == "WAF-942100").context("the rule that noticed")?;
+    assert_eq!((&sqli["location"]["part"], &sqli["location"]["name"]), (&"query".into(), &"id".into()), "{sqli}");
+    assert!(!event.to_string().contains("OR '1'"), "an event carries no payload: {event}");
+    gateway.stop()
+}
+
+#[test]
+fn observed_attacks_pass_and_the_event_says_what_would_have_been() -> Result<()> {
+    let Some(folder) = core_rule_set() else { return Ok(()) };
+    let origin = Origin::start(Duration::ZERO)?;
+    let mut gateway = Bartizan::start(&with_core_rule_set(origin.port, "observe", &folder))?;
+    assert_eq!(get(&gateway, SQL_INJECTION)?, (200, None));
+    let body = br#"{"id":"1' OR '1'='1"}"#;
+    assert_eq!(post(&gateway, "application/json", body)?, (200, None));
+    assert_eq!(origin.seen().last().map(|seen| seen.body.clone()), Some(body.to_vec()));
+    let event = event_of(&gateway, "WAF-949110")?;
+    assert_eq!(event["decision"]["applied"], false);
+    assert_eq!(event["decision"]["policy"], "exploits");
+    gateway.stop()
+}
+
+/// The event of the first request that this check decided.
+fn event_of(gateway: &Bartizan, check: &str) -> Result<Value> {
+    gateway.wait_for_count(&format!("SELECT count(*) FROM events WHERE \"check\" = '{check}'"), 1)?;
+    let events = admin::get(gateway, &format!("/events?q=check:{check}"))?;
+    let id = events["items"].as_array().and_then(|items| items.last()?["id"].as_str()).context("an event")?;
+    admin::get(gateway, &format!("/events/{id}")).map(|detail| detail["event"].clone())
+}
+
+const RULE: &str = "SecRule ARGS:word \"@streq forbidden\" \"id:1001,phase:2,deny,status:406,msg:'a word'\"\n";
+
+#[test]
+fn a_faulty_rule_file_is_named_with_its_line_and_the_old_rules_stay() -> Result<()> {
+    let origin = Origin::start(Duration::ZERO)?;
+    let folder = tempfile::tempdir()?;
+    let rules = folder.path().join("extra.conf");
+    std::fs::write(&rules, RULE)?;
+    let threats = format!("      own_rules: false\n      files: [{}]", rules.display());
+    let mut gateway = Bartizan::start(&configuration(origin.port, "enforce", &threats))?;
+    let forbidden = (406, Some("WAF-1001".to_owned()));
+    assert_eq!(get(&gateway, "/?word=forbidden")?, forbidden);
+    assert_eq!(admin::post(&gateway, "/config/reload")?["outcome"], "unchanged");
+
+    std::fs::write(&rules, format!("{RULE}# a comment\nSecRule ARGS \"@rxx a\" \"id:1002,phase:2,deny\"\n"))?;
+    let rejected = admin::post(&gateway, "/config/reload")?;
+    assert_eq!(rejected["outcome"], "rejected");
+    let fault = rejected["diagnostics"].to_string();
+    assert!(fault.contains("extra.conf") && fault.contains("\"line\":3") && fault.contains("`rxx`"), "{fault}");
+    assert_eq!(get(&gateway, "/?word=forbidden")?, forbidden, "the old rules stay");
+
+    let file = gateway.folder().join("bartizan.yaml");
+    let checked = Bartizan::command(&["check", file.to_str().context("a path")?])?;
+    let printed = String::from_utf8_lossy(&checked.stderr).into_owned();
+    assert_eq!(checked.status.code(), Some(1));
+    assert!(printed.contains("extra.conf:3:"), "{printed}");
+
+    std::fs::write(&rules, RULE.replace("forbidden", "banned"))?;
+    assert_eq!(admin::post(&gateway, "/config/reload")?["outcome"], "applied");
+    assert_eq!(get(&gateway, "/?word=forbidden")?, (200, None));
+    assert_eq!(get(&gateway, "/?word=banned")?, forbidden);
+    gateway.stop()
+}
