@@ -288,6 +288,78 @@ pub enum PolicyRule {
     },
     /// Attack rules in SecLang
     Threats(Threats),
+    /// Threat limits on what requests hold
+    Content(Content),
+}
+
+/// Threat limits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Content {
+    /// Bytes of a body that are looked at
+    pub body_bytes_max: u64,
+    /// How deep, how many, how long
+    pub limits: bartizan_content::Limits,
+    /// Bodies that break their grammar are refused, not only noted
+    pub refuse_malformed: bool,
+    /// Extensions of uploaded files, lower case, without the point; empty = all
+    pub file_extensions: Vec<String>,
+    /// Media types of uploaded files, lower case; empty = all
+    pub file_types: Vec<String>,
+    /// What must match nowhere
+    pub patterns: Vec<Pattern>,
+}
+
+/// A regular expression that must not match.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern {
+    /// Name, unique in its policy
+    pub name: String,
+    /// Which part it looks at
+    pub part: PatternPart,
+    /// Which member of it, headers in lower case, JSON as a path with `*`; `None` = every one
+    pub member: Option<String>,
+    /// The expression
+    pub pattern: String,
+}
+
+/// A part of a request that a pattern looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PatternPart {
+    /// The path
+    Path,
+    /// Values of the query's parameters
+    Query,
+    /// Values of header fields
+    Header,
+    /// Values of cookies
+    Cookie,
+    /// Values of a form's fields
+    Form,
+    /// Values in a JSON body
+    Json,
+    /// Texts and attributes of an XML body
+    Xml,
+}
+
+impl Pattern {
+    /// The expression, compiled; in a valid configuration that succeeds.
+    ///
+    /// # Errors
+    /// Why it cannot be, in words.
+    pub fn compile(&self) -> Result<regex::bytes::Regex, String> {
+        /// LIMIT: memory of one compiled expression; repetitions of repetitions grow without it.
+        const COMPILED_BYTES_MAX: usize = 1 << 20;
+        let compiled = regex::bytes::RegexBuilder::new(&self.pattern).size_limit(COMPILED_BYTES_MAX).build();
+        compiled.map_err(|error| match error {
+            regex::Error::CompiledTooBig(_) => "the expression is too large".to_owned(),
+            error => {
+                // The last line says why, the lines before it draw where.
+                let text = error.to_string();
+                let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+                format!("not an expression: {reason}")
+            }
+        })
+    }
 }
 
 /// Attack rules, and what they look at.
@@ -353,6 +425,7 @@ impl PolicyRule {
             Self::Addresses { .. } => "addresses",
             Self::Limits { .. } => "limits",
             Self::Threats(_) => "threats",
+            Self::Content(_) => "content",
         }
     }
 }

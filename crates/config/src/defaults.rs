@@ -75,6 +75,10 @@ pub(crate) const ANOMALY_THRESHOLD: Range = range(5, 1, 10_000);
 pub(crate) const THREAT_BODY_BYTES: Range = range(128 * KIB, KIB, 16 * MIB);
 /// LIMIT: characters of a parameter's, field's or cookie's name in an exclusion, and of a tag.
 pub(crate) const MEMBER_NAME_CHARS_MAX: u64 = 256;
+/// An API's default limit: bodies that pass it are looked at whole.
+pub(crate) const CONTENT_BODY_BYTES: Range = range(MIB, KIB, 64 * MIB);
+/// LIMIT: characters of a regular expression in a policy.
+pub(crate) const PATTERN_CHARS_MAX: u64 = 4096;
 
 /// Beside the configuration file, unless said otherwise.
 pub(crate) const DATA_DIRECTORY: &str = "bartizan-data";

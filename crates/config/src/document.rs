@@ -3,8 +3,10 @@
 //!
 //! Shapes only: what a name refers to, whether an address is one, and what contradicts what is checked in `meaning`.
 
+mod content;
 mod threats;
 
+pub use self::content::{Content, Pattern, PatternPart};
 pub use self::threats::{Exclusion, RuleName, Threats};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -350,7 +352,8 @@ pub struct Api {
     pub streaming: Vec<String>,
 }
 
-/// What must hold for a part of the traffic: exactly one of `methods`, `addresses`, `limits` and `threats`.
+/// What must hold for a part of the traffic: exactly one of `methods`, `addresses`, `limits`,
+/// `threats` and `content`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
@@ -371,6 +374,8 @@ pub struct Policy {
     pub limits: Option<PolicyLimits>,
     /// Attack rules; what they refuse is answered 403. `threats: {}` runs our own.
     pub threats: Option<Threats>,
+    /// Threat limits on what requests hold; what goes beyond them is answered 422.
+    pub content: Option<Content>,
 }
 
 /// How far a policy may go.

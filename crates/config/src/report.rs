@@ -1,6 +1,7 @@
 //! Gathers diagnostics; the table of codes is here.
 //!
-//! A code is `CFG-` and three digits, never reused: below 100 errors, from 100 warnings.
+//! A code is `CFG-` and three digits, never reused: below 100 errors, from 100 warnings. 100 and 110 to 119 are the
+//! binary's: what it finds in the files that a configuration names.
 
 use bartizan_model::{Diagnostic, DiagnosticSeverity, Position};
 
@@ -25,6 +26,7 @@ pub(crate) const MALFORMED_HOST: &str = "CFG-022";
 pub(crate) const MALFORMED_PATH: &str = "CFG-023";
 pub(crate) const MALFORMED_TOKEN: &str = "CFG-024";
 pub(crate) const MALFORMED_NAME: &str = "CFG-025";
+pub(crate) const MALFORMED_PATTERN: &str = "CFG-026";
 pub(crate) const NOT_UNIQUE: &str = "CFG-030";
 pub(crate) const UNKNOWN_NAME: &str = "CFG-031";
 pub(crate) const CONTRADICTION: &str = "CFG-032";

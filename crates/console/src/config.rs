@@ -253,6 +253,12 @@ fn summary(rule: &PolicyRule) -> String {
             parts.extend((!threats.exclusions.is_empty()).then(|| format!("{} exclusions", threats.exclusions.len())));
             parts.join(", ")
         }
+        PolicyRule::Content(content) => {
+            let mut parts = vec!["threat limits".to_owned()];
+            parts.extend(content.refuse_malformed.then(|| "well-formed bodies".to_owned()));
+            parts.extend((!content.patterns.is_empty()).then(|| format!("{} patterns", content.patterns.len())));
+            parts.join(", ")
+        }
     }
 }
 

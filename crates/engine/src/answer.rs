@@ -29,6 +29,7 @@ impl Refusal {
             Self::MethodNotAllowed => 405,
             Self::ContentTooLarge => 413,
             Self::UriTooLong => 414,
+            Self::UnprocessableContent => 422,
             Self::HeaderFieldsTooLarge => 431,
             Self::Rule(status) => status,
         }
@@ -44,6 +45,7 @@ const fn words(status: u16) -> (&'static str, &'static str) {
         405 => ("Method Not Allowed", "This method is not allowed here; the Allow field lists those that are."),
         413 => ("Content Too Large", "The request body is larger than is allowed here."),
         414 => ("URI Too Long", "The request target is longer than is allowed here."),
+        422 => ("Unprocessable Content", "The request's content goes beyond what is allowed here."),
         431 => ("Request Header Fields Too Large", "The request's header section is larger than is allowed here."),
         400..500 => ("Request Refused", "This request is not allowed here."), // the status is a rule's own
         502 => ("Bad Gateway", "The service behind the gateway could not be reached, or did not answer properly."),

@@ -2,6 +2,7 @@
 
 use bartizan_model::{CheckInfo, Severity};
 
+use crate::stage::content::checks as content;
 use crate::stage::{access, limit, route, threat};
 
 /// The host could not parse the request; it says so through [`crate::Inspection::malformed`].
@@ -22,6 +23,18 @@ pub const CHECKS: &[&CheckInfo] = &[
     &access::methods::INFO,
     &access::addresses::DENIED,
     &access::addresses::NOT_ALLOWED,
+    &content::JSON,
+    &content::XML,
+    &content::GRAPHQL,
+    &content::FORM,
+    &content::HEADER,
+    &content::MULTIPART,
+    &content::PROTOBUF,
+    &content::BOMB,
+    &content::MALFORMED,
+    &content::ODD,
+    &content::FILE,
+    &content::PATTERN,
     &MALFORMED,
     &route::NO_ROUTE,
     &route::HOST,

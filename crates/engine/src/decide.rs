@@ -16,6 +16,7 @@ pub(crate) enum Refusal {
     MethodNotAllowed,
     ContentTooLarge,
     UriTooLong,
+    UnprocessableContent,
     HeaderFieldsTooLarge,
     /// A rule's own status, of an error
     Rule(u16),

@@ -22,6 +22,7 @@ use crate::held::HeldBody;
 use crate::path::Readings;
 use crate::policy::Rule;
 use crate::snapshot::{Route, Snapshot};
+use crate::stage::content::Contents;
 use crate::stage::limit::body::BodyGate;
 use crate::stage::threat::Threats;
 use crate::stage::{Facts, HeadContext, REQUEST_HEAD};
@@ -81,12 +82,13 @@ pub struct Inspection {
     seen: Option<Seen>,
     body: BodyGate,
     held: HeldBody,
+    contents: Contents,
     threats: Threats,
     is_request_complete: bool,
     response: ResponseState,
     notices: Notices,
     /// How many findings there were after each stage
-    trace: SmallVec<[(&'static str, usize); 5]>,
+    trace: SmallVec<[(&'static str, usize); 6]>,
     decision: Decision,
     missing: Missing,
 }
@@ -125,6 +127,7 @@ impl Inspection {
             seen: None,
             body: BodyGate::default(),
             held: HeldBody::default(),
+            contents: Contents::default(),
             threats: Threats::default(),
             is_request_complete: false,
             response: ResponseState::default(),
@@ -156,6 +159,7 @@ impl Inspection {
                 facts: &mut self.facts,
                 body: &mut self.body,
                 held: &mut self.held,
+                contents: &mut self.contents,
                 threats: &mut self.threats,
                 notices: &mut self.notices,
             });
@@ -165,7 +169,7 @@ impl Inspection {
                 break;
             }
         }
-        self.missing.request_body |= self.threats.is_blind;
+        self.missing.request_body |= self.contents.is_blind || self.threats.is_blind;
         let key = self.snapshot.key();
         self.seen = Some(Seen::head(head, &fields, &mut self.facts, self.client_certificate, key));
         self.step()
@@ -192,6 +196,11 @@ impl Inspection {
         self.is_request_complete = !self.decision.is_stop();
         self.body.is_held = false;
         if self.is_request_complete {
+            let before = self.notices.len();
+            self.contents.request_end(&self.held, &mut self.notices);
+            self.decide_if_new(before);
+        }
+        if !self.decision.is_stop() {
             let before = self.notices.len();
             self.threats.request_end(&self.held, &mut self.notices);
             self.decide_if_new(before);
@@ -284,7 +293,7 @@ impl Inspection {
         deciding.find(|policy| Some(&policy.name) == self.decision.policy.as_ref()).and_then(|policy| {
             match &policy.rule {
                 Rule::Methods { allow_field, .. } => Some(&**allow_field),
-                Rule::Addresses { .. } | Rule::Limits(_) | Rule::Threats(_) => None,
+                Rule::Addresses { .. } | Rule::Limits(_) | Rule::Threats(_) | Rule::Content(_) => None,
             }
         })
     }

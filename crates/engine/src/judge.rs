@@ -29,7 +29,7 @@ pub struct Judged {
 /// What one stage noticed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StageTrace {
-    /// Name of the stage: `identify`, `route`, `access`, `limit`, `threat`
+    /// Name of the stage: `identify`, `route`, `access`, `limit`, `content`, `threat`
     pub stage: &'static str,
     /// Its findings
     pub findings: Vec<Finding>,
@@ -164,7 +164,11 @@ fn trace(inspection: &Inspection) -> Vec<StageTrace> {
     };
     let mut stages: Vec<StageTrace> = inspection.trace().iter().map(cut).collect();
     for finding in findings.get(from..).unwrap_or_default() {
-        let stage = if finding.check.as_str().starts_with("LIM-") { "limit" } else { "threat" };
+        let stage = match finding.check.as_str() {
+            check if check.starts_with("LIM-") => "limit",
+            check if check.starts_with("CON-") => "content",
+            _ => "threat",
+        };
         if let Some(trace) = stages.iter_mut().find(|trace| trace.stage == stage) {
             trace.findings.push(finding.clone());
         }

@@ -5,9 +5,9 @@
 //! inspection may read is compiled beforehand into an immutable [`Snapshot`].
 //!
 //! ```text
-//! Engine::begin ─► request_head ─► identify ─► route ─► access ─► limit ─► threat ─► decide ─► Step
+//! Engine::begin ─► request_head ─► identify ─► route ─► access ─► limit ─► content ─► threat ─► decide ─► Step
 //!                  request_body ─► limit ─► decide ─► Step
-//!                  request_end  ─► threat ─► decide ─► Step
+//!                  request_end  ─► content ─► threat ─► decide ─► Step
 //!                  finish       ─► Event
 //! ```
 

@@ -10,6 +10,7 @@ use crate::address::AddressSet;
 use crate::path::{Pattern, Readings};
 use crate::routes::ApiIndex;
 use crate::snapshot::Plans;
+use crate::stage::content::ContentRules;
 
 /// Number of a policy within its Snapshot.
 pub(crate) type PolicyIndex = u32;
@@ -44,6 +45,7 @@ pub(crate) enum Rule {
     Addresses { allow: AddressSet, deny: AddressSet },
     Limits(SizeLimits),
     Threats(RuleSet),
+    Content(Arc<ContentRules>),
 }
 
 /// Attack rules of one policy.
@@ -138,6 +140,7 @@ impl Rule {
                     body_bytes_max: *body_bytes_max,
                 })
             }
+            PolicyRule::Content(content) => Self::Content(Arc::new(ContentRules::new(content))),
             PolicyRule::Threats(Threats { responses, body_bytes_max, .. }) => Self::Threats(RuleSet {
                 plan: plan.cloned(),
                 body_bytes_max: usize::try_from(*body_bytes_max).unwrap_or(usize::MAX),

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use bartizan_model::ValueKind;
+use bartizan_model::{Part, ValueKind};
 
 use crate::path::triplet;
 
@@ -15,6 +15,9 @@ pub(crate) const PATH_BYTES_MAX: usize = 2048;
 
 /// LIMIT: how often a segment is decoded over before it is judged.
 const DECODE_ROUNDS_MAX: usize = 4;
+
+/// LIMIT: bytes of a member's name that a finding keeps.
+const MEMBER_BYTES_MAX: usize = 128;
 
 /// Shorter text holds no secret that is recognized by its form: `a@b.cc` is the shortest e-mail address.
 const SECRET_BYTES_MIN: usize = 6;
@@ -79,6 +82,21 @@ pub(crate) fn secret(text: &[u8]) -> Option<&'static str> {
     } else {
         None
     }
+}
+
+/// A member's name as it may be kept; JSON's prefix says what everybody knows.
+pub(crate) fn member(part: Part, member: &[u8]) -> Option<Box<str>> {
+    let member = if part == Part::Body { member.strip_prefix(b"json.").unwrap_or(member) } else { member };
+    if member.is_empty() {
+        return None;
+    }
+    if let Some(mask) = secret(member) {
+        return Some(mask.into());
+    }
+    let kept = cut(member, MEMBER_BYTES_MAX);
+    let is_plain = kept.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.[]$@:".contains(&byte));
+    let kept = if is_plain { kept.into_owned() } else { shape(member, MEMBER_BYTES_MAX) };
+    Some(if part == Part::Header { kept.to_ascii_lowercase().into() } else { kept.into() })
 }
 
 /// LIMIT: characters of one kind in a row that a shape shows.

@@ -4,6 +4,7 @@
 //! the findings; the first enforced deny ends the walk.
 
 pub(crate) mod access;
+pub(crate) mod content;
 pub(crate) mod identify;
 pub(crate) mod limit;
 pub(crate) mod route;
@@ -22,6 +23,7 @@ use crate::host::Host;
 use crate::path::Readings;
 use crate::policy::{Policy, PolicyIndex};
 use crate::snapshot::{Route, Snapshot};
+use content::Contents;
 use limit::body::BodyGate;
 use threat::Threats;
 
@@ -34,6 +36,7 @@ pub(crate) const REQUEST_HEAD: &[Stage] = &[
     ("route", route::run),
     ("access", access::run),
     ("limit", limit::run),
+    ("content", content::run),
     ("threat", threat::run),
 ];
 
@@ -57,6 +60,7 @@ pub(crate) struct HeadContext<'a> {
     pub(crate) body: &'a mut BodyGate,
     /// What is kept of the body
     pub(crate) held: &'a mut HeldBody,
+    pub(crate) contents: &'a mut Contents,
     pub(crate) threats: &'a mut Threats,
     pub(crate) notices: &'a mut Notices,
 }

@@ -72,10 +72,14 @@ struct Class {
     rules: Bits,
     /// Rules that need a byte of a set: categories, rules
     bytes: Vec<(u64, Bits)>,
-    /// Categories of bytes that some chain may change
+    /// Categories of bytes that some chain may change, Base64 aside
     triggers: u64,
     /// The tree of all chains: the first step is the value as it is
     steps: Vec<Step>,
+    /// Steps that decode Base64, which no byte proves idle
+    decoders: Vec<usize>,
+    /// Rules with a chain that has no such step
+    plain: Bits,
 }
 
 /// A transformation after the ones above it in the tree of chains.
@@ -90,6 +94,20 @@ struct Step {
     next: Vec<usize>,
     /// Rules whose chains end here or below, and what may change a value there
     below: (Bits, u64),
+    /// No match of a rule whose chain ends here or below is shorter, nor is it made longer on the way
+    length_min: usize,
+    /// Values over an alphabet stay over it here and below
+    is_closed: bool,
+}
+
+/// A value, and what is known of it before it is searched.
+struct Look<'v> {
+    bytes: &'v [u8],
+    /// The categories of its bytes
+    present: u64,
+    field: &'v Field,
+    /// Rules that may match a value of such bytes and of this length
+    able: Bits,
 }
 
 /// Buffers of [`Gate::candidates`].
@@ -122,73 +140,102 @@ impl Gate {
     /// The rules that may match this value.
     pub(crate) fn candidates(&self, class: usize, value: &[u8], scratch: &mut GateScratch) -> Bits {
         let Some(class) = self.classes.get(class) else { return NONE };
-        let present = self.categories.of(value);
         let mut found = NONE;
-        if present & class.triggers == 0 {
-            self.scan(class, value, present, &class.rules, &mut found);
-        } else {
-            self.walk(class, 0, value, scratch, &mut found);
+        let Some(look) = self.look(value) else { return NONE };
+        if look.present & class.triggers != 0 {
+            self.walk(class, 0, &look, scratch, &mut found);
+            return found;
+        }
+        self.scan(class, &look, &class.plain, &mut found);
+        for step in &class.decoders {
+            self.take(class, *step, &look, scratch, &mut found);
         }
         found
     }
 
-    /// Walks the tree of chains from `step` on, which has led to `value`: steps that change nothing share it, others go
-    /// on with a value of their own. The depth is that of the rules' chains.
-    fn walk(&self, class: &Class, step: usize, value: &[u8], scratch: &mut GateScratch, found: &mut Bits) {
-        let present = self.categories.of(value);
+    /// What is known of a value before it is searched.
+    fn look<'v>(&'v self, bytes: &'v [u8]) -> Option<Look<'v>> {
+        let present = self.categories.of(bytes);
+        let field = self.fields.iter().find(|field| present & field.foreign == 0)?;
+        let mut able = field.rules;
+        let long_enough = self.lengths.get(bytes.len()).or(self.lengths.last())?;
+        able.iter_mut().zip(long_enough).for_each(|(able, long)| *able &= long);
+        Some(Look { bytes, present, field, able })
+    }
+
+    /// Walks the tree of chains from `step` on, which has led to this value: steps that change nothing share it, others
+    /// go on with a value of their own. The depth is that of the rules' chains.
+    fn walk(&self, class: &Class, step: usize, look: &Look<'_>, scratch: &mut GateScratch, found: &mut Bits) {
         let mut wanted = NONE;
         let begin = scratch.todo.len();
         scratch.todo.push(step);
         while scratch.todo.len() > begin {
             let Some(step) = scratch.todo.pop().and_then(|step| class.steps.get(step)) else { break };
-            if present & step.below.1 == 0 {
+            if look.present & step.below.1 == 0 {
                 or(&mut wanted, &step.below.0);
                 continue;
             }
             or(&mut wanted, &step.rules);
             for next in &step.next {
-                let Some(following) = class.steps.get(*next) else { continue };
-                let is_idle = present & following.triggers == 0;
-                let mut buffer = scratch.values.pop().unwrap_or_default();
-                buffer.clear();
-                let is_changed =
-                    !is_idle && following.transform.is_some_and(|transform| transform.apply(value, &mut buffer));
-                if is_changed {
-                    self.walk(class, *next, &buffer, scratch, found);
-                } else {
+                if !self.take(class, *next, look, scratch, found) {
                     scratch.todo.push(*next);
                 }
-                scratch.values.push(buffer);
             }
         }
-        self.scan(class, value, present, &wanted, found);
+        self.scan(class, look, &wanted, found);
+    }
+
+    /// Takes one step, and walks on from there when it changes the value; `false` when the value goes on as it is.
+    fn take(&self, class: &Class, at: usize, look: &Look<'_>, scratch: &mut GateScratch, found: &mut Bits) -> bool {
+        let Some(step) = class.steps.get(at) else { return false };
+        let Some(transform) = step.transform.filter(|_| look.present & step.triggers != 0) else { return false };
+        let is_pointless = step.is_closed && !meet(&step.below.0, &look.able)
+            || transform == Transform::Base64Decode && decoded_len_max(look.bytes) < step.length_min;
+        if is_pointless {
+            return true;
+        }
+        let mut buffer = scratch.values.pop().unwrap_or_default();
+        buffer.clear();
+        let is_changed = transform.apply(look.bytes, &mut buffer);
+        if is_changed && let Some(look) = self.look(&buffer) {
+            self.walk(class, at, &look, scratch, found);
+        }
+        scratch.values.push(buffer);
+        is_changed
     }
 
     /// Adds those of the `wanted` rules that these bytes may matter to.
-    fn scan(&self, class: &Class, bytes: &[u8], present: u64, wanted: &Bits, found: &mut Bits) {
-        let Some(field) = self.fields.iter().find(|field| present & field.foreign == 0) else { return };
-        let long_enough = self.lengths.get(bytes.len()).or(self.lengths.last()).unwrap_or(&NONE);
+    fn scan(&self, class: &Class, look: &Look<'_>, wanted: &Bits, found: &mut Bits) {
         let mut wanted = *wanted;
-        for (wanted, (able, long)) in wanted.iter_mut().zip(field.rules.iter().zip(long_enough)) {
-            *wanted &= able & long;
-        }
+        wanted.iter_mut().zip(&look.able).for_each(|(wanted, able)| *wanted &= able);
         if wanted == NONE {
             return;
         }
-        let mut hits = field.unfiltered;
+        let mut hits = look.field.unfiltered;
         for (categories, rules) in &class.bytes {
-            if present & categories != 0 {
+            if look.present & categories != 0 {
                 or(&mut hits, rules);
             }
         }
         // Nothing more can be found when every rule that is wanted is there already.
         if wanted.iter().zip(&hits).any(|(wanted, hit)| wanted & !hit != 0) {
-            or(&mut hits, &field.automaton.scan(bytes));
+            or(&mut hits, &look.field.automaton.scan(look.bytes));
         }
         for ((found, hit), wanted) in found.iter_mut().zip(&hits).zip(&wanted) {
             *found |= hit & wanted;
         }
     }
+}
+
+/// Whether two sets have a rule in common.
+fn meet(one: &Bits, other: &Bits) -> bool {
+    one.iter().zip(other).any(|(one, other)| one & other != 0)
+}
+
+/// Bytes that `base64Decode` makes of a value at most: it reads up to the first byte that is not of the alphabet.
+fn decoded_len_max(value: &[u8]) -> usize {
+    let is_read = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'\r' | b'\n');
+    value.iter().take_while(is_read).count() * 3 / 4
 }
 
 /// Adds a set to another.

@@ -175,6 +175,7 @@ impl Plan {
             plan.gates = [gate::build(&plan, &[0, 1]), gate::build(&plan, &[2, 3])];
             plan.initial = known.iter().map(|known| first_value(known, &mut plan.initial_text)).collect();
         }
+        plan.number_members();
         plan.used = used::variables(&plan);
         let phases = [0, 1, 2, 3, 4].map(|phase| {
             let gate = plan.gate(phase).map(|(_, gate)| gate);
@@ -182,6 +183,15 @@ impl Plan {
         });
         plan.phases = phases;
         Ok(plan)
+    }
+
+    /// Resolves patterns over the names of `TX` to the members that are numbered.
+    fn number_members(&mut self) {
+        let names = &self.names;
+        let links = self.heads.iter_mut().flat_map(|head| &mut head.links);
+        for target in links.flat_map(|link| &mut link.targets).filter(|target| target.source == Source::Tx) {
+            target.slots = names.slots().filter(|slot| target.subject.is_named(names.text(*slot))).collect();
+        }
     }
 
     /// Every rule in the order of the files, chains as one.

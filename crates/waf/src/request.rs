@@ -14,6 +14,9 @@ use crate::plan::Plan;
 use crate::run::{State, processor_name};
 use crate::transaction::{Request, Response};
 
+/// LIMIT: objects and arrays inside each other, unless `SecRequestBodyJsonDepthLimit` says less; ModSecurity's own.
+const JSON_DEPTH_MAX: u32 = 10_000;
+
 /// Fills what a request's head tells.
 pub(crate) fn head(plan: &Plan, inputs: &mut Inputs, head: &Request<'_>) {
     let path_end = memchr::memchr(b'?', head.target).unwrap_or(head.target.len());
@@ -132,11 +135,16 @@ fn form(inputs: &mut Inputs, list: List, source: &[u8]) -> bool {
     !content.is_well_formed()
 }
 
+/// The media type of forms.
+const FORM: &[u8] = b"application/x-www-form-urlencoded";
+
 /// Who takes the request's body apart, unless a rule says otherwise.
 pub(crate) fn choose_processor(plan: &Plan, state: &mut State) {
     let content_type = header(&state.inputs, List::RequestHeaders, b"content-type").to_vec();
+    let is_form = content_type.get(..FORM.len()).is_some_and(|start| start.eq_ignore_ascii_case(FORM));
     let processor = match Format::of(Some(&content_type), b"") {
-        Format::Form => BodyProcessor::UrlEncoded,
+        // Whatever follows the type: lenient servers read a form, so rules must.
+        _ if is_form => BodyProcessor::UrlEncoded,
         Format::Multipart(_) if content_type.to_ascii_lowercase().starts_with(b"multipart/form-data") => {
             BodyProcessor::Multipart
         }
@@ -318,7 +326,13 @@ pub(crate) fn response_body(plan: &Plan, state: &mut State, source: &[u8]) {
     }
 }
 
-/// The limits of decoding, wide: what is too much is for policies to say.
+/// The limits of decoding, wide: what is too much is for policies to say, and a name or value that is too long for one
+/// is still looked at.
 fn limits() -> Limits {
-    Limits::default()
+    let mut limits = Limits::unlimited();
+    let default = Limits::default();
+    (limits.nodes, limits.decoded_bytes) = (default.nodes, default.decoded_bytes);
+    limits.json_container_depth = JSON_DEPTH_MAX;
+    limits.xml_node_depth = default.xml_node_depth;
+    limits
 }

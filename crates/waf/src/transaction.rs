@@ -42,15 +42,13 @@ pub struct Response<'a> {
     pub headers: &'a [HeaderField<'a>],
 }
 
-/// A rule that matched.
+/// A rule that matched, and says `log`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Match {
     /// Its id
     pub rule: u32,
     /// Its place in [`Plan::rules`]
     pub index: usize,
-    /// `log` rather than `nolog`
-    pub is_logged: bool,
     /// `msg:` with its macros expanded; may hold what the client sent
     pub message: Vec<u8>,
     /// `logdata:` with its macros expanded; holds what the client sent
@@ -135,7 +133,7 @@ impl Transaction {
         let _ = self.phase(4); // nothing can be stopped any more
     }
 
-    /// Every rule that matched so far, in order.
+    /// Every rule that matched so far and is to be logged, in order.
     pub fn matches(&self) -> &[Match] {
         self.state.as_deref().map(|state| state.matches.as_slice()).unwrap_or_default()
     }

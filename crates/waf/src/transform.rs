@@ -204,7 +204,8 @@ impl Transform {
             Self::ReplaceComments => !has_pair(b'/', |byte| byte == b'*'),
             Self::CmdLine => {
                 let is_plain = |byte: &u8| {
-                    !byte.is_ascii_uppercase() && !matches!(byte, b'"' | b'\'' | b'\\' | b'^' | b',' | b';' | b'\t' | b'\r' | b'\n')
+                    !byte.is_ascii_uppercase()
+                        && !matches!(byte, b'"' | b'\'' | b'\\' | b'^' | b',' | b';' | b'\t' | b'\r' | b'\n')
                 };
                 input.iter().all(is_plain) && !has_pair(b' ', |byte| matches!(byte, b' ' | b'/' | b'('))
             }

@@ -127,7 +127,7 @@ fn overlaps(checker: &mut Checker<'_, '_>, at: &SettingPath, apis: &[Api]) {
 }
 
 /// What a policy can demand, for messages.
-const KINDS: &str = "`methods`, `addresses`, `limits` and `threats`";
+const KINDS: &str = "`methods`, `addresses`, `limits`, `threats` and `content`";
 
 /// Every policy.
 pub(super) fn policies(
@@ -188,7 +188,11 @@ fn rule(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &document::Pol
         .threats
         .as_ref()
         .map(|threats| PolicyRule::Threats(super::threats::threats(checker, &at.key("threats"), threats)));
-    let mut rules = [methods, addresses, limits, threats].into_iter().flatten();
+    let content = written
+        .content
+        .as_ref()
+        .map(|content| PolicyRule::Content(super::content::content(checker, &at.key("content"), content)));
+    let mut rules = [methods, addresses, limits, threats, content].into_iter().flatten();
     match (rules.next(), rules.next()) {
         (Some(only), None) => Some(only),
         (None, _) => {

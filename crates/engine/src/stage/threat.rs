@@ -176,26 +176,36 @@ impl Threats {
 }
 
 impl Run {
-    /// Findings of what matched since the last time.
+    /// Findings of what matched since the last time, and of the rule that wants to stop, though it may not log.
     fn tell(&mut self, stopped: Option<Intervention>, names: &Names, out: &mut Notices) {
         let Some(plan) = &self.rules.plan else { return };
         let matches = self.transaction.matches();
-        let mut last = Location::part(Part::Path);
+        let mut location = Location::part(Part::Path);
+        let mut is_stop_told = stopped.is_none();
         for found in matches.get(self.told..).unwrap_or_default() {
+            location = names.location(&found.variable).unwrap_or(location);
             let stopping = stopped.as_ref().filter(|stopped| stopped.rule == found.rule);
-            if let Some(location) = names.location(&found.variable) {
-                last = location;
+            is_stop_told |= stopping.is_some();
+            let Some(info) = plan.rules().get(found.index) else { continue };
+            if self.findings < FINDINGS_MAX || stopping.is_some() {
+                self.findings += 1;
+                let finding = finding::of(info, Some(found), location.clone(), stopping.is_some());
+                out.push(finding, ground(self.policy, stopping));
             }
-            let is_told = found.is_logged && self.findings < FINDINGS_MAX;
-            let Some(info) = plan.rules().get(found.index).filter(|_| is_told || stopping.is_some()) else { continue };
-            let ground = match stopping {
-                Some(stopped) => Ground::Policy(self.policy, Refusal::Rule(status(stopped))),
-                None => Ground::Noted,
-            };
-            self.findings += 1;
-            out.push(finding::of(info, found, last.clone(), stopping.is_some()), ground);
         }
         self.told = matches.len();
+        let silent = stopped.as_ref().filter(|_| !is_stop_told);
+        let info = silent.and_then(|silent| plan.rules().iter().find(|info| info.id == silent.rule));
+        if let Some(info) = info {
+            out.push(finding::of(info, None, location, true), ground(self.policy, silent));
+        }
+    }
+}
+
+fn ground(policy: PolicyIndex, stopped: Option<&Intervention>) -> Ground {
+    match stopped {
+        Some(stopped) => Ground::Policy(policy, Refusal::Rule(status(stopped))),
+        None => Ground::Noted,
     }
 }
 

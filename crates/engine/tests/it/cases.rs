@@ -70,7 +70,10 @@ fn fault(case: &Case) -> Option<String> {
     let wants = |key: &str| case.expect.iter().any(|(known, _)| known == key);
     let default = "HTTP/1.1 200 OK\n\n";
     let response = case.response.as_deref().or((!wants("replay-missing")).then_some(default));
-    let exchange = document::exchange(&case.request, response);
+    let mut exchange = document::exchange(&case.request, response);
+    if let Some(body) = &case.body {
+        exchange.request.body = Some(body.clone());
+    }
     let replayed = judge(&snapshot, &exchange, Source::Exchanges, ID, Timestamp::default()).event;
     let source = if wants("inline") { Source::Gateway } else { Source::Exchanges };
     let passed = host::pass(&snapshot, &exchange, source, WHOLE);

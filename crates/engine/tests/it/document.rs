@@ -1,7 +1,7 @@
 //! Reads case documents: Markdown whose fenced blocks are configurations, requests, responses and expectations.
 //!
 //! A `config` or `endpoints` block before the first `##` holds for the whole document; within a case it holds for that
-//! case. A configuration without listeners and upstreams gets a listener and the upstream `origin`.
+//! case. A `body` block is the request's body with escapes. A configuration without listeners and upstreams gets a listener and the upstream `origin`.
 
 use std::net::IpAddr;
 
@@ -15,6 +15,8 @@ pub struct Case {
     pub config: String,
     pub endpoints: String,
     pub request: String,
+    /// Body of the request, when its text cannot hold it
+    pub body: Option<Vec<u8>>,
     pub response: Option<String>,
     /// Key and value of each expectation, in order
     pub expect: Vec<(String, String)>,
@@ -25,6 +27,7 @@ struct Blocks {
     config: String,
     endpoints: String,
     request: Option<String>,
+    body: Option<String>,
     response: Option<String>,
     expect: Option<String>,
 }
@@ -47,6 +50,7 @@ pub fn cases(file: &str, text: &str) -> Vec<Case> {
                 "config" => blocks.config = body,
                 "endpoints" => blocks.endpoints = body,
                 "request" => blocks.request = Some(body),
+                "body" => blocks.body = Some(body),
                 "response" => blocks.response = Some(body),
                 "expect" => blocks.expect = Some(body),
                 other => panic!("{file}: unknown block `{other}`"),
@@ -68,10 +72,32 @@ fn case(file: &str, title: &str, blocks: Blocks) -> Case {
         config: blocks.config,
         endpoints: blocks.endpoints,
         request: blocks.request.unwrap_or_else(|| panic!("{name}: no request block")),
+        body: blocks.body.as_deref().map(unescaped),
         response: blocks.response,
         expect: expect.lines().map(pair).collect(),
         name,
     }
+}
+
+/// The bytes of a `body` block: lines joined, `\\r`, `\\n`, `\\\\` and `\\xHH` for bytes that text cannot hold.
+fn unescaped(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut letters = text.bytes().filter(|byte| *byte != b'\n');
+    while let Some(letter) = letters.next() {
+        bytes.push(match letter {
+            b'\\' => match letters.next() {
+                Some(b'r') => b'\r',
+                Some(b'n') => b'\n',
+                Some(b'x') => {
+                    let digits: String = letters.by_ref().take(2).map(char::from).collect();
+                    u8::from_str_radix(&digits, 16).unwrap_or_else(|_| panic!("`\\x{digits}` in a body"))
+                }
+                other => other.unwrap_or(b'\\'),
+            },
+            letter => letter,
+        });
+    }
+    bytes
 }
 
 /// A configuration from the text of a `config` block.

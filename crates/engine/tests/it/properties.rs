@@ -164,7 +164,8 @@ fn the_trace_tells_each_stages_findings() {
         ("route", none()),
         ("access", vec!["ACC-101".into()]),
         ("limit", vec!["LIM-101".into()]),
-        ("threat", vec![]),
+        ("content", none()),
+        ("threat", none()),
     ];
     assert_eq!(trace, wanted);
     assert_eq!(judged.route.map(|route| route.api.to_string()).as_deref(), Some("shop"));

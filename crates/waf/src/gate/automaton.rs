@@ -11,22 +11,24 @@ use super::{Bits, NONE, insert, or};
 /// LIMIT: bytes of a literal that are looked for; of longer ones the rarest part. Short literals keep the table small.
 pub(crate) const LITERAL_BYTES_MAX: usize = 6;
 
-/// LIMIT: states; 200,000 take 50 MB. Literals that do not fit any more are reported, and their rules always asked.
-const STATES_MAX: usize = 200_000;
+/// LIMIT: states, so that one and a mark fit in 16 bits. The Core Rule Set at its highest level needs some 17,000; literals
+/// that do not fit any more are reported, and their rules always asked.
+const STATES_MAX: usize = 1 << 15;
 
 /// Columns of the table as a power of two: bytes that no literal has share one.
 const SHIFT: u32 = 6;
 const COLUMNS: usize = 1 << SHIFT;
-const ENDS: u32 = 1 << 31;
+const ENDS: u16 = 1 << 15;
 
 /// The automaton.
 #[derive(Debug)]
 pub(crate) struct Automaton {
     column: Box<[u8; 256]>,
-    /// By state and column: the next state, multiplied by the number of columns, and whether it ends a literal
-    table: Vec<u32>,
+    /// By state and column: the next state, and whether it ends a literal
+    // PERF: 16 bits keep the table of the whole rule set in the second-level cache.
+    table: Vec<u16>,
     /// By state: its place in `rules`
-    outputs: Vec<u32>,
+    outputs: Vec<u16>,
     rules: Vec<Bits>,
 }
 
@@ -70,16 +72,16 @@ impl Automaton {
     /// Numbers the states breadth first and fills the table.
     fn dense(column: Box<[u8; 256]>, mut nodes: Vec<Node>) -> Self {
         let order = breadth_first(&nodes);
-        let mut table = vec![0u32; nodes.len() * COLUMNS];
-        let mut number = vec![0u32; nodes.len()];
+        let mut table = vec![0u16; nodes.len() * COLUMNS];
+        let mut number = vec![0u16; nodes.len()];
         for (place, node) in order.iter().enumerate() {
-            set(&mut number, *node as usize, u32::try_from(place).unwrap_or(0));
+            set(&mut number, *node as usize, u16::try_from(place).unwrap_or(0));
         }
-        let mut outputs = vec![0u32; nodes.len()];
+        let mut outputs = vec![0u16; nodes.len()];
         let mut rules: Vec<Bits> = Vec::new();
         for (place, at) in order.iter().enumerate() {
             let Some(node) = nodes.get(*at as usize).cloned() else { continue };
-            let fail = number.get(node.fail as usize).copied().unwrap_or(0) as usize;
+            let fail = usize::from(number.get(node.fail as usize).copied().unwrap_or(0));
             // A state goes where its longest proper suffix goes, unless it has a way of its own.
             if place > 0 {
                 table.copy_within(fail * COLUMNS..(fail + 1) * COLUMNS, place * COLUMNS);
@@ -89,18 +91,18 @@ impl Automaton {
                     0 => 0,
                     _ => table.get(place * COLUMNS + usize::from(*column)).copied().unwrap_or(0) & !ENDS,
                 };
-                let suffix = order.get(inherited as usize >> SHIFT).copied().unwrap_or(0);
+                let suffix = order.get(usize::from(inherited)).copied().unwrap_or(0);
                 let suffix_rules = nodes.get(suffix as usize).map_or(NONE, |node| node.rules);
                 if let Some(child) = nodes.get_mut(*child as usize) {
                     child.fail = suffix;
                     or(&mut child.rules, &suffix_rules);
                 }
-                let target = number.get(*child as usize).copied().unwrap_or(0) << SHIFT;
+                let target = number.get(*child as usize).copied().unwrap_or(0);
                 let ends = nodes.get(*child as usize).is_some_and(|child| child.rules != NONE);
                 set(&mut table, place * COLUMNS + usize::from(*column), target | if ends { ENDS } else { 0 });
             }
             if node.rules != NONE {
-                set(&mut outputs, place, u32::try_from(rules.len()).unwrap_or(0));
+                set(&mut outputs, place, u16::try_from(rules.len()).unwrap_or(0));
                 rules.push(node.rules);
             }
         }
@@ -111,12 +113,13 @@ impl Automaton {
     #[expect(clippy::indexing_slicing, reason = "the table has a row for every state in it and a column for every byte")]
     pub(crate) fn scan(&self, bytes: &[u8]) -> Bits {
         let mut found = NONE;
-        let mut state = 0u32;
+        let mut state = 0u16;
         for byte in bytes {
-            state = self.table[(state & !ENDS) as usize + usize::from(self.column[usize::from(*byte)])];
+            let row = usize::from(state & !ENDS) << SHIFT;
+            state = self.table[row + usize::from(self.column[usize::from(*byte)])];
             if state & ENDS != 0 {
-                let output = self.outputs[((state & !ENDS) >> SHIFT) as usize];
-                or(&mut found, &self.rules[output as usize]);
+                let output = self.outputs[usize::from(state & !ENDS)];
+                or(&mut found, &self.rules[usize::from(output)]);
             }
         }
         found

@@ -93,6 +93,8 @@ impl Folder {
             match fate {
                 Fate::Out => {}
                 Fate::Stay => {
+                    self.shorten(plan, *index as usize);
+                    let Some(head) = plan.heads.get(*index as usize) else { continue };
                     self.note(head, plan);
                     if let Skip::To(to) = head.skip {
                         conditional_until = conditional_until.max(to);
@@ -143,6 +145,26 @@ impl Folder {
                 }
                 if self.absorb(head) { Fate::Out } else { Fate::Always }
             }
+        }
+    }
+
+    /// Takes first links that always match, and do nothing else, out of a chain.
+    fn shorten(&self, plan: &mut Plan, index: usize) {
+        let Some(head) = plan.heads.get_mut(index) else { return };
+        while let [first, second, ..] = head.links.as_mut_slice()
+            && first.set_vars.is_empty()
+            && first.effects.is_empty()
+            && !first.is_capturing
+            && !first.is_multi_match
+            && self.link(first) == Some(true)
+            && let Some(words) = constant_words(first)
+        {
+            // What it says is said by the link that now comes first, unless that says something itself.
+            let (message, data) = words;
+            second.message = second.message.take().or(message);
+            second.data = second.data.take().or(data);
+            second.severity = second.severity.or(first.severity);
+            head.links.remove(0);
         }
     }
 
@@ -343,6 +365,12 @@ impl Folder {
             | Source::Nothing => {}
         }
     }
+}
+
+/// What a link says, when it does not depend on what it matched.
+fn constant_words(link: &Link) -> Option<(Option<Template>, Option<Template>)> {
+    let is_constant = |words: &Option<Template>| words.as_ref().is_none_or(|words| words.literal().is_some());
+    (is_constant(&link.message) && is_constant(&link.data)).then(|| (link.message.clone(), link.data.clone()))
 }
 
 /// Whether the rule does nothing but jump.

@@ -55,6 +55,8 @@ pub(crate) struct Target {
     pub(crate) source: Source,
     pub(crate) subject: Subject,
     pub(crate) is_count: bool,
+    /// For a pattern over the names of `TX`: the numbered members that it means
+    pub(crate) slots: Vec<Slot>,
 }
 
 /// Which members of the source.
@@ -66,6 +68,17 @@ pub(crate) enum Subject {
     Named(Box<[u8]>),
     /// Those whose names match
     Matching(Box<Regex>),
+}
+
+impl Subject {
+    /// Whether a member of this name is meant.
+    pub(crate) fn is_named(&self, name: &[u8]) -> bool {
+        match self {
+            Self::All => true,
+            Self::Named(lower) => name.eq_ignore_ascii_case(lower),
+            Self::Matching(regex) => regex.is_match(name),
+        }
+    }
 }
 
 /// Where a variable's values come from.
@@ -226,7 +239,7 @@ pub(crate) fn target(target: &ast::Target, slot: &mut dyn FnMut(&[u8]) -> Slot) 
         (Selector::Name(_), Some(lower)) if target.variable != Variable::Xml => Subject::Named(lower),
         _ => Subject::All,
     };
-    Ok(Target { variable: target.variable, source, subject, is_count: target.is_count })
+    Ok(Target { variable: target.variable, source, subject, is_count: target.is_count, slots: Vec::new() })
 }
 
 /// A regex over names, without regard to case.

@@ -51,6 +51,11 @@ impl Names {
         self.texts.get(slot.0 as usize).map(|text| &**text).unwrap_or_default()
     }
 
+    /// Every number.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = Slot> + use<> {
+        (0..u32::try_from(self.texts.len()).unwrap_or(u32::MAX)).map(Slot)
+    }
+
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.texts.len()

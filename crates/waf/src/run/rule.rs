@@ -55,11 +55,18 @@ impl<'r> Runner<'r> {
                 self.effect(effect, EffectId(index, number, at));
             }
         }
-        self.note(index, head, words);
+        if head.is_logged {
+            // What a chain says is said when it has matched, with what its last link has captured.
+            for link in &head.links {
+                words.message = link.message.as_ref().map_or(words.message, |template| self.expanded(index, template));
+                words.data = link.data.as_ref().map_or(words.data, |template| self.expanded(index, template));
+            }
+            self.note(index, words);
+        }
         true
     }
 
-    fn note(&mut self, index: usize, head: &Head, words: Words) {
+    fn note(&mut self, index: usize, words: Words) {
         let Some(info) = self.plan.infos.get(index) else { return };
         if self.state.matches.len() >= MATCHES_MAX {
             return;
@@ -68,7 +75,6 @@ impl<'r> Runner<'r> {
         self.state.matches.push(Match {
             rule: info.id,
             index,
-            is_logged: head.is_logged,
             message: words.message,
             data: words.data,
             variable: name.unwrap_or_default(),
@@ -190,14 +196,6 @@ impl<'r> Runner<'r> {
     fn follow(&mut self, index: usize, link: &'r Link, words: &mut Words) {
         for set_var in &link.set_vars {
             self.set_var(index, set_var);
-        }
-        if let Some(message) = &link.message {
-            words.message.clear();
-            self.expander(index).expand(message, &mut words.message);
-        }
-        if let Some(data) = &link.data {
-            words.data.clear();
-            self.expander(index).expand(data, &mut words.data);
         }
         if let Some(severity) = link.severity {
             words.severity = Some(severity);

@@ -69,14 +69,9 @@ impl Tx {
         }
     }
 
-    /// Every member that is set, with its name.
-    pub(crate) fn all<'a>(&'a self, names: &'a Names) -> impl Iterator<Item = (&'a [u8], TxValue)> {
-        let numbered = self.slots.iter().enumerate().map(|(index, value)| {
-            let slot = Slot(u32::try_from(index).unwrap_or(u32::MAX));
-            (names.text(slot), *value)
-        });
-        let made = self.made.iter().map(|(name, value)| (&**name, *value));
-        numbered.chain(made).filter(|(_, value)| *value != TxValue::Unset)
+    /// The members whose names rules have made.
+    pub(crate) fn made(&self) -> impl Iterator<Item = (&[u8], TxValue)> {
+        self.made.iter().map(|(name, value)| (&**name, *value))
     }
 }
 
@@ -103,7 +98,10 @@ impl TxValue {
 /// Writes a number.
 pub(crate) fn push_number(text: &mut Text, number: i64) -> Span {
     use std::io::Write as _;
-    text.write(|buffer| _ = write!(buffer, "{number}"), 20) // writing to a Vec cannot fail
+    match u8::try_from(number) {
+        Ok(digit @ 0..=9) => text.push(&[b'0' + digit]),
+        _ => text.write(|buffer| _ = write!(buffer, "{number}"), 20), // writing to a Vec cannot fail
+    }
 }
 
 /// The number that `text` begins with, as C's `atoi` reads it; 0 when it begins with none.

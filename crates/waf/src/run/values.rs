@@ -2,7 +2,7 @@
 
 use crate::Variable;
 use crate::inputs::{Inputs, Span};
-use crate::plan::{Link, Plan, Source, Subject, Target};
+use crate::plan::{Link, Plan, Source, Target};
 
 use super::effect::EffectId;
 use super::sieve::Sifted;
@@ -121,35 +121,33 @@ impl Sources<'_> {
     }
 
     fn tx_members(&mut self, target: &Target, link: &Link, out: &mut Vec<Value>) {
-        let members: Vec<(Vec<u8>, TxValue)> =
-            self.tx.all(&self.plan.names).map(|(name, value)| (name.to_vec(), value)).collect();
-        for (name, value) in members {
-            let member = self.inputs.text.push(&name);
-            let Some(value) = value.span(&mut self.inputs.text) else { continue };
-            if self.is_meant(target, link, Some(member)) {
-                out.push(Value { variable: target.variable, member: Some(member), value });
-            }
+        for slot in &target.slots {
+            let value = self.tx.slot(*slot);
+            self.tx_member(target, link, self.plan.names.text(*slot), value, out);
+        }
+        for (name, value) in self.tx.made() {
+            self.tx_member(target, link, name, value, out);
+        }
+    }
+
+    fn tx_member(&mut self, target: &Target, link: &Link, name: &[u8], value: TxValue, out: &mut Vec<Value>) {
+        let Some(value) = value.span(&mut self.inputs.text) else { return };
+        let member = self.inputs.text.push(name);
+        if self.is_meant(target, link, Some(member)) {
+            out.push(Value { variable: target.variable, member: Some(member), value });
         }
     }
 
     /// Whether the target means this member, and nothing leaves it out.
     fn is_meant(&self, target: &Target, link: &Link, member: Option<Span>) -> bool {
         let name = member.map(|member| self.inputs.text.at(member)).unwrap_or_default();
-        is_named(&target.subject, name)
+        target.subject.is_named(name)
             && !link.excluded.iter().any(|excluded| covers(excluded, target, name))
             && !self
                 .removed_targets
                 .iter()
                 .filter_map(|id| self.plan.removal(*id))
                 .any(|(rules, removed)| rules.contains(self.index) && covers(removed, target, name))
-    }
-}
-
-fn is_named(subject: &Subject, name: &[u8]) -> bool {
-    match subject {
-        Subject::All => true,
-        Subject::Named(lower) => name.eq_ignore_ascii_case(lower),
-        Subject::Matching(regex) => regex.is_match(name),
     }
 }
 
@@ -162,6 +160,6 @@ fn covers(excluded: &Target, target: &Target, name: &[u8]) -> bool {
         (Source::Slot(mine), Source::Slot(theirs)) => mine == theirs,
         (Source::Slot(_), _) => false,
         (mine @ Source::Lists(..), theirs @ Source::Lists(..)) if mine != theirs => false,
-        _ => is_named(&excluded.subject, name),
+        _ => excluded.subject.is_named(name),
     }
 }

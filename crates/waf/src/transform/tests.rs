@@ -77,16 +77,19 @@ fn runs_of_marks_take_linear_time() {
 }
 
 #[test]
-fn short_cuts_change_nothing_in_any_short_path() {
-    let mut paths: Vec<Vec<u8>> = vec![Vec::new()];
-    for _ in 0..7 {
-        let longer = paths.iter().flat_map(|path| b"/.a\\*".iter().map(|&byte| [&path[..], &[byte]].concat()));
-        paths = [Vec::new()].into_iter().chain(longer).collect();
-        for path in &paths {
-            for transform in [Transform::NormalizePath, Transform::NormalizePathWin, Transform::ReplaceComments] {
+fn short_cuts_change_nothing_in_any_short_value() {
+    const PATHS: &[Transform] = &[Transform::NormalizePath, Transform::NormalizePathWin, Transform::ReplaceComments];
+    const COMMANDS: &[Transform] = &[Transform::CmdLine, Transform::CompressWhitespace, Transform::Trim];
+    for (alphabet, transforms) in [(b"/.a\\*", PATHS), (b" a(/\t", COMMANDS)] {
+        let mut values: Vec<Vec<u8>> = vec![Vec::new()];
+        for _ in 0..6 {
+            values = values.iter().flat_map(|value| alphabet.map(|byte| [&value[..], &[byte]].concat())).collect();
+            for (value, &transform) in
+                values.iter().flat_map(|value| transforms.iter().map(move |transform| (value, transform)))
+            {
                 let mut whole = Vec::new();
-                transform.append(path, &mut whole);
-                assert_eq!(apply(transform, path), whole, "{transform:?} of `{}`", path.escape_ascii());
+                transform.append(value, &mut whole);
+                assert_eq!(apply(transform, value), whole, "{transform:?} of `{}`", value.escape_ascii());
             }
         }
     }

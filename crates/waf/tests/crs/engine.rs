@@ -35,7 +35,7 @@ pub fn run(plan: &Arc<Plan>, exchange: &Exchange) -> (Vec<Logged>, Option<u16>) 
     let mut transaction = Transaction::new(Arc::clone(plan));
     let intervention = phases(&mut transaction, exchange);
     transaction.finish();
-    let logged = transaction.matches().iter().filter(|matched| matched.is_logged).map(|matched| Logged {
+    let logged = transaction.matches().iter().map(|matched| Logged {
         rule: matched.rule,
         line: judge::line(matched.rule, &matched.variable, &matched.message, &matched.data),
     });

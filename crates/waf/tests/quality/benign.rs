@@ -20,6 +20,7 @@ const WORDS: &[&str] = &[
 ];
 const FIRST: &[&str] = &["Anna", "Seán", "José", "Mei", "Olu", "Zoë", "D'Arcy", "François", "Ivan", "Nour"];
 const LAST: &[&str] = &["O'Neil", "Müller", "d'Angelo", "Nguyễn", "Smith-Jones", "O’Brien", "Null", "García", "Or", "Łuk"];
+const MAILBOXES: &[&str] = &["o'neil", "o'brien", "d'angelo", "mueller", "smith-jones", "or", "nguyen", "select"];
 const STREETS: &[&str] = &["12 King's Road", "Rue de l'Église 4", "Hauptstr. 7 & 9", "5th Ave #301", "St. Mary's Sq. 1/2"];
 const CITIES: &[&str] = &["Köln", "L'Aquila", "São Paulo", "St. John's", "Zürich", "Union City"];
 const TITLES: &[&str] = &[
@@ -110,7 +111,7 @@ impl Blanks {
             "first" => self.pick(FIRST),
             "last" => self.pick(LAST),
             "name" => format!("{} {}", self.pick(FIRST), self.pick(LAST)),
-            "email" => format!("{}.o'{}+{}@example.com", self.pick(WORDS), self.pick(WORDS), self.random.u32(..99)),
+            "email" => format!("{}.{}+{}@example.com", self.pick(WORDS), self.pick(MAILBOXES), self.random.u32(..99)),
             "phone" => format!("+49 (0) 30 {}-{}", self.random.u32(1000..9999), self.random.u32(10..99)),
             "street" => self.pick(STREETS),
             "city" => self.pick(CITIES),

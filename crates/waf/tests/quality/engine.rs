@@ -57,9 +57,10 @@ impl Configuration {
         let errors = diagnostics.iter().filter(|found| found.severity == DiagnosticSeverity::Error);
         let faults: Vec<String> = errors.map(ToString::to_string).collect();
         ensure!(faults.is_empty(), "faults in the rules:\n{}", faults.join("\n"));
-        let options = Options { detect_bodies: true, ..Options::default() };
-        Plan::compile(&document, &options)
-            .map_err(|faults| anyhow::anyhow!("{}", faults.iter().map(|fault| format!("{fault}\n")).collect::<String>()))
+        let plan = Plan::compile(&document, &Options { detect_bodies: true, ..Options::default() });
+        plan.map(Arc::new).map_err(|faults| {
+            anyhow::anyhow!("{}", faults.iter().map(|fault| format!("{fault}\n")).collect::<String>())
+        })
     }
 }
 
@@ -89,7 +90,7 @@ pub fn judge(plan: &Arc<Plan>, sample: &Sample) -> Verdict {
     };
     let mut transaction = Transaction::new(Arc::clone(plan));
     let stopped = transaction.request_head(&head).or_else(|| transaction.request_body(&sample.body));
-    let logged = transaction.matches().iter().filter(|found| found.is_logged && !EVALUATION.contains(&found.rule));
+    let logged = transaction.matches().iter().filter(|found| !EVALUATION.contains(&found.rule));
     let rules = logged.map(|found| (found.rule, String::from_utf8_lossy(&found.variable).into_owned())).collect();
     Verdict { is_stopped: stopped.is_some(), rules }
 }

@@ -8,8 +8,6 @@ use bartizan_waf::{Match, RuleInfo};
 
 use crate::redact;
 
-/// LIMIT: bytes of a parameter's name that a finding keeps.
-const NAME_BYTES_MAX: usize = 128;
 /// LIMIT: characters of the masked part that a finding keeps.
 const EXCERPT_CHARS_MAX: usize = 48;
 /// LIMIT: bytes of a rule's message that a finding keeps.
@@ -53,7 +51,7 @@ impl Names {
             _ => return None,
         };
         let member = if collection == "XML" { b"" } else { member }; // its members are expressions
-        Some(Location { part, name: name(part, member) })
+        Some(Location { part, name: redact::member(part, member) })
     }
 
     /// Whether the query has a parameter of this name.
@@ -68,32 +66,17 @@ impl Names {
     }
 }
 
-/// A member's name as it may be kept; JSON's prefix says what everybody knows.
-fn name(part: Part, member: &[u8]) -> Option<Box<str>> {
-    let member = if part == Part::Body { member.strip_prefix(b"json.").unwrap_or(member) } else { member };
-    if member.is_empty() {
-        return None;
-    }
-    if let Some(mask) = redact::secret(member) {
-        return Some(mask.into());
-    }
-    let kept = redact::cut(member, NAME_BYTES_MAX);
-    let is_plain = kept.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.[]$@:".contains(&byte));
-    let kept = if is_plain { kept.into_owned() } else { redact::shape(member, NAME_BYTES_MAX) };
-    Some(if part == Part::Header { kept.to_ascii_lowercase().into() } else { kept.into() })
-}
-
-/// The finding of a match.
-pub(crate) fn of(info: &RuleInfo, found: &Match, location: Location, is_stopping: bool) -> Finding {
-    let mut evidence = words(&info.message, &found.message);
-    if let Some(part) = matched_part(&found.data) {
+/// The finding of a match, or of a rule that stops without logging.
+pub(crate) fn of(info: &RuleInfo, found: Option<&Match>, location: Location, is_stopping: bool) -> Finding {
+    let mut evidence = words(&info.message, found.map(|found| found.message.as_slice()).unwrap_or_default());
+    if let Some(part) = found.and_then(|found| matched_part(&found.data, &found.variable)) {
         evidence.push_str(": `");
         evidence.push_str(&redact::shape(part, EXCERPT_CHARS_MAX));
         evidence.push('`');
     }
     Finding {
         check: CheckId::imported(format!("WAF-{}", info.id)),
-        severity: severity(found.severity, is_stopping),
+        severity: severity(found.map_or(info.severity, |found| found.severity), is_stopping),
         confidence: if is_stopping { Confidence::High } else { Confidence::Medium },
         location,
         evidence: evidence.into(),
@@ -141,11 +124,14 @@ fn words(written: &str, expanded: &[u8]) -> String {
     text
 }
 
-/// What matched, out of `logdata` as the Core Rule Set writes it: `Matched Data: … found within ARGS:id: …`.
-fn matched_part(data: &[u8]) -> Option<&[u8]> {
-    let rest = data.strip_prefix(b"Matched Data: ")?;
-    let end = memchr::memmem::rfind(rest, b" found within ")?;
-    rest.get(..end).filter(|part| !part.is_empty())
+/// What matched, out of `logdata` as the Core Rule Set writes it (`Matched Data: … found within ARGS:id: …`), and as
+/// ours do (`… in ARGS:id`).
+fn matched_part<'d>(data: &'d [u8], variable: &[u8]) -> Option<&'d [u8]> {
+    let part = match data.strip_prefix(b"Matched Data: ") {
+        Some(rest) => rest.get(..memchr::memmem::rfind(rest, b" found within ")?)?,
+        None => data.strip_suffix(variable)?.strip_suffix(b" in ")?,
+    };
+    Some(part).filter(|part| !part.is_empty())
 }
 
 #[cfg(test)]
@@ -189,7 +175,9 @@ mod tests {
 
     #[test]
     fn the_matched_part_is_what_the_rule_found() {
-        assert_eq!(matched_part(b"Matched Data: ' OR found within ARGS:id: 1' OR 2"), Some(&b"' OR"[..]));
-        assert_eq!(matched_part(b"something else"), None);
+        let part = |data: &'static str| matched_part(data.as_bytes(), b"ARGS:id");
+        assert_eq!(part("Matched Data: ' OR found within ARGS:id: 1' OR 2"), Some(&b"' OR"[..]));
+        assert_eq!(part("' OR in ARGS:id"), Some(&b"' OR"[..]));
+        assert_eq!(part("something else"), None);
     }
 }

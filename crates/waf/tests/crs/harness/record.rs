@@ -5,7 +5,7 @@ use std::process::Command;
 /// Title and circumstances, as Markdown.
 pub fn heading(title: &str, command: &str) -> String {
     let machine = said("sh", &["-c", "grep -m1 'model name' /proc/cpuinfo | cut -d: -f2"]);
-    let cores = said("nproc", &[]);
+    let cores = said("nproc", &["--all"]);
     let commit = said("git", &["rev-parse", "--short", "HEAD"]);
     let is_changed = !said("git", &["status", "--porcelain", "--untracked-files=no"]).is_empty();
     let changes = if is_changed { " with changes" } else { "" };
