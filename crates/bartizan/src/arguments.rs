@@ -60,6 +60,12 @@ pub enum Verb {
         after_help = "Examples:\n  bartizan explain --config bartizan.yaml GET https://bank.example/v1/accounts/7 -H 'authorization: Bearer x'\n  bartizan explain --config bartizan.yaml POST http://localhost:8080/transfers -d '{\"amount\": 5}' --client 192.0.2.7"
     )]
     Explain(Explain),
+    /// Attack rules: which ones a configuration runs, what one is about, what they say of recorded requests
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  bartizan rules list --config bartizan.yaml\n  bartizan rules explain 942100 --config bartizan.yaml\n  bartizan rules test requests.ndjson --config bartizan.yaml"
+    )]
+    Rules(RulesVerb),
     /// List the checks, or explain one by its id
     Checks {
         /// Check id, such as LIM-104
@@ -192,6 +198,46 @@ pub struct Query {
     /// Most rows
     #[arg(long, default_value_t = 1000)]
     pub limit: usize,
+}
+
+/// What to do with rules.
+#[derive(Subcommand, Debug)]
+pub enum RulesVerb {
+    /// List the rules that the policies of a configuration run
+    List(Rules),
+    /// Say what a rule is about, where it is written, and how to exclude it
+    Explain {
+        /// Rule id, such as 942100
+        id: u32,
+        #[command(flatten)]
+        options: Rules,
+    },
+    /// Run recorded requests through the policies and say what matches, and what is wrong by their labels
+    #[command(
+        after_help = "The file has one exchange a line, as `bartizan record` writes it. A line with `\"label\": {\"attack\": true}` must be\ndenied (or be such that it would be, when observed), one with `false` must not.\n\nExit code: 0 all labels hold, 1 one does not, 3 some lines were skipped."
+    )]
+    Test(TestRules),
+}
+
+/// Where rules are configured.
+#[derive(Args, Debug)]
+pub struct Rules {
+    /// Configuration file (YAML)
+    #[arg(long, short, value_name = "FILE", default_value = "bartizan.yaml")]
+    pub config: PathBuf,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `rules test`.
+#[derive(Args, Debug)]
+pub struct TestRules {
+    /// Recorded requests: exchanges, one a line
+    #[arg(value_name = "REQUESTS")]
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub rules: Rules,
 }
 
 /// Options of `explain`.

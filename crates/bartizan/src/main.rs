@@ -64,6 +64,7 @@ fn obey(verb: Verb) -> anyhow::Result<u8> {
         Verb::Catalog(options) => catalog::run(&options),
         Verb::Query(options) => query::run(&options),
         Verb::Explain(options) => explain::run(&options),
+        Verb::Rules(verb) => rules::verb::run(&verb),
         Verb::Checks { id, json } => checks::run(id.as_deref(), json),
         Verb::Schema => {
             table::print(&format!("{:#}\n", bartizan_config::schema()));

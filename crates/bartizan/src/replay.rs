@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 
 use crate::arguments::{InputFormat, Replay};
 use crate::document::Valid;
+use crate::rules::tally::RuleTallies;
 use crate::{REFUSED, SKIPPED, catalog, clock, document, table};
 
 /// Events stored at once.
@@ -40,6 +41,7 @@ struct Summary {
     denied: u64,
     would_deny: u64,
     checks: BTreeMap<String, u64>,
+    rules: RuleTallies,
     first: Option<Timestamp>,
     last: Option<Timestamp>,
 }
@@ -150,6 +152,7 @@ impl Pass {
             (Action::Deny, true) => summary.denied += 1,
             (Action::Deny, false) => summary.would_deny += 1,
         }
+        summary.rules.take(event);
         if let Some(check) = &event.decision.check {
             *summary.checks.entry(check.to_string()).or_default() += 1;
         }
@@ -217,6 +220,7 @@ impl Summary {
             "denied": self.denied,
             "would_deny": self.would_deny,
             "checks": self.checks,
+            "rules": self.rules.as_json(),
             "endpoints": endpoints,
         });
         format!("{summary:#}\n")
@@ -234,6 +238,7 @@ impl Summary {
         for (check, count) in &self.checks {
             text.push_str(&format!("  {check:<10}{count:>8}\n"));
         }
+        text.push_str(&self.rules.as_text());
         text.push_str(&format!("endpoints   {endpoints}\nskipped     {} faulty lines", self.skipped));
         text.push_str(&format!(", {} that are no exchange\n", self.passed_over));
         text

@@ -5,7 +5,9 @@
 
 mod files;
 mod sources;
+pub(crate) mod tally;
 mod text;
+pub(crate) mod verb;
 
 use std::sync::Arc;
 

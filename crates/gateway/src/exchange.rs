@@ -157,7 +157,12 @@ mod tests {
             "/".as_ref(),
         );
         let config = parsed.config.expect("a valid configuration");
-        let inputs = bartizan_engine::Inputs { generation: 1, endpoints: &[], plans: &bartizan_engine::Plans::new(), key: [0; 32] };
+        let inputs = bartizan_engine::Inputs {
+            generation: 1,
+            endpoints: &[],
+            plans: &bartizan_engine::Plans::new(),
+            key: [0; 32],
+        };
         let snapshot = Arc::new(bartizan_engine::Snapshot::compile(&config, inputs));
         let upstreams = Arc::new(crate::upstream::Upstreams::new(&config, None).unwrap());
         let (send, events) = std::sync::mpsc::channel();

@@ -19,9 +19,9 @@ use std::collections::HashMap;
 use crate::Transform;
 use crate::inputs::List;
 
-pub(crate) use self::compile::build;
 use self::automaton::Automaton;
 use self::categories::Categories;
+pub(crate) use self::compile::build;
 
 /// LIMIT: rules behind one gate, in words of 64; the rest is always asked. The Core Rule Set at its highest level has some
 /// 300 for requests.
@@ -68,8 +68,6 @@ struct Field {
 /// Values that the same rules look at.
 #[derive(Debug, Default)]
 struct Class {
-    /// Rules that look at such a value
-    rules: Bits,
     /// Rules that need a byte of a set: categories, rules
     bytes: Vec<(u64, Bits)>,
     /// Categories of bytes that some chain may change, Base64 aside

@@ -22,14 +22,11 @@ impl Span {
         (self.end - self.start) as usize
     }
 
-    /// Whether there are none.
-    pub(crate) const fn is_empty(self) -> bool {
-        self.start == self.end
-    }
-
     /// `from..to` counted from this span's beginning, cut to it.
     pub(crate) fn part(self, from: usize, to: usize) -> Self {
-        let at = |offset: usize| u32::try_from(offset).map_or(self.end, |offset| self.start.saturating_add(offset).min(self.end));
+        let at = |offset: usize| {
+            u32::try_from(offset).map_or(self.end, |offset| self.start.saturating_add(offset).min(self.end))
+        };
         let (start, end) = (at(from), at(to));
         Self { start, end: end.max(start) }
     }
@@ -89,16 +86,6 @@ impl Text {
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.is_full = false;
-    }
-
-    /// How much is in it: pass it to [`Text::truncate`].
-    pub(crate) fn mark(&self) -> usize {
-        self.bytes.len()
-    }
-
-    /// Forgets what was written since.
-    pub(crate) fn truncate(&mut self, mark: usize) {
-        self.bytes.truncate(mark);
     }
 }
 
@@ -180,7 +167,13 @@ pub(crate) struct Inputs {
 
 impl Default for Inputs {
     fn default() -> Self {
-        Self { text: Text::default(), lists: Default::default(), scalars: [None; SCALARS], scalar_rows: [NO_ROW; SCALARS], is_cut: false }
+        Self {
+            text: Text::default(),
+            lists: Default::default(),
+            scalars: [None; SCALARS],
+            scalar_rows: [NO_ROW; SCALARS],
+            is_cut: false,
+        }
     }
 }
 

@@ -149,16 +149,21 @@ impl Phase {
     pub(crate) fn next(&self, at: usize, possible: &Bits) -> Option<usize> {
         let always = self.next_always(at);
         let end = always.unwrap_or(self.entries.len());
-        let gated = self.entries.get(at..end)?.iter().position(|entry| {
-            entry.number.is_some_and(|number| gate::contains(possible, number))
-        });
+        let gated = self
+            .entries
+            .get(at..end)?
+            .iter()
+            .position(|entry| entry.number.is_some_and(|number| gate::contains(possible, number)));
         gated.map(|offset| at + offset).or(always)
     }
 
     fn next_always(&self, at: usize) -> Option<usize> {
         let first = self.always.get(at / 64)? & (u64::MAX << (at % 64));
         let words = self.always.iter().enumerate().skip(at / 64 + 1).map(|(word, bits)| (word, *bits));
-        std::iter::once((at / 64, first)).chain(words).find(|(_, bits)| *bits != 0).map(|(word, bits)| word * 64 + bits.trailing_zeros() as usize)
+        std::iter::once((at / 64, first))
+            .chain(words)
+            .find(|(_, bits)| *bits != 0)
+            .map(|(word, bits)| word * 64 + bits.trailing_zeros() as usize)
     }
 }
 
@@ -210,7 +215,9 @@ impl Plan {
     /// How many rules are left to run in each phase, and how many of them stand behind a gate.
     pub fn summary(&self) -> String {
         let phases = self.order.iter().enumerate().map(|(phase, rules)| {
-            let gated = self.gate(phase).map_or(0, |(_, gate)| rules.iter().filter(|rule| gate.numbers.contains_key(*rule)).count());
+            let gated = self
+                .gate(phase)
+                .map_or(0, |(_, gate)| rules.iter().filter(|rule| gate.numbers.contains_key(*rule)).count());
             format!("phase {}: {} rules, {gated} gated", phase + 1, rules.len())
         });
         phases.collect::<Vec<_>>().join("; ")

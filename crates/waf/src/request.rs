@@ -198,7 +198,9 @@ fn sizes(plan: &Plan, inputs: &mut Inputs) {
     let files: usize = inputs
         .list(List::FilesSizes)
         .iter()
-        .map(|item| std::str::from_utf8(inputs.text.at(item.value)).ok().and_then(|text| text.parse().ok()).unwrap_or(0))
+        .map(|item| {
+            std::str::from_utf8(inputs.text.at(item.value)).ok().and_then(|text| text.parse().ok()).unwrap_or(0)
+        })
         .sum();
     number(plan, inputs, Variable::ArgsCombinedSize, arguments as u64);
     number(plan, inputs, Variable::FilesCombinedSize, files as u64);
@@ -238,7 +240,8 @@ fn processed(inputs: &mut Inputs, content: &Content<'_>, message: &str) {
     for variable in [Variable::ReqbodyError, Variable::ReqbodyProcessorError] {
         inputs.set_number(variable, 1);
     }
-    let words = content.faults().first().map_or_else(|| message.to_owned(), |fault| format!("{message}: {}", fault.name()));
+    let words =
+        content.faults().first().map_or_else(|| message.to_owned(), |fault| format!("{message}: {}", fault.name()));
     for variable in [Variable::ReqbodyErrorMsg, Variable::ReqbodyProcessorErrorMsg] {
         inputs.set_text(variable, words.as_bytes());
     }

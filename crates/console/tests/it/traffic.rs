@@ -52,7 +52,10 @@ pub(crate) fn play(count: usize) -> Traffic {
     let parsed = bartizan_config::parse(YAML, "bartizan.yaml", std::path::Path::new(""));
     let config = parsed.config.unwrap_or_else(|| panic!("{:?}", parsed.diagnostics));
     let exchanges: Vec<Exchange> = (0..count).map(|number| call(number, count)).collect();
-    let snapshot = Arc::new(Snapshot::compile(&config, Inputs { generation: 1, endpoints: &[], plans: &bartizan_engine::Plans::new(), key: [7; 32] }));
+    let snapshot = Arc::new(Snapshot::compile(
+        &config,
+        Inputs { generation: 1, endpoints: &[], plans: &bartizan_engine::Plans::new(), key: [7; 32] },
+    ));
     let mut teacher = Catalog::new(CatalogLimits::default());
     for event in judged(&exchanges, &snapshot) {
         teacher.observe(&event);

@@ -25,6 +25,36 @@ policies:
 static SNAPSHOT: LazyLock<Arc<Snapshot>> =
     LazyLock::new(|| host::snapshot(CONFIG, "GET shop.example /v1/{id}\nPOST shop.example /v1/items"));
 
+/// Attack rules and threat limits, observed and enforced.
+const INSPECTED: &str = "
+apis: [{ name: default, upstream: origin, streaming: [/upload/**] }]
+policies:
+  - { name: limits, mode: observe, content: { body_bytes_max: 1024, limits: { json_container_depth: 3 } } }
+  - { name: rules-seen, mode: observe, threats: { own_rules: false, files: [plain.conf], body_bytes_max: 1024 } }
+  - { name: rules, mode: enforce, threats: { own_rules: false, files: [plain.conf], responses: true } }
+";
+
+static INSPECTED_SNAPSHOT: LazyLock<Arc<Snapshot>> = LazyLock::new(|| host::snapshot(INSPECTED, ""));
+
+prop_compose! {
+    /// Requests that rules and limits have something to say about.
+    fn inspected()(
+        path in prop::sample::select(vec!["/a", "/a?q=odd", "/a?q=attack", "/upload/a"]),
+        media_type in prop::sample::select(vec!["application/json", "application/x-www-form-urlencoded", "text/plain"]),
+        parts in proptest::collection::vec(prop::sample::select(vec![
+            "{\"a\":", "[", "]", "\"attack\"", "}", "a=odd&", "b=attacker", "\\u0061ttack", "%61ttack", "x", ",", "1",
+        ]), 0..200),
+        response in prop::sample::select(vec!["", "a stack trace", "fine"]),
+    ) -> Exchange {
+        let body = parts.concat().into_bytes();
+        let request = format!("POST {path} HTTP/1.1\nHost: a.example\nContent-Type: {media_type}\nContent-Length: {}", body.len());
+        let response = format!("HTTP/1.1 200 OK\nContent-Type: text/plain\n\n{response}");
+        let mut exchange = document::exchange(&request, Some(&response));
+        exchange.request.body = Some(body);
+        exchange
+    }
+}
+
 prop_compose! {
     fn exchange()(
         method in prop::sample::select(vec!["GET", "POST", "PUT", "get"]),
@@ -76,6 +106,16 @@ prop_compose! {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn what_rules_find_does_not_depend_on_how_a_body_is_cut(exchange in inspected(), chunk in 1usize..2000) {
+        let whole = host::pass(&INSPECTED_SNAPSHOT, &exchange, Source::Exchanges, 1 << 20);
+        let cut = host::pass(&INSPECTED_SNAPSHOT, &exchange, Source::Exchanges, chunk);
+        prop_assert_eq!(&whole.event, &cut.event);
+        prop_assert_eq!(whole.forwarded, cut.forwarded);
+        let replayed = judge(&INSPECTED_SNAPSHOT, &exchange, Source::Exchanges, ID, Timestamp::default()).event;
+        prop_assert_eq!(&whole.event, &replayed);
+    }
 
     #[test]
     fn any_chunking_gives_the_event_of_the_recording(exchange in exchange(), chunk in 1usize..70) {

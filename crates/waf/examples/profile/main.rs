@@ -1,10 +1,8 @@
 //! Runs one request of the bench over and over, for a profiler, and prints what it cost: `profile NAME [SECONDS]`.
 
 #[path = "../../tests/crs/engine.rs"]
-#[allow(dead_code, reason = "the tests use more of it")]
 mod engine;
 #[path = "../../tests/crs/harness/mod.rs"]
-#[allow(dead_code, reason = "the tests use more of it")]
 mod harness;
 #[path = "../differential/words.rs"]
 #[allow(dead_code, reason = "the bench uses more of it")]

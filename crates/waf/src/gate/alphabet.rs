@@ -24,10 +24,16 @@ pub(crate) fn restrict(hir: &Hir, alphabet: &ByteSet) -> Hir {
     match hir.kind() {
         HirKind::Empty | HirKind::Look(_) => hir.clone(),
         HirKind::Literal(literal) => {
-            if literal.0.iter().all(|byte| alphabet.contains(*byte)) { hir.clone() } else { Hir::fail() }
+            if literal.0.iter().all(|byte| alphabet.contains(*byte)) {
+                hir.clone()
+            } else {
+                Hir::fail()
+            }
         }
-        HirKind::Class(Class::Bytes(bytes)) => class(bytes, alphabet),
-        HirKind::Class(Class::Unicode(_)) => hir.clone(), // patterns are read as bytes: there are none
+        HirKind::Class(class) => match byte_class(class) {
+            Some(bytes) => restrict_class(&bytes, alphabet),
+            None => hir.clone(),
+        },
         HirKind::Repetition(repetition) => {
             let sub = restrict(&repetition.sub, alphabet);
             match (is_never(&sub), repetition.min) {
@@ -42,13 +48,23 @@ pub(crate) fn restrict(hir: &Hir, alphabet: &ByteSet) -> Hir {
             if parts.iter().any(is_never) { Hir::fail() } else { Hir::concat(parts) }
         }
         HirKind::Alternation(parts) => {
-            let parts: Vec<Hir> = parts.iter().map(|part| restrict(part, alphabet)).filter(|part| !is_never(part)).collect();
+            let parts: Vec<Hir> =
+                parts.iter().map(|part| restrict(part, alphabet)).filter(|part| !is_never(part)).collect();
             if parts.is_empty() { Hir::fail() } else { Hir::alternation(parts) }
         }
     }
 }
 
-fn class(bytes: &ClassBytes, alphabet: &ByteSet) -> Hir {
+/// A class as bytes. Letters that stand side by side in an alternation become a class of characters; those of ASCII are
+/// bytes all the same.
+pub(crate) fn byte_class(class: &Class) -> Option<ClassBytes> {
+    match class {
+        Class::Bytes(bytes) => Some(bytes.clone()),
+        Class::Unicode(characters) => characters.to_byte_class(),
+    }
+}
+
+fn restrict_class(bytes: &ClassBytes, alphabet: &ByteSet) -> Hir {
     let all = bytes.ranges().iter().flat_map(|range| range.start()..=range.end());
     let left = all.filter(|byte| alphabet.contains(*byte)).map(|byte| ClassBytesRange::new(byte, byte));
     Hir::class(Class::Bytes(ClassBytes::new(left)))

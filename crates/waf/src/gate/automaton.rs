@@ -60,7 +60,7 @@ impl Automaton {
             }
             let mut at = 0;
             for byte in literal {
-                at = step(&mut nodes, at, column[usize::from(*byte)]);
+                at = step(&mut nodes, at, column.get(usize::from(*byte)).copied().unwrap_or(0));
             }
             if let Some(node) = nodes.get_mut(at as usize) {
                 insert(&mut node.rules, *rule);
@@ -110,7 +110,10 @@ impl Automaton {
     }
 
     /// The rules that have a literal in these bytes.
-    #[expect(clippy::indexing_slicing, reason = "the table has a row for every state in it and a column for every byte")]
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "the table has a row for every state in it and a column for every byte"
+    )]
     pub(crate) fn scan(&self, bytes: &[u8]) -> Bits {
         let mut found = NONE;
         let mut state = 0u16;
@@ -128,6 +131,7 @@ impl Automaton {
 
 /// Columns: one each for the most frequent bytes of literals, one for all that no literal has. Should there be more
 /// kinds of bytes than columns, the rest share the last: more is found than is there, never less.
+#[expect(clippy::indexing_slicing, reason = "a byte is below 256")]
 fn columns(literals: &[(Vec<u8>, u32)]) -> Box<[u8; 256]> {
     let mut counts = [0u32; 256];
     for byte in literals.iter().flat_map(|(literal, _)| literal) {

@@ -7,9 +7,9 @@ use crate::plan::{Head, Link, Plan, Source, Subject, Test};
 use crate::transform::{ByteSet, Trigger};
 use crate::{Transform, Variable};
 
+use super::alphabet::ALPHABETS;
 use super::automaton::Automaton;
 use super::categories::Categories;
-use super::alphabet::ALPHABETS;
 use super::need::Need;
 use super::{Bits, Class, Field, Gate, NONE, Step, WORDS, contains, insert, or};
 
@@ -230,7 +230,7 @@ fn remove(bits: &mut Bits, number: u32) {
 }
 
 fn class(gated: &[Gated<'_>], rules: &Bits, categories: &Categories) -> Class {
-    let mut class = Class { rules: *rules, ..Class::default() };
+    let mut class = Class::default();
     for Gated { number, link } in gated.iter().filter(|gated| contains(rules, gated.number)) {
         if let Need::Byte(set) = &link.needs.general {
             let present = categories.of_set(set);
@@ -244,7 +244,8 @@ fn class(gated: &[Gated<'_>], rules: &Bits, categories: &Categories) -> Class {
             }
         }
         // With `multiMatch` the operator is asked after each step.
-        let steps = if link.is_multi_match { 0..=link.transforms.len() } else { link.transforms.len()..=link.transforms.len() };
+        let steps =
+            if link.is_multi_match { 0..=link.transforms.len() } else { link.transforms.len()..=link.transforms.len() };
         for step in steps {
             let transforms = link.transforms.get(..step).unwrap_or_default();
             let transforms = if matches!(link.needs.general, Need::Byte(_)) { transforms } else { folded(transforms) };
@@ -384,7 +385,10 @@ fn grow(steps: &mut Vec<Step>, transforms: &[Transform], categories: &Categories
     let mut at = 0;
     for transform in transforms {
         let known = steps.get(at).and_then(|step| {
-            step.next.iter().copied().find(|next| steps.get(*next).is_some_and(|next| next.transform == Some(*transform)))
+            step.next
+                .iter()
+                .copied()
+                .find(|next| steps.get(*next).is_some_and(|next| next.transform == Some(*transform)))
         });
         at = known.unwrap_or_else(|| {
             steps.push(new(Some(*transform)));

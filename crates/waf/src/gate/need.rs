@@ -9,7 +9,7 @@ use regex_syntax::hir::{Class, Hir, HirKind};
 use crate::operator::Matcher;
 use crate::transform::ByteSet;
 
-use super::alphabet::{ALPHABETS, is_never, restrict};
+use super::alphabet::{ALPHABETS, byte_class, is_never, restrict};
 use super::automaton::LITERAL_BYTES_MAX;
 
 /// LIMIT: texts in a set while it is multiplied.
@@ -47,7 +47,8 @@ pub(crate) struct Needs {
 
 impl Needs {
     /// Nothing is required.
-    pub(crate) const NOTHING: Self = Self { general: Need::Nothing, over: [const { Some(Need::Nothing) }; ALPHABETS.len()], length_min: 0 };
+    pub(crate) const NOTHING: Self =
+        Self { general: Need::Nothing, over: [const { Some(Need::Nothing) }; ALPHABETS.len()], length_min: 0 };
 }
 
 /// What an operator requires of a value; `pattern` is its argument.
@@ -175,7 +176,7 @@ fn walk(hir: &Hir) -> Part {
 }
 
 fn of_class(class: &Class) -> Part {
-    let Class::Bytes(bytes) = class else { return Part::UNKNOWN };
+    let Some(bytes) = byte_class(class) else { return Part::UNKNOWN };
     let mut texts = Vec::new();
     for range in bytes.ranges() {
         for byte in range.start()..=range.end() {

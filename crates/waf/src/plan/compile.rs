@@ -15,7 +15,7 @@ use crate::{Transform, Variable};
 
 use super::link::{self, Change, RuleSet};
 use super::names::{Names, Template};
-use super::{Effect, Head, Link, Options, Outcome, Plan, RuleInfo, Settings, SetVarOp, Skip, Test};
+use super::{Effect, Head, Link, Options, Outcome, Plan, RuleInfo, SetVarOp, Settings, Skip, Test};
 
 /// The phase of a rule that names none, as in ModSecurity.
 const PHASE: u8 = 2;
@@ -34,6 +34,9 @@ struct DraftLink<'d> {
     more_targets: Vec<&'d ast::Target>,
 }
 
+/// Which rules a directive is about.
+type IsMeant<'d> = Box<dyn Fn(&Draft<'_>) -> bool + 'd>;
+
 /// What is between the rules of a phase.
 enum Stop<'d> {
     Rule(usize),
@@ -42,7 +45,7 @@ enum Stop<'d> {
 
 /// Compiles.
 pub(super) fn run(document: &Document, options: Options) -> Result<Plan, Vec<Diagnostic>> {
-    let mut compiler = Compiler { faults: Vec::new(), names: Names::new(), defaults: HashMap::new() };
+    let mut compiler = Compiler { faults: Vec::new(), names: Names::new() };
     let (mut drafts, order) = drafts(document);
     remove(document, &mut drafts);
     update(document, &mut drafts);
@@ -161,11 +164,7 @@ fn info(draft: &Draft<'_>) -> RuleInfo {
 }
 
 /// Fills the phases; the position after each marker and each rule, by phase.
-fn positions(
-    order: &[Stop<'_>],
-    infos: &[RuleInfo],
-    phases: &mut [Vec<u32>; 5],
-) -> HashMap<String, [usize; 5]> {
+fn positions(order: &[Stop<'_>], infos: &[RuleInfo], phases: &mut [Vec<u32>; 5]) -> HashMap<String, [usize; 5]> {
     let mut positions = HashMap::new();
     for stop in order {
         match stop {
@@ -187,7 +186,7 @@ fn positions(
 /// `SecRuleRemoveBy…`: the rule keeps its place, without links it does nothing.
 fn remove(document: &Document, drafts: &mut [Draft<'_>]) {
     for (_, directive) in &document.directives {
-        let is_meant: Box<dyn Fn(&Draft<'_>) -> bool> = match directive {
+        let is_meant: IsMeant<'_> = match directive {
             Directive::RemoveById(ranges) => Box::new(|draft| is_in(ranges, draft.id())),
             Directive::RemoveByTag(pattern) => {
                 let matcher = name_matcher(pattern);
@@ -210,14 +209,16 @@ fn is_in(ranges: &[IdRange], id: u32) -> bool {
 /// Whether a text equals, or is matched by, a pattern of `…ByTag` or `…ByMsg`.
 fn name_matcher(pattern: &str) -> impl Fn(&str) -> bool + use<> {
     let literal = pattern.to_owned();
-    let regex = operator::hir(pattern.as_bytes()).ok().and_then(|hir| regex_automata::meta::Regex::builder().build_from_hir(&hir).ok());
+    let regex = operator::hir(pattern.as_bytes())
+        .ok()
+        .and_then(|hir| regex_automata::meta::Regex::builder().build_from_hir(&hir).ok());
     move |text| text == literal || regex.as_ref().is_some_and(|regex| regex.is_match(text))
 }
 
 /// `SecRuleUpdate…`
 fn update<'d>(document: &'d Document, drafts: &mut [Draft<'d>]) {
     for (_, directive) in &document.directives {
-        let (is_meant, targets): (Box<dyn Fn(&Draft<'_>) -> bool>, &'d [ast::Target]) = match directive {
+        let (is_meant, targets): (IsMeant<'d>, &'d [ast::Target]) = match directive {
             Directive::UpdateTargetById(ranges, targets) => {
                 (Box::new(|draft: &Draft<'_>| is_in(ranges, draft.id())), targets)
             }
@@ -286,7 +287,7 @@ fn default_actions<'d>(document: &'d Document, draft: &Draft<'d>, phase: u8) -> 
             break;
         }
         if let Directive::DefaultAction(actions) = directive {
-            let is_meant = actions.iter().any(|action| *action == Action::Phase(phase));
+            let is_meant = actions.contains(&Action::Phase(phase));
             if is_meant {
                 defaults = actions;
             }
@@ -298,14 +299,13 @@ fn default_actions<'d>(document: &'d Document, draft: &Draft<'d>, phase: u8) -> 
 struct Compiler {
     faults: Vec<Diagnostic>,
     names: Names,
-    defaults: HashMap<u8, Disruptive>,
 }
 
 impl Compiler {
     fn fault(&mut self, place: &Place, message: String, help: &str) {
         self.faults.push(Diagnostic {
             severity: DiagnosticSeverity::Error,
-            code: "SEC-100".to_owned(),
+            code: "SEC-060".to_owned(),
             file: place.file.to_string(),
             position: Some(Position { line: place.line as _, column: 1 }),
             path: String::new(),
@@ -347,18 +347,18 @@ impl Compiler {
 
     fn outcome(&mut self, actions: &[&Action], defaults: &[&Action]) -> Outcome {
         let disruptive = |actions: &[&Action]| {
-            let all = actions.iter().filter_map(|action| match action {
+            let mut all = actions.iter().filter_map(|action| match action {
                 Action::Disruptive(disruptive) => Some(disruptive.clone()),
                 _ => None,
             });
-            all.last()
+            all.next_back()
         };
         let last_status = |status: u16| {
-            let all = actions.iter().filter_map(|action| match action {
+            let mut all = actions.iter().filter_map(|action| match action {
                 Action::Status(status) => Some(*status),
                 _ => None,
             });
-            all.last().unwrap_or(status)
+            all.next_back().unwrap_or(status)
         };
         let mut wanted = disruptive(actions).unwrap_or(Disruptive::Pass);
         if wanted == Disruptive::Block {
@@ -453,7 +453,7 @@ impl Compiler {
         let collection = Variable::of_name(&set.collection)?;
         let name = Template::new(&set.name, &mut self.names);
         let slot = match (collection, name.literal()) {
-            (Variable::Tx, Some(literal)) => Some(self.names.slot(&literal.to_vec())),
+            (Variable::Tx, Some(literal)) => Some(self.names.slot(literal)),
             _ => None,
         };
         let number = |template: &Template| {
@@ -529,4 +529,3 @@ fn transforms(defaults: &[&Action], own: &[&Action]) -> Vec<Transform> {
     }
     all
 }
-

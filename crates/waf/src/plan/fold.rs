@@ -63,7 +63,8 @@ pub(super) fn fold(plan: &mut Plan) -> Vec<Known> {
 
 fn removals(heads: &[Head]) -> Vec<RuleSet> {
     let effects = heads.iter().flat_map(|head| &head.links).flat_map(|link| &link.effects);
-    let sets = effects.filter_map(|effect| if let Effect::RemoveRules(rules) = effect { Some(rules.clone()) } else { None });
+    let sets =
+        effects.filter_map(|effect| if let Effect::RemoveRules(rules) = effect { Some(rules.clone()) } else { None });
     sets.collect()
 }
 
@@ -135,7 +136,8 @@ impl Folder {
             None => Fate::Stay,
             Some(true) => {
                 let is_silent = !head.is_logged && matches!(head.outcome, Outcome::Pass);
-                let is_removable = self.removals.iter().any(|rules| rules.contains(index)) && !self.is_set_up(plan, index);
+                let is_removable =
+                    self.removals.iter().any(|rules| rules.contains(index)) && !self.is_set_up(plan, index);
                 if !is_silent {
                     return Fate::Stay;
                 }

@@ -3,8 +3,8 @@
 use regex_automata::meta::Regex;
 
 use crate::ast::{self, AllowScope, BodyProcessor, EngineMode, Selector};
-use crate::inputs::List;
 use crate::gate::need::Needs;
+use crate::inputs::List;
 use crate::operator::Matcher;
 use crate::{Transform, Variable};
 
@@ -170,10 +170,6 @@ impl RuleSet {
             self.0.resize(other.0.len(), 0);
         }
         self.0.iter_mut().zip(&other.0).for_each(|(mine, theirs)| *mine |= theirs);
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.iter().all(|word| *word == 0)
     }
 
     pub(crate) fn clear(&mut self) {

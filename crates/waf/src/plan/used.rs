@@ -2,9 +2,9 @@
 
 use crate::Variable;
 
+use super::Plan;
 use super::link::{Change, Link, Outcome, Source, Test};
 use super::names::{Piece, Template};
-use super::Plan;
 
 /// By variable: whether a rule names it, as a target or in a text.
 pub(super) fn variables(plan: &Plan) -> Vec<bool> {

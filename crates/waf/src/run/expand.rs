@@ -2,7 +2,7 @@
 
 use crate::Variable;
 use crate::inputs::{Inputs, Span};
-use crate::plan::{Names, Piece, RuleInfo, Source, Template};
+use crate::plan::{Piece, RuleInfo, Source, Template};
 
 use super::tx::{Tx, TxValue};
 use super::values::Matched;
@@ -14,7 +14,6 @@ const EXPANDED_BYTES_MAX: usize = 64 << 10;
 pub(crate) struct Expander<'a> {
     pub(crate) inputs: &'a Inputs,
     pub(crate) tx: &'a Tx,
-    pub(crate) names: &'a Names,
     pub(crate) matched: &'a [Matched],
     pub(crate) info: Option<&'a RuleInfo>,
 }

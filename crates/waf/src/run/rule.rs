@@ -121,7 +121,6 @@ impl<'r> Runner<'r> {
         Expander {
             inputs: &self.state.inputs,
             tx: &self.state.tx,
-            names: &self.plan.names,
             matched: &self.state.matched,
             info: self.plan.infos.get(index),
         }

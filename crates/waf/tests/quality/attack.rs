@@ -14,9 +14,8 @@ use crate::sample::{HOST, Sample};
 const WRAPPED_EACH: usize = 3;
 const PLAIN_EACH: usize = 2;
 
-const PLACES: [&str; 11] = [
-    "query", "json", "form", "xml", "header", "json-deep", "multipart", "cookie", "path", "xml-attribute", "json-key",
-];
+const PLACES: [&str; 11] =
+    ["query", "json", "form", "xml", "header", "json-deep", "multipart", "cookie", "path", "xml-attribute", "json-key"];
 
 /// What requests of the two sets look like around the payload.
 struct Carrier {
@@ -194,8 +193,10 @@ fn place_value(
         "header" if is_field_value && !text.starts_with(' ') => {
             request("GET", collection, place, encoding).with(carrier.header, &text)
         }
-        "cookie" => request("GET", collection, place, encoding)
-            .with("Cookie", &format!("lang=en; {}={}", carrier.cookie, percent(text.as_bytes(), b"!#$&'()*+-./:<=>?@[]^_`{|}~"))),
+        "cookie" => request("GET", collection, place, encoding).with(
+            "Cookie",
+            &format!("lang=en; {}={}", carrier.cookie, percent(text.as_bytes(), b"!#$&'()*+-./:<=>?@[]^_`{|}~")),
+        ),
         "path" => request("GET", &format!("{collection}/{}", percent(text.as_bytes(), b"-_.~!$'()*")), place, encoding),
         _ => return None,
     })
@@ -207,9 +208,7 @@ fn pair(carrier: &Carrier, text: &str, out: &mut Vec<Sample>) {
     let value = component(value);
     out.push(request("GET", &format!("{collection}?lang=en&{name}={value}"), "query-name", "plain"));
     let form = format!("lang=en&{}={value}", percent(name.as_bytes(), b"_"));
-    out.push(
-        request("POST", collection, "form-name", "plain").with_body("application/x-www-form-urlencoded", form),
-    );
+    out.push(request("POST", collection, "form-name", "plain").with_body("application/x-www-form-urlencoded", form));
     let twice = percent(percent(name.as_bytes(), b"").as_bytes(), b"");
     out.push(request("GET", &format!("{collection}?{twice}={value}"), "query-name", "url2"));
 }
@@ -217,7 +216,8 @@ fn pair(carrier: &Carrier, text: &str, out: &mut Vec<Sample>) {
 fn json_body(carrier: &Carrier, text: &str, out: &mut Vec<Sample>) {
     let post = |encoding| request("POST", carrier.collection, "json-body", encoding);
     out.push(post("plain").with_body("application/json", text));
-    let escaped = text.replace('$', "\\u0024").replace('_', "\\u005f").replace('@', "\\u0040").replace("co", "\\u0063o");
+    let escaped =
+        text.replace('$', "\\u0024").replace('_', "\\u005f").replace('@', "\\u0040").replace("co", "\\u0063o");
     out.push(post("unicode").with_body("application/json; charset=utf-8", escaped));
     let target = format!("{}?filter={}", carrier.collection, component(text));
     out.push(request("GET", &target, "query", "plain"));
@@ -238,7 +238,11 @@ fn graphql(text: &str, out: &mut Vec<Sample>) {
 
 fn token(carrier: &Carrier, number: usize, head: &str, out: &mut Vec<Sample>) {
     let payload = format!(r#"{{"sub":"{number}","role":"admin","iat":1760000000}}"#);
-    let signature = if head.to_ascii_lowercase().contains("none") { String::new() } else { encode::base64_url("0123456789abcdefghij") };
+    let signature = if head.to_ascii_lowercase().contains("none") {
+        String::new()
+    } else {
+        encode::base64_url("0123456789abcdefghij")
+    };
     let token = format!("{}.{}.{signature}", encode::base64_url(head), encode::base64_url(&payload));
     let collection = carrier.collection;
     out.push(request("GET", collection, "header", "plain").with("Authorization", &format!("Bearer {token}")));

@@ -19,30 +19,62 @@ const WORDS: &[&str] = &[
     "ember", "falcon", "glacier", "juniper", "select", "union", "order", "script", "table", "alert", "group", "exec",
 ];
 const FIRST: &[&str] = &["Anna", "Seán", "José", "Mei", "Olu", "Zoë", "D'Arcy", "François", "Ivan", "Nour"];
-const LAST: &[&str] = &["O'Neil", "Müller", "d'Angelo", "Nguyễn", "Smith-Jones", "O’Brien", "Null", "García", "Or", "Łuk"];
+const LAST: &[&str] =
+    &["O'Neil", "Müller", "d'Angelo", "Nguyễn", "Smith-Jones", "O’Brien", "Null", "García", "Or", "Łuk"];
 const MAILBOXES: &[&str] = &["o'neil", "o'brien", "d'angelo", "mueller", "smith-jones", "or", "nguyen", "select"];
-const STREETS: &[&str] = &["12 King's Road", "Rue de l'Église 4", "Hauptstr. 7 & 9", "5th Ave #301", "St. Mary's Sq. 1/2"];
+const STREETS: &[&str] =
+    &["12 King's Road", "Rue de l'Église 4", "Hauptstr. 7 & 9", "5th Ave #301", "St. Mary's Sq. 1/2"];
 const CITIES: &[&str] = &["Köln", "L'Aquila", "São Paulo", "St. John's", "Zürich", "Union City"];
 const TITLES: &[&str] = &[
-    "Can't log in since Monday", "Totals don't add up (again)", "Q3 plan & budget", "Re: your order #4711",
-    "Fix: select box loses its value", "Drop support for old clients?", "5 > 3 isn't always true ;-)",
-    "C++ vs. C#: which one?", "Don't panic -- it's only a test", "Union members' meeting on Friday",
+    "Can't log in since Monday",
+    "Totals don't add up (again)",
+    "Q3 plan & budget",
+    "Re: your order #4711",
+    "Fix: select box loses its value",
+    "Drop support for old clients?",
+    "5 > 3 isn't always true ;-)",
+    "C++ vs. C#: which one?",
+    "Don't panic -- it's only a test",
+    "Union members' meeting on Friday",
 ];
 const SEARCHES: &[&str] = &[
-    "o'reilly sql pocket guide", "\"exact phrase\" OR other", "rock 'n' roll -live", "c++ && templates", "<3 emoji",
-    "wie macht man kuchen?", "où acheter du pain", "как выбрать ноутбук", "東京 ホテル 予約", "select all mail",
-    "union square parking", "price < 100 and rating >= 4", "how to drop a table in excel", "cat; dog; bird", "50% off!",
+    "o'reilly sql pocket guide",
+    "\"exact phrase\" OR other",
+    "rock 'n' roll -live",
+    "c++ && templates",
+    "<3 emoji",
+    "wie macht man kuchen?",
+    "où acheter du pain",
+    "как выбрать ноутбук",
+    "東京 ホテル 予約",
+    "select all mail",
+    "union square parking",
+    "price < 100 and rating >= 4",
+    "how to drop a table in excel",
+    "cat; dog; bird",
+    "50% off!",
 ];
 const FOREIGN: &[&str] = &[
-    "C'est l'heure d'aller à l'école; n'oublie pas ton sac.", "Das ist's, oder? Und wenn's regnet, bleiben wir.",
-    "これは「テスト」です。1または2を選択。", "Это 'цитата' -- не более; или нет?", "¿Qué tal? ¡Elige 1 o 2!",
-    "L'union fait la force; selectează o opțiune.", "그는 '안녕'이라고 말했다.", "هل تريد تحديد الكل أم لا؟",
+    "C'est l'heure d'aller à l'école; n'oublie pas ton sac.",
+    "Das ist's, oder? Und wenn's regnet, bleiben wir.",
+    "これは「テスト」です。1または2を選択。",
+    "Это 'цитата' -- не более; или нет?",
+    "¿Qué tal? ¡Elige 1 o 2!",
+    "L'union fait la force; selectează o opțiune.",
+    "그는 '안녕'이라고 말했다.",
+    "هل تريد تحديد الكل أم لا؟",
 ];
 const AGENTS: &[&str] = &[
     "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36",
-    "okhttp/4.12.0", "curl/8.5.0", "axios/1.7.9", "Go-http-client/2.0", "ExampleApp/5.2 (iPhone; iOS 19.1; Scale/3.00)",
-    "PostmanRuntime/7.43.0", "Apache-HttpClient/5.4 (Java/21.0.4)", "GitHub-Hookshot/2cb1db6",
+    "okhttp/4.12.0",
+    "curl/8.5.0",
+    "axios/1.7.9",
+    "Go-http-client/2.0",
+    "ExampleApp/5.2 (iPhone; iOS 19.1; Scale/3.00)",
+    "PostmanRuntime/7.43.0",
+    "Apache-HttpClient/5.4 (Java/21.0.4)",
+    "GitHub-Hookshot/2cb1db6",
 ];
 
 /// Fills in blanks.
@@ -119,7 +151,12 @@ impl Blanks {
             "date" => format!("2026-{:02}-{:02}", self.random.u32(1..13), self.random.u32(1..29)),
             "time" => format!("2026-{:02}-{:02}T10:00:00+02:00", self.random.u32(1..13), self.random.u32(1..29)),
             "epoch" => self.random.u32(1_760_000_000..1_800_000_000).to_string(),
-            "url" => format!("https://www.example.org/{}/{}?id={}&ref=mail#top", self.pick(WORDS), self.pick(WORDS), self.hex(6)),
+            "url" => format!(
+                "https://www.example.org/{}/{}?id={}&ref=mail#top",
+                self.pick(WORDS),
+                self.pick(WORDS),
+                self.hex(6)
+            ),
             "agent" => self.pick(AGENTS),
             "title" => self.pick(TITLES),
             "search" => self.pick(SEARCHES),
@@ -216,16 +253,43 @@ impl Blanks {
     fn body(&mut self, sample: Sample, kind: &str, text: &str) -> Result<Sample> {
         let json = |blanks: &mut Self| controls(&blanks.filled(text, encode::json));
         Ok(match kind {
-            "json" => { let body = json(self); sample.with_body("application/json", body) }
-            "scim" => { let body = json(self); sample.with_body("application/scim+json", body) }
-            "patch" => { let body = json(self); sample.with_body("application/json-patch+json", body) }
-            "merge" => { let body = json(self); sample.with_body("application/merge-patch+json", body) }
-            "ndjson" => { let body = json(self); sample.with_body("application/x-ndjson", body) }
+            "json" => {
+                let body = json(self);
+                sample.with_body("application/json", body)
+            }
+            "scim" => {
+                let body = json(self);
+                sample.with_body("application/scim+json", body)
+            }
+            "patch" => {
+                let body = json(self);
+                sample.with_body("application/json-patch+json", body)
+            }
+            "merge" => {
+                let body = json(self);
+                sample.with_body("application/merge-patch+json", body)
+            }
+            "ndjson" => {
+                let body = json(self);
+                sample.with_body("application/x-ndjson", body)
+            }
             "graphql" => sample.with_body("application/graphql", text),
-            "xml" => { let body = self.filled(text, encode::xml); sample.with_body("application/xml", body) }
-            "csv" => { let body = controls(&self.filled(text, str::to_owned)); sample.with_body("text/csv", body) }
-            "text" => { let body = self.filled(text, str::to_owned); sample.with_body("text/plain; charset=utf-8", body) }
-            "octets" => { let body = self.bytes(400); sample.with_body("application/octet-stream", body) }
+            "xml" => {
+                let body = self.filled(text, encode::xml);
+                sample.with_body("application/xml", body)
+            }
+            "csv" => {
+                let body = controls(&self.filled(text, str::to_owned));
+                sample.with_body("text/csv", body)
+            }
+            "text" => {
+                let body = self.filled(text, str::to_owned);
+                sample.with_body("text/plain; charset=utf-8", body)
+            }
+            "octets" => {
+                let body = self.bytes(400);
+                sample.with_body("application/octet-stream", body)
+            }
             "form" => {
                 let pairs: Vec<String> = text
                     .split('&')
@@ -263,7 +327,8 @@ impl Blanks {
             let (name, value) = field.split_once('=').unwrap_or((field, ""));
             let value = self.filled(value, str::to_owned);
             body.extend_from_slice(
-                format!("\r\n--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}").as_bytes(),
+                format!("\r\n--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}")
+                    .as_bytes(),
             );
         }
         body.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());

@@ -112,5 +112,9 @@ fn glob(pattern: &Path) -> Result<Vec<PathBuf>, String> {
         files.sort();
         Ok(files)
     };
-    if pattern.to_string_lossy().contains('*') { list().map_err(|error| error.to_string()) } else { Ok(vec![pattern.to_owned()]) }
+    if pattern.to_string_lossy().contains('*') {
+        list().map_err(|error| error.to_string())
+    } else {
+        Ok(vec![pattern.to_owned()])
+    }
 }

@@ -130,7 +130,9 @@ pub fn text(measured: &[Measured]) -> String {
         let _ = writeln!(out, "## The {set} set\n\nAttacks caught, by class:\n");
         rows(&mut out, measured, set, "class", |set| set.attacks.clone().into_iter().collect(), true);
         let _ = writeln!(out, "\nAttacks caught, by encoding:\n");
-        let named = |map: &BTreeMap<&'static str, Share>| map.iter().map(|(name, share)| ((*name).to_owned(), *share)).collect();
+        let named = |map: &BTreeMap<&'static str, Share>| {
+            map.iter().map(|(name, share)| ((*name).to_owned(), *share)).collect()
+        };
         rows(&mut out, measured, set, "encoding", |set| named(&set.encodings), false);
         let _ = writeln!(out, "\nAttacks caught, by place:\n");
         rows(&mut out, measured, set, "place", |set| named(&set.places), false);
@@ -138,8 +140,11 @@ pub fn text(measured: &[Measured]) -> String {
         rows(&mut out, measured, set, "honest", |set| set.honest.clone().into_iter().collect(), true);
         let _ = writeln!(out, "\nRules that had a part in it:\n");
         for one in measured {
-            let culprits = one.set(set).map(|set| set.culprits.iter().map(|(rule, count)| format!("{rule} ({count})")).collect::<Vec<_>>());
-            let culprits = culprits.filter(|rules| !rules.is_empty()).map_or("none".to_owned(), |rules| rules.join(", "));
+            let culprits = one
+                .set(set)
+                .map(|set| set.culprits.iter().map(|(rule, count)| format!("{rule} ({count})")).collect::<Vec<_>>());
+            let culprits =
+                culprits.filter(|rules| !rules.is_empty()).map_or("none".to_owned(), |rules| rules.join(", "));
             let _ = writeln!(out, "- {}: {culprits}", one.configuration.title());
         }
         out.push('\n');
@@ -161,11 +166,13 @@ fn rows(
     let _ = writeln!(out, "| {title} | {} |\n|---|{}", titles.join(" | "), "---|".repeat(titles.len()));
     let columns: Vec<BTreeMap<String, Share>> = measured.iter().filter_map(|one| one.set(set)).map(shares).collect();
     for name in columns.first().into_iter().flat_map(BTreeMap::keys) {
-        let cells: Vec<String> = columns.iter().map(|column| column.get(name).copied().unwrap_or_default().cell()).collect();
+        let cells: Vec<String> =
+            columns.iter().map(|column| column.get(name).copied().unwrap_or_default().cell()).collect();
         let _ = writeln!(out, "| {name} | {} |", cells.join(" | "));
     }
     if has_total {
-        let cells: Vec<String> = columns.iter().map(|column| format!("**{}**", total(column.values()).cell())).collect();
+        let cells: Vec<String> =
+            columns.iter().map(|column| format!("**{}**", total(column.values()).cell())).collect();
         let _ = writeln!(out, "| **all** | {} |", cells.join(" | "));
     }
 }
@@ -215,7 +222,9 @@ fn figures(page: &str) -> BTreeMap<String, Vec<usize>> {
 /// For whoever writes rules: attacks that were missed and honest requests that were stopped, with the rules.
 pub fn print_detail(measured: &[Measured], sets: &[(&str, Vec<Sample>)], set: &str) {
     for one in measured {
-        let (Some(result), Some((_, samples))) = (one.set(set), sets.iter().find(|(name, _)| *name == set)) else { continue };
+        let (Some(result), Some((_, samples))) = (one.set(set), sets.iter().find(|(name, _)| *name == set)) else {
+            continue;
+        };
         for (sample, verdict) in samples.iter().zip(&result.verdicts) {
             let word = match (sample.is_attack, verdict.is_stopped) {
                 (true, false) => "MISSED",
@@ -225,7 +234,14 @@ pub fn print_detail(measured: &[Measured], sets: &[(&str, Vec<Sample>)], set: &s
             let body = String::from_utf8_lossy(&sample.body);
             println!(
                 "{word}\t{}\t{}\t{}\t{}\t{:?}\t{} {}\t{}",
-                one.configuration.title(), sample.class, sample.place, sample.encoding, verdict.rules, sample.method, sample.target, body.escape_debug()
+                one.configuration.title(),
+                sample.class,
+                sample.place,
+                sample.encoding,
+                verdict.rules,
+                sample.method,
+                sample.target,
+                body.escape_debug()
             );
             if sample.place == "header" || sample.place == "cookie" {
                 println!("\t{:?}", sample.headers.last());

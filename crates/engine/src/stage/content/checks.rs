@@ -23,7 +23,7 @@ pub(crate) static JSON: CheckInfo = limit(
     "CON-101",
     "json beyond a limit",
     &[770, 674],
-    "JSON that is deep, wide or long beyond what the API needs exhausts the parser behind the gateway",
+    "documents that are deep, wide or long beyond what the API needs exhaust the parser behind the gateway",
 );
 pub(crate) static XML: CheckInfo = limit(
     "CON-102",

@@ -88,7 +88,10 @@ impl Drop for Gate {
 }
 
 pub(crate) fn snapshot(config: &Config, generation: u64) -> Arc<Snapshot> {
-    Arc::new(Snapshot::compile(config, Inputs { generation, endpoints: &[], plans: &bartizan_engine::Plans::new(), key: [7; 32] }))
+    Arc::new(Snapshot::compile(
+        config,
+        Inputs { generation, endpoints: &[], plans: &bartizan_engine::Plans::new(), key: [7; 32] },
+    ))
 }
 
 pub(crate) fn upstream(ports: &[u16]) -> Upstream {
