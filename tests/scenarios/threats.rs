@@ -313,3 +313,62 @@ SecRule REQUEST_METHOD \"@streq DELETE\" \"id:1003,phase:1,deny\"\n",
     assert_eq!(answer(&agent().delete(gateway.url("/")).call()?), (200, None));
     gateway.stop()
 }
+
+/// Whether `bartizan explain` would deny a request under these settings, and what it noticed.
+fn explained(threats: &str, request: &[&str]) -> Result<(bool, String)> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("bartizan.yaml");
+    let text = configuration(9, "enforce", threats).replace("{port}", "8080").replace("{console}", "8600");
+    std::fs::write(&file, text)?;
+    let config = file.to_str().context("a path")?;
+    let output = Bartizan::command(&[&["explain", "--json", "--config", config], request].concat())?;
+    anyhow::ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let told: Value = serde_json::from_slice(&output.stdout)?;
+    Ok((told["decision"]["action"] == "deny", told["stages"].to_string()))
+}
+
+#[test]
+fn paranoia_and_threshold_of_the_policy_reach_the_rules() -> Result<()> {
+    let Some(folder) = core_rule_set() else { return Ok(()) };
+    let explain = |more: &str, target: &str| {
+        let threats = format!("      own_rules: false\n      core_rule_set: {}\n{more}", folder.display());
+        let url = format!("http://a.example{target}");
+        explained(&threats, &["GET", &url, "-H", "user-agent: a", "-H", "accept: */*"])
+    };
+    assert!(explain("", SQL_INJECTION)?.0);
+    let (is_denied, noticed) = explain("      anomaly_threshold: 1000", SQL_INJECTION)?;
+    assert!(!is_denied && noticed.contains("WAF-942100"), "{noticed}");
+    let odd = "/items?q=a%28b%29%3Bc";
+    let (_, at_one) = explain("      paranoia: 1", odd)?;
+    let (_, at_four) = explain("      paranoia: 4", odd)?;
+    assert!(!at_one.contains("WAF-920273") && at_four.contains("WAF-920273"), "{at_one}\n{at_four}");
+    Ok(())
+}
+
+#[test]
+fn our_own_rules_run_without_any_setting_and_can_be_left_out() -> Result<()> {
+    let body = [
+        "POST",
+        "http://a.example/users",
+        "-H",
+        "content-type: application/json",
+        "-d",
+        r#"{"name":{"$where":"sleep(1)"}}"#,
+    ];
+    let (is_denied, noticed) = explained("      own_rules: true", &body)?;
+    assert!(is_denied && noticed.contains("WAF-95"), "{noticed}");
+    let folder = core_rule_set();
+    let Some(folder) = folder else { return Ok(()) };
+    let (_, noticed) = explained(&format!("      own_rules: false\n      core_rule_set: {}", folder.display()), &body)?;
+    assert!(!noticed.contains("WAF-95"), "{noticed}");
+    Ok(())
+}
+
+#[test]
+fn a_folder_that_is_no_core_rule_set_is_refused_with_what_to_do() -> Result<()> {
+    let error = explained("      core_rule_set: /nowhere", &["GET", "http://a.example/"]).expect_err("no such folder");
+    assert!(error.to_string().contains("/nowhere") && error.to_string().contains("rules/"), "{error}");
+    let error = explained("      files: [missing.conf]", &["GET", "http://a.example/"]).expect_err("no such file");
+    assert!(error.to_string().contains("missing.conf"), "{error}");
+    Ok(())
+}

@@ -18,7 +18,7 @@ use crate::{run, system, ui};
 /// Options of a bench.
 #[derive(Args)]
 pub struct Options {
-    /// Which: load
+    /// Which: load, waf
     #[arg(default_value = "load")]
     name: String,
     /// Seconds a proxy is measured in each round
@@ -65,8 +65,25 @@ impl Drop for Children {
 pub fn run(options: &Options) -> Result<()> {
     match options.name.as_str() {
         "load" => load(options),
-        other => bail!("there is no bench `{other}`; there is: load"),
+        "waf" => waf(options),
+        other => bail!("there is no bench `{other}`; there are: load, waf"),
     }
+}
+
+/// What the rules cost in process, beside libmodsecurity: the bench of crate `waf`, pinned to one core.
+fn waf(options: &Options) -> Result<()> {
+    let mut build = run::cargo(["build", "--release", "-p", "bartizan-waf", "--example", "bench"]);
+    if !options.no_build {
+        run::run(&mut build)?;
+    }
+    let bench = run::binary("release/examples", "bench");
+    let text = run::output(run::command("taskset").args(["-c", "0"]).arg(bench).env("CARGO_MANIFEST_DIR", run::root()))?;
+    let report = format!(
+        "# What the Core Rule Set costs\n\n{}- command: `cargo xtask bench waf --record`\n- CRS 4.28, paranoia level 1, request phases, one thread; every request has values of its own\n\n{text}",
+        setting()?
+    );
+    println!("{report}");
+    record(options, "waf", &report)
 }
 
 fn load(options: &Options) -> Result<()> {
@@ -95,12 +112,27 @@ fn load(options: &Options) -> Result<()> {
     let report = report(&proxies, options, &folder)?;
     drop(children);
     println!("\n{report}");
+    record(options, "load", &report)?;
+    std::fs::remove_dir_all(&folder).context("removing the bench's folder")
+}
+
+/// Writes a report to `bench/record/` when that is asked for.
+fn record(options: &Options, name: &str, report: &str) -> Result<()> {
     if options.record {
-        let path = run::root().join(format!("bench/record/{}-load.md", today()?));
-        std::fs::write(&path, &report)?;
+        let path = run::root().join(format!("bench/record/{}-{name}.md", today()?));
+        std::fs::write(&path, report)?;
         println!("written: {}", path.display());
     }
-    std::fs::remove_dir_all(&folder).context("removing the bench's folder")
+    Ok(())
+}
+
+/// When, of what, and where: the first lines of a record.
+fn setting() -> Result<String> {
+    let commit = run::output(run::command("git").args(["rev-parse", "--short", "HEAD"]))?;
+    let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let cpu = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1)).unwrap_or("unknown");
+    let cores = std::thread::available_parallelism()?;
+    Ok(format!("- date {}, commit {commit}- machine: {cores} × {cpu}\n", today()?))
 }
 
 fn build() -> Result<()> {
@@ -223,9 +255,6 @@ fn median(figures: &[f64]) -> f64 {
 
 fn report(proxies: &[Proxy], options: &Options, folder: &Path) -> Result<String> {
     let bare = median(&proxies[0].figures);
-    let commit = run::output(run::command("git").args(["rev-parse", "--short", "HEAD"]))?;
-    let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let cpu = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1)).unwrap_or("unknown");
     let data = run::binary("release", "bartizan");
     let count = run::output(
         Command::new(data)
@@ -234,10 +263,8 @@ fn report(proxies: &[Proxy], options: &Options, folder: &Path) -> Result<String>
             .arg("SELECT count(*) AS events FROM events"),
     )?;
     let mut text = format!(
-        "# CPU per request, pass-through\n\n- date {}, commit {}- machine: {} × {cpu}; proxies pinned to core 0, upstream and wrk to core 1\n- command: `cargo xtask bench load --seconds {} --rounds {} --record`\n- load: GET, keep-alive HTTP/1.1, 32 connections, 100-byte JSON answers; Bartizan with events, catalog, console and three policies on\n- events stored by Bartizan meanwhile: `{}`\n\n| proxy | CPU µs per request (median) | min–max | × bare Pingora | requests/s (median) |\n|---|---:|---:|---:|---:|\n",
-        today()?,
-        commit,
-        std::thread::available_parallelism()?,
+        "# CPU per request, pass-through\n\n{}- proxies pinned to core 0, upstream and wrk to core 1\n- command: `cargo xtask bench load --seconds {} --rounds {} --record`\n- load: GET, keep-alive HTTP/1.1, 32 connections, 100-byte JSON answers; Bartizan with events, catalog, console and three policies on\n- events stored by Bartizan meanwhile: `{}`\n\n| proxy | CPU µs per request (median) | min–max | × bare Pingora | requests/s (median) |\n|---|---:|---:|---:|---:|\n",
+        setting()?,
         options.seconds,
         options.rounds,
         count.trim(),

@@ -96,6 +96,8 @@ fn scenarios() -> Result<()> {
 pub fn test(name: Option<&str>, rest: &[String]) -> Result<()> {
     let mut command = run::cargo(["nextest", "run"]);
     match name {
+        // The Core Rule Set's own regression tests, with their closing line.
+        Some("waf-crs") => command.args(["-p", "bartizan-waf", "--test", "crs", "--success-output", "final"]),
         Some(name) if matches!(name, "bartizan" | "xtask") => command.args(["-p", name]),
         Some(name) => command.args(["-p", &format!("bartizan-{name}")]),
         None => command.args(["--workspace", "--exclude", "bartizan-scenarios"]),

@@ -42,7 +42,7 @@ enum Verb {
     },
     /// Run the tests of one crate, or of all: `cargo xtask test engine`
     Test {
-        /// Crate folder, such as `engine`
+        /// Crate folder, such as `engine`; or `waf-crs`, the regression tests of the OWASP Core Rule Set
         name: Option<String>,
         /// Passed on to cargo nextest
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -60,7 +60,7 @@ enum Verb {
     },
     /// Build everything, then play the sample bank and shop: product, traffic, console
     Demo(demo::Options),
-    /// Measure: `load` compares CPU per request with bare Pingora, nginx, HAProxy and Envoy
+    /// Measure: `load` compares CPU per request with bare Pingora, nginx, HAProxy and Envoy, `waf` what the rules cost
     Bench(bench::Options),
     /// Explore one fuzz target, or list them
     Fuzz {

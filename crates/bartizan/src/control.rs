@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
 use bartizan_config::Config;
-use bartizan_console::{ReloadOutcome, Reloaded, RunningConfig};
+use bartizan_console::{ReloadOutcome, Reloaded, RuleNote, RunningConfig};
 use bartizan_engine::{Inputs, Snapshot};
 use bartizan_gateway::GatewayHandle;
 use bartizan_model::{Diagnostic, DiagnosticSeverity, Endpoint};
@@ -172,6 +172,11 @@ impl Control {
     pub(crate) fn check(&self, text: &str) -> Vec<Diagnostic> {
         let before = self.lock().rules.clone();
         document::parse(text.to_owned(), &self.path, &before).parsed.diagnostics
+    }
+
+    /// What an attack rule says about itself.
+    pub(crate) fn rule_note(&self, check: &str) -> Option<RuleNote> {
+        self.lock().rules.note(check)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Current> {

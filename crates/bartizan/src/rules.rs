@@ -12,6 +12,7 @@ pub(crate) mod verb;
 use std::sync::Arc;
 
 use bartizan_config::{Config, ExcludedRules, PolicyRule, Threats};
+use bartizan_console::RuleNote;
 use bartizan_engine::Plans;
 use bartizan_model::{Diagnostic, DiagnosticSeverity};
 use bartizan_waf::ast::{Action, Directive, Document, TextPart};
@@ -78,6 +79,14 @@ impl RuleSets {
     /// By the name of their policy.
     pub(crate) fn plans(&self) -> &Plans {
         &self.plans
+    }
+
+    /// What the rule of this check (`WAF-942100`) says about itself, if a policy runs it.
+    pub(crate) fn note(&self, check: &str) -> Option<RuleNote> {
+        let id: u32 = check.strip_prefix("WAF-")?.parse().ok()?;
+        let rule = self.plans.values().flat_map(|plan| plan.rules()).find(|rule| rule.id == id)?;
+        let severity = bartizan_engine::rule_severity(rule.severity);
+        Some(RuleNote { id, message: rule.message.clone(), tags: rule.tags.clone(), severity })
     }
 
     /// Whether these are the very same compiled rules.

@@ -245,7 +245,7 @@ impl Host {
     }
 
     fn console_control(&self, catalog: Arc<SharedCatalog>) -> console::Control {
-        let [reload, check, running] = std::array::from_fn(|_| Arc::clone(&self.control));
+        let [reload, check, running, rules] = std::array::from_fn(|_| Arc::clone(&self.control));
         let (gateway, queue, source) = (self.gateway.clone(), Arc::clone(&self.queue), Arc::clone(&self.queue));
         console::Control {
             reload: Arc::new(move |author| {
@@ -258,6 +258,7 @@ impl Host {
             }),
             check: Arc::new(move |text| check.check(&text)),
             running: Arc::new(move || running.running()),
+            rule: Arc::new(move |check| rules.rule_note(check)),
             unmerge: Arc::new(move |id, position| {
                 catalog.with(|catalog| catalog.undo_merge(id, position)).map_err(|error| refusal(error).to_owned())?;
                 catalog.refresh();

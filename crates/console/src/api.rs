@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::any;
 use axum::{Json, Router};
-use bartizan_model::{CheckInfo, Timestamp};
+use bartizan_model::Timestamp;
 use tokio::sync::{Semaphore, watch};
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{
@@ -22,6 +22,7 @@ use utoipa::openapi::{
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::checks::CheckNote;
 use crate::login::LoginLimits;
 use crate::problem::Problem;
 use crate::security::{COOKIE, CSRF_HEADER, authenticate, harden, refuse_strangers, require_admin};
@@ -67,8 +68,10 @@ impl Console {
         self.setup.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    pub(crate) fn check(&self, id: &str) -> Option<&'static CheckInfo> {
-        self.parts.checks.iter().copied().find(|info| info.id == id)
+    /// What is said beside a finding of this check: one of ours, or a rule that runs.
+    pub(crate) fn check(&self, id: &str) -> Option<CheckNote> {
+        let ours = self.parts.checks.iter().find(|info| info.id == id);
+        ours.map(|info| CheckNote::from(*info)).or_else(|| (self.parts.control.rule)(id).map(CheckNote::from))
     }
 }
 

@@ -9,27 +9,43 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::api::Console;
+use crate::parts::RuleNote;
 use crate::schema;
 
 /// A check, in short: what goes beside a finding.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct CheckNote {
     /// A few words
-    title: &'static str,
+    pub(crate) title: String,
     /// What goes wrong without it
-    why: &'static str,
+    why: String,
     /// What the developer or operator should do when it fires
-    fix: &'static str,
+    fix: String,
     #[schema(value_type = schema::Severity)]
-    severity: Severity,
+    pub(crate) severity: Severity,
     /// OWASP API Security risk
-    owasp: &'static str,
+    owasp: String,
 }
 
 impl From<&CheckInfo> for CheckNote {
     fn from(info: &CheckInfo) -> Self {
-        let CheckInfo { title, why, fix, severity, owasp, .. } = *info;
-        Self { title, why, fix, severity, owasp }
+        let [title, why, fix, owasp] = [info.title, info.why, info.fix, info.owasp].map(str::to_owned);
+        Self { title, why, fix, severity: info.severity, owasp }
+    }
+}
+
+impl From<RuleNote> for CheckNote {
+    fn from(note: RuleNote) -> Self {
+        let RuleNote { id, message, tags, severity } = note;
+        let why = match tags.as_slice() {
+            [] => "an attack rule matched".to_owned(),
+            tags => format!("an attack rule matched: {}", tags.join(", ")),
+        };
+        let fix = format!(
+            "look at what matched; when it is honest, exclude the parameter from the rule: \
+             `exclusions: [{{ rule: {id}, parameter: NAME }}]`"
+        );
+        Self { title: message, why, fix, severity, owasp: "API8:2023".to_owned() }
     }
 }
 

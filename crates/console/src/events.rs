@@ -133,7 +133,7 @@ pub(crate) async fn show(
     let mut checks = BTreeMap::new();
     for check in named {
         if let Some(info) = console.check(check.as_str()) {
-            checks.insert(check.as_str().to_owned(), CheckNote::from(info));
+            checks.insert(check.as_str().to_owned(), info);
         }
     }
     Ok(Json(EventDetail { event, checks }))

@@ -122,8 +122,8 @@ pub(crate) async fn show(
 fn top_check(console: &Console, count: CheckCount) -> TopCheck {
     let info = console.check(&count.check);
     TopCheck {
-        title: info.map_or_else(|| count.check.clone(), |info| info.title.to_owned()),
-        severity: info.map_or(Severity::Info, |info| info.severity),
+        severity: info.as_ref().map_or(Severity::Info, |info| info.severity),
+        title: info.map_or_else(|| count.check.clone(), |info| info.title),
         check: count.check,
         count: count.count,
     }

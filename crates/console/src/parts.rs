@@ -71,12 +71,27 @@ pub struct Control {
     pub running: Arc<dyn Fn() -> Arc<RunningConfig> + Send + Sync>,
     /// Takes back the merge of the path segment at a position (from 0) of an endpoint; the error is for the operator
     pub unmerge: Arc<dyn Fn(EndpointId, usize) -> Result<(), String> + Send + Sync>,
+    /// What an attack rule that runs says about itself, by the id of its check (`WAF-942100`)
+    pub rule: Arc<dyn Fn(&str) -> Option<RuleNote> + Send + Sync>,
     /// Health of every target of every upstream
     pub upstreams: Arc<dyn Fn() -> Vec<UpstreamState> + Send + Sync>,
     /// Where events come from
     pub sources: Arc<dyn Fn() -> Vec<SourceState> + Send + Sync>,
     /// The event queue's counters
     pub queue: Arc<dyn Fn() -> QueueCounters + Send + Sync>,
+}
+
+/// An attack rule, in short.
+#[derive(Clone, Debug)]
+pub struct RuleNote {
+    /// Its number
+    pub id: u32,
+    /// Its own words
+    pub message: String,
+    /// Its tags
+    pub tags: Vec<String>,
+    /// How bad its findings are
+    pub severity: bartizan_model::Severity,
 }
 
 /// The configuration that runs.

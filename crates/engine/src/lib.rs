@@ -43,3 +43,8 @@ pub use checks::CHECKS;
 pub use inspection::{Engine, Inspection, Step};
 pub use judge::{Judged, StageTrace, judge};
 pub use snapshot::{Inputs, Plans, Route, Snapshot};
+
+/// How bad a finding of an attack rule is, from SecLang's severity: 0 (emergency) to 7 (debug).
+pub const fn rule_severity(severity: Option<u8>) -> bartizan_model::Severity {
+    stage::threat::finding::severity(severity, false)
+}

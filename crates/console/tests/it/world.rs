@@ -178,6 +178,7 @@ fn control(levers: &Arc<Levers>) -> Control {
         }),
         check: Arc::new(|yaml| bartizan_config::parse(&yaml, "draft.yaml", std::path::Path::new("")).diagnostics),
         running: Arc::new(move || Arc::clone(&running)),
+        rule: Arc::new(|_| None),
         unmerge: Arc::new(move |id, position| {
             let mut catalog = for_unmerge.catalog.lock().unwrap();
             catalog.undo_merge(id, position).map(drop).map_err(|error| format!("cannot be taken back: {error:?}"))

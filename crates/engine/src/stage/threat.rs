@@ -8,7 +8,7 @@
 //! `deny`, in the Core Rule Set the evaluation of the score) is the one that its policy's mode decides about.
 //! Inspection fails open: what could not be looked at is told (ENG-104) and passes.
 
-mod finding;
+pub(crate) mod finding;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -244,3 +244,49 @@ fn new_endpoints_leave_the_policies_alone() {
     assert_eq!(event.endpoint.map(|endpoint| endpoint.template.to_string()).as_deref(), Some("/v1/{x}"));
     assert_eq!(event.decision.policy.as_deref(), Some("methods"));
 }
+
+/// An exchange whose form body has an attack after `bytes` of honest text.
+fn attack_after(bytes: usize) -> Exchange {
+    let body = format!("a={}&b=attack", "x".repeat(bytes)).into_bytes();
+    let request = format!(
+        "POST /a HTTP/1.1\nHost: a.example\nContent-Type: application/x-www-form-urlencoded\nContent-Length: {}",
+        body.len()
+    );
+    let mut exchange = document::exchange(&request, None);
+    exchange.request.body = Some(body);
+    exchange
+}
+
+#[test]
+fn what_lies_beyond_the_first_bytes_is_told_and_not_judged() {
+    let config = "policies: [{ name: rules, mode: enforce, threats: { own_rules: false, files: [plain.conf], body_bytes_max: 1024 } }]";
+    let snapshot = host::snapshot(config, "");
+    let checks = |bytes| {
+        let event = judge(&snapshot, &attack_after(bytes), Source::Exchanges, ID, Timestamp::default()).event;
+        event.findings.iter().map(|finding| finding.check.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(checks(900), ["WAF-1002"]);
+    assert_eq!(checks(2000), ["ENG-104"]);
+    let more = host::snapshot(&config.replace("1024", "4096"), "");
+    let event = judge(&more, &attack_after(2000), Source::Exchanges, ID, Timestamp::default()).event;
+    assert!(event.decision.is_stop());
+}
+
+#[test]
+fn threat_limits_tell_what_they_did_not_look_at_and_let_malformed_bodies_pass_when_told_to() {
+    let config =
+        "policies: [{ name: limits, mode: enforce, content: { body_bytes_max: 1024, refuse_malformed: true } }]";
+    let judged = |config: &str, body: &str| {
+        let request = "POST /a HTTP/1.1\nHost: a.example\nContent-Type: application/json\nTransfer-Encoding: chunked";
+        let mut exchange = document::exchange(request, None);
+        exchange.request.body = Some(body.as_bytes().to_vec());
+        judge(&host::snapshot(config, ""), &exchange, Source::Exchanges, ID, Timestamp::default()).event
+    };
+    let long = judged(config, &format!("[\"{}\"]", "x".repeat(2000)));
+    assert!(!long.decision.is_stop(), "what we cut off is not malformed: {:?}", long.findings);
+    assert_eq!(long.findings.first().map(|finding| finding.check.as_str()), Some("ENG-104"));
+    assert_eq!(judged(config, "[1,").decision.status, 400);
+    let lenient = judged(&config.replace("true", "false"), "[1,");
+    assert!(!lenient.decision.is_stop());
+    assert_eq!(lenient.findings.first().map(|finding| finding.check.as_str()), Some("CON-109"));
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use bartizan_model::{DiagnosticSeverity, HeaderField, Timestamp};
-use bartizan_waf::{Options, Parsed, Plan, Request, Sources, Transaction, parse};
+use bartizan_waf::{Gates, Options, Parsed, Plan, Request, Sources, Transaction, parse};
 
 use crate::sample::Sample;
 use crate::workspace;
@@ -46,7 +46,7 @@ impl Configuration {
         }
     }
 
-    pub fn plan(self, rule_set: &Path) -> Result<Arc<Plan>> {
+    pub fn plan(self, rule_set: &Path, gates: Gates) -> Result<Arc<Plan>> {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
         std::fs::create_dir_all(folder)?;
         let config = folder.join(format!("quality-{}-{self:?}.conf", std::process::id()));
@@ -57,7 +57,7 @@ impl Configuration {
         let errors = diagnostics.iter().filter(|found| found.severity == DiagnosticSeverity::Error);
         let faults: Vec<String> = errors.map(ToString::to_string).collect();
         ensure!(faults.is_empty(), "faults in the rules:\n{}", faults.join("\n"));
-        let plan = Plan::compile(&document, &Options { detect_bodies: true, ..Options::default() });
+        let plan = Plan::compile(&document, &Options { gates, detect_bodies: true });
         plan.map(Arc::new).map_err(|faults| {
             anyhow::anyhow!("{}", faults.iter().map(|fault| format!("{fault}\n")).collect::<String>())
         })
@@ -65,7 +65,7 @@ impl Configuration {
 }
 
 /// What the rules say about a sample.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
     pub is_stopped: bool,
     /// Rules that were logged, but those that only add up, with what they matched

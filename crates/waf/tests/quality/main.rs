@@ -15,6 +15,7 @@ mod table;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use bartizan_waf::Gates;
 
 use crate::engine::Configuration;
 use crate::sample::Sample;
@@ -101,5 +102,15 @@ fn what_the_rules_catch_and_disturb_is_not_worse_than_the_committed_table() -> R
     let (caught, disturbed) = measuring;
     assert!(caught >= CAUGHT_PERCENT_MIN, "{caught:.2} % of the attacks are caught, {CAUGHT_PERCENT_MIN} % should be");
     assert!(disturbed <= DISTURBED_PERCENT_MAX, "{disturbed:.2} % of honest requests are stopped");
+    Ok(())
+}
+
+#[test]
+fn gates_change_nothing_on_our_rules() -> Result<()> {
+    let gated = Configuration::OwnPack.plan(Path::new(""), Gates::All)?;
+    let naive = Configuration::OwnPack.plan(Path::new(""), Gates::None)?;
+    for sample in &generate("tuning")? {
+        assert_eq!(engine::judge(&gated, sample), engine::judge(&naive, sample), "{sample:?}");
+    }
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::Result;
+use bartizan_waf::Gates;
 
 use crate::engine::{Configuration, Verdict, judge};
 use crate::sample::Sample;
@@ -50,7 +51,7 @@ struct MeasuredSet {
 
 impl Measured {
     pub fn of(configuration: Configuration, rule_set: &Path, sets: &[(&str, Vec<Sample>)]) -> Result<Self> {
-        let plan = configuration.plan(rule_set)?;
+        let plan = configuration.plan(rule_set, Gates::All)?;
         let sets = sets.iter().map(|(name, samples)| {
             let verdicts = samples.iter().map(|sample| judge(&plan, sample)).collect();
             MeasuredSet::of(name, samples, verdicts)

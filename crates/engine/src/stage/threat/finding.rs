@@ -85,7 +85,7 @@ pub(crate) fn of(info: &RuleInfo, found: Option<&Match>, location: Location, is_
 
 /// SecLang counts from 0, emergency, to 7, debug. What attack rules are (critical, 2) is high here: one match is a
 /// sign, not a loss. A rule that stops without saying how bad it is counts as the attack that it stops.
-const fn severity(severity: Option<u8>, is_stopping: bool) -> Severity {
+pub(crate) const fn severity(severity: Option<u8>, is_stopping: bool) -> Severity {
     match severity {
         Some(0 | 1) => Severity::Critical,
         Some(2) => Severity::High,
