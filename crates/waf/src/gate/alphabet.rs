@@ -12,7 +12,7 @@ const WORD: ByteSet = ByteSet::of(b"_.-").with_range(b'a', b'z').with_range(b'A'
 const WORDS: ByteSet = WORD.with(ByteSet::of(b" :"));
 const NAMES: ByteSet = WORDS.with(ByteSet::of(b",/@"));
 const TEXT: ByteSet = NAMES.with(ByteSet::of(b"'\"!?()\n\r"));
-const SYNTAX: ByteSet = NAMES.with(ByteSet::of(b"=;*+&%"));
+const SYNTAX: ByteSet = NAMES.with(ByteSet::of(b"=;*+&%?"));
 
 /// From the smallest to the largest; a value is taken to the first that holds all its bytes.
 pub(crate) const ALPHABETS: [ByteSet; 5] = [WORD, WORDS, NAMES, TEXT, SYNTAX];
