@@ -33,6 +33,15 @@ pub(crate) fn post(gateway: &Bartizan, path: &str) -> Result<Value> {
     Ok(serde_json::from_str(&text)?)
 }
 
+/// POST with a JSON body.
+pub(crate) fn post_json(gateway: &Bartizan, path: &str, body: &Value) -> Result<Value> {
+    let request = agent().post(url(gateway, path)).header("authorization", authorization(gateway)?);
+    let mut answer = request.send_json(body)?;
+    let text = answer.body_mut().read_to_string()?;
+    ensure!(answer.status() == 200, "POST {path}: {} {text}", answer.status());
+    Ok(serde_json::from_str(&text)?)
+}
+
 /// What the overview says of the last hour.
 pub(crate) fn overview(gateway: &Bartizan) -> Result<Value> {
     get(gateway, "/overview")

@@ -16,7 +16,7 @@ use bartizan_model::{Diagnostic, DiagnosticSeverity, Endpoint};
 use bartizan_store::{NewRevision, RevisionCause, RevisionOutcome, Store};
 
 use crate::document::{self, Document};
-use crate::rules::RuleSets;
+use crate::rules::{Reading, RuleSets};
 use crate::{clock, table};
 
 /// What runs, and what it takes to change it.
@@ -168,10 +168,10 @@ impl Control {
         Reloaded { outcome: ReloadOutcome::Unchanged, revision, diagnostics, restart_needed }
     }
 
-    /// Validates text as if it stood in the file.
+    /// Validates text as if it stood in the file. Files that it names are not read.
     pub(crate) fn check(&self, text: &str) -> Vec<Diagnostic> {
         let before = self.lock().rules.clone();
-        document::parse(text.to_owned(), &self.path, &before).parsed.diagnostics
+        document::parse(text.to_owned(), &self.path, &before, Reading::Nothing).parsed.diagnostics
     }
 
     /// What an attack rule says about itself.

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use bartizan_config::{Config, Parsed};
 use bartizan_model::{Diagnostic, DiagnosticSeverity};
 
-use crate::rules::RuleSets;
+use crate::rules::{Reading, RuleSets};
 
 /// LIMIT: bytes of a configuration file that are read; `config` refuses far smaller ones with a position.
 const FILE_BYTES_MAX: u64 = 16 << 20;
@@ -39,17 +39,17 @@ pub(crate) fn load(path: &Path, before: &RuleSets) -> Result<Document> {
     anyhow::ensure!(size <= FILE_BYTES_MAX, "{} has {size} bytes; no configuration is that large", path.display());
     let bytes = std::fs::read(path).with_context(|| shown(path, "cannot be read"))?;
     let text = String::from_utf8(bytes).ok().with_context(|| shown(path, "is not UTF-8"))?;
-    Ok(parse(text, path, before))
+    Ok(parse(text, path, before, Reading::Files))
 }
 
-/// Validates text as if it stood in `path`.
-pub(crate) fn parse(text: String, path: &Path, before: &RuleSets) -> Document {
+/// Validates text as if it stood in `path`, and the rules that it names as far as files may be read.
+pub(crate) fn parse(text: String, path: &Path, before: &RuleSets, reading: Reading) -> Document {
     let base = path.parent().unwrap_or(Path::new(""));
     let file = path.display().to_string();
     let mut parsed = bartizan_config::parse(&text, &file, base);
     let mut rules = RuleSets::default();
     if let Some(config) = &parsed.config {
-        let (loaded, diagnostics) = RuleSets::load(config, &file, before);
+        let (loaded, diagnostics) = RuleSets::load(config, &file, before, reading);
         if diagnostics.iter().any(|found| found.severity == DiagnosticSeverity::Error) {
             parsed.config = None;
         }

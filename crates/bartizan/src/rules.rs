@@ -24,6 +24,18 @@ use sources::{Disk, Read};
 const UNUSABLE: &str = "CFG-110";
 /// A rule or an exclusion that does nothing.
 const NO_EFFECT: &str = "CFG-111";
+/// Rules of a draft that were not looked at.
+const UNREAD: &str = "CFG-112";
+
+/// Whose files may be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// Those that a configuration file on disk names
+    Files,
+    /// None: the text is a draft from the console, and diagnostics repeat what they stumble over; whoever may draft
+    /// must not read the machine's files by it
+    Nothing,
+}
 
 /// The compiled rules of a configuration.
 #[derive(Clone, Default)]
@@ -45,19 +57,29 @@ struct Compiled {
 impl RuleSets {
     /// The rules that `config` names, taken from `before` where nothing changed. With an error among the diagnostics
     /// they must not be run. `file` is the configuration file, for diagnostics.
-    pub(crate) fn load(config: &Config, file: &str, before: &Self) -> (Self, Vec<Diagnostic>) {
+    pub(crate) fn load(config: &Config, file: &str, before: &Self, reading: Reading) -> (Self, Vec<Diagnostic>) {
         let mut sets = Self::default();
         let mut diagnostics = Vec::new();
         for (index, policy) in config.policies.iter().enumerate() {
             let PolicyRule::Threats(threats) = &policy.rule else { continue };
             let place = Place { file, path: format!("policies[{index}].threats") };
             let key = key(threats);
+            let is_unread = reading == Reading::Nothing && (key.core_rule_set.is_some() || !key.files.is_empty());
             let known = sets.compiled.iter().find(|compiled| compiled.threats == key);
             let known = known.or_else(|| {
-                before.compiled.iter().find(|compiled| compiled.threats == key && compiled.read.is_unchanged())
+                before
+                    .compiled
+                    .iter()
+                    .find(|compiled| compiled.threats == key && (is_unread || compiled.read.is_unchanged()))
             });
             let compiled = match known {
                 Some(known) => Ok(Arc::clone(known)),
+                None if is_unread => {
+                    let words =
+                        ("the rule files of a draft are not read".to_owned(), "save it and run `bartizan check`");
+                    diagnostics.push(place.diagnostic(DiagnosticSeverity::Warning, UNREAD, "files", words));
+                    continue;
+                }
                 None => compile(key, &place).map(Arc::new),
             };
             match compiled {
@@ -123,11 +145,15 @@ impl Place<'_> {
     fn error(&self, setting: &str, message: String, help: &str) -> Diagnostic {
         self.diagnostic(DiagnosticSeverity::Error, UNUSABLE, setting, (message, help))
     }
+
+    fn warning(&self, setting: &str, message: String, help: &str) -> Diagnostic {
+        self.diagnostic(DiagnosticSeverity::Warning, NO_EFFECT, setting, (message, help))
+    }
 }
 
 fn compile(threats: Threats, place: &Place<'_>) -> Result<Compiled, Vec<Diagnostic>> {
     let disk = Disk::default();
-    let files = files::of(&threats, place)?;
+    let (files, mut warnings) = files::of(&threats, place)?;
     let virtual_files = text::of(&threats);
     let Parsed { document, diagnostics } = disk.parse(&files, &virtual_files);
     if diagnostics.iter().any(|found| found.severity == DiagnosticSeverity::Error) {
@@ -135,7 +161,7 @@ fn compile(threats: Threats, place: &Place<'_>) -> Result<Compiled, Vec<Diagnost
     }
     let options = Options { gates: Gates::All, detect_bodies: true };
     let plan = Plan::compile(&document, &options)?;
-    let mut warnings = diagnostics;
+    warnings.extend(diagnostics);
     warnings.extend(useless_exclusions(&threats, &document, place));
     warnings.extend(never_run(&threats, &plan));
     Ok(Compiled { threats, read: disk.into_read(&files), warnings, plan: Arc::new(plan) })
@@ -153,8 +179,8 @@ fn useless_exclusions(threats: &Threats, document: &Document, place: &Place<'_>)
     useless
         .map(|(index, exclusion)| {
             let message = format!("no rule is meant by `{}`", text::rules_named(&exclusion.rules));
-            let words = (message, "`bartizan rules list` names the rules of a configuration");
-            place.diagnostic(DiagnosticSeverity::Warning, NO_EFFECT, &format!("exclusions[{index}].rule"), words)
+            let help = "`bartizan rules list` names the rules of a configuration";
+            place.warning(&format!("exclusions[{index}].rule"), message, help)
         })
         .collect()
 }

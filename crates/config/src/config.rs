@@ -289,7 +289,7 @@ pub enum PolicyRule {
     /// Attack rules in SecLang
     Threats(Threats),
     /// Threat limits on what requests hold
-    Content(Content),
+    Content(Box<Content>),
 }
 
 /// Threat limits.

@@ -31,8 +31,8 @@ mod users;
 pub use api::document;
 pub use catalog::CatalogView;
 pub use parts::{
-    Clock, Control, Options, Parts, Pending, QueueCounters, ReloadOutcome, Reloaded, RuleNote, RunningConfig,
-    SourceHealth, SourceState, TargetState, UpstreamState,
+    Clock, Control, Options, Parts, Pending, QueueCounters, ReloadOutcome, Reloaded, RuleNote, RuleNotes,
+    RunningConfig, SourceHealth, SourceState, TargetState, UpstreamState,
 };
 pub use serve::serve;
 pub use token::{SetupToken, TokenHash, new_token};

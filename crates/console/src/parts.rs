@@ -60,6 +60,9 @@ pub struct Options {
     pub data_directory: PathBuf,
 }
 
+/// Finds a rule by the id of its check.
+pub type RuleNotes = Arc<dyn Fn(&str) -> Option<RuleNote> + Send + Sync>;
+
 /// What can be asked of the running product.
 #[derive(Clone)]
 pub struct Control {
@@ -72,7 +75,7 @@ pub struct Control {
     /// Takes back the merge of the path segment at a position (from 0) of an endpoint; the error is for the operator
     pub unmerge: Arc<dyn Fn(EndpointId, usize) -> Result<(), String> + Send + Sync>,
     /// What an attack rule that runs says about itself, by the id of its check (`WAF-942100`)
-    pub rule: Arc<dyn Fn(&str) -> Option<RuleNote> + Send + Sync>,
+    pub rule: RuleNotes,
     /// Health of every target of every upstream
     pub upstreams: Arc<dyn Fn() -> Vec<UpstreamState> + Send + Sync>,
     /// Where events come from

@@ -47,9 +47,9 @@ const fn words(status: u16) -> (&'static str, &'static str) {
         414 => ("URI Too Long", "The request target is longer than is allowed here."),
         422 => ("Unprocessable Content", "The request's content goes beyond what is allowed here."),
         431 => ("Request Header Fields Too Large", "The request's header section is larger than is allowed here."),
-        400..500 => ("Request Refused", "This request is not allowed here."), // the status is a rule's own
         502 => ("Bad Gateway", "The service behind the gateway could not be reached, or did not answer properly."),
         504 => ("Gateway Timeout", "The service behind the gateway did not answer in time."),
+        _ if status < 500 => ("Request Refused", "This request is not allowed here."), // the status is a rule's own
         _ => ("Internal Server Error", "The gateway failed to process the request."),
     }
 }

@@ -82,6 +82,11 @@ impl Seen {
         }
     }
 
+    /// Whether the response has no body, whatever its head says (RFC 9110 §9.3.2).
+    pub(crate) fn is_head_request(&self) -> bool {
+        &*self.method == "HEAD"
+    }
+
     /// What is known of a request that could not be parsed.
     pub(crate) fn nothing(scheme: Scheme, facts: &Facts) -> Self {
         Self {

@@ -25,6 +25,7 @@ policies:
   - { name: methods, mode: observe, methods: { allow: [GET, POST] } }
   - { name: inside, mode: enforce, scope: { apis: [shop], paths: [/v1/admin/**] }, addresses: { allow: [10.0.0.0/8] } }
   - { name: sizes, mode: enforce, limits: { target_bytes_max: 200, header_bytes_max: 400, body_bytes_max: 32 } }
+  - { name: payloads, mode: enforce, scope: { paths: [/v1/**] }, content: { limits: { json_container_depth: 2, form_field_count: 4 } } }
 ";
     let parsed = bartizan_config::parse(text, "fuzz.yaml", std::path::Path::new(""));
     let Some(config) = parsed.config else { panic!("the configuration is valid: {:?}", parsed.diagnostics) };

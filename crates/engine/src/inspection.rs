@@ -214,8 +214,9 @@ impl Inspection {
         self.response.media_type = response_type(head);
         let is_empty = matches!(head.status, 101 | 204 | 304) || head.header("content-length") == Some(b"0");
         self.response.is_body_expected = !is_empty;
+        let has_body = !is_empty && self.seen.as_ref().is_none_or(|seen| !seen.is_head_request());
         let before = self.notices.len();
-        self.threats.response_head(head, &mut self.response.held, &mut self.notices);
+        self.threats.response_head(head, has_body, &mut self.response.held, &mut self.notices);
         self.decide_if_new(before);
         self.response_step()
     }

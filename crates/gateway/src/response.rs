@@ -1,7 +1,7 @@
 //! Response bodies: passed on as they come, or, when rules are to judge them first, kept back until they have.
 //!
-//! The response's head has gone to the client by then (Pingora sends it before the body begins), so a denied body ends
-//! the connection without a byte of it.
+//! When head and beginning of the body come in one piece, a denial is answered in their place; else the head has gone to
+//! the client, and a denied body ends the connection without a byte of it.
 
 use bartizan_engine::{Inspection, Step};
 use bytes::{Bytes, BytesMut};

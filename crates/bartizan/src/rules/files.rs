@@ -11,24 +11,30 @@ use bartizan_model::Diagnostic;
 
 use super::Place;
 use super::sources;
-use super::text::{AFTER, BEFORE, SETTINGS};
+use super::text::{AFTER, BEFORE, BRIDGE, SETTINGS};
 
 /// Debian's list of what belongs to the Core Rule Set.
 const DEBIAN_LIST: &str = "owasp-crs.load";
 /// The last file of the Core Rule Set that must have run before rules may count.
 const INITIALIZATION: &str = "REQUEST-901";
+/// Version 3 of the Core Rule Set looks addresses up in block lists and by country, where it is told to; nobody's rules
+/// ask the network here.
+const REPUTATION: &str = "REQUEST-910-IP-REPUTATION";
 /// The file of our own rules that tunes the Core Rule Set's, which must have been read.
 const TUNING: &str = "api-profile.conf";
 
-/// The files of a policy.
-pub(super) fn of(threats: &Threats, place: &Place<'_>) -> Result<Vec<PathBuf>, Vec<Diagnostic>> {
-    let core = match &threats.core_rule_set {
+/// The files of a policy, and what is worth knowing about them.
+pub(super) fn of(threats: &Threats, place: &Place<'_>) -> Result<(Vec<PathBuf>, Vec<Diagnostic>), Vec<Diagnostic>> {
+    let mut core = match &threats.core_rule_set {
         Some(folder) => core_rule_set(folder).map_err(|message| {
             let help = "name the folder that has `rules/` and `crs-setup.conf` (or `crs-setup.conf.example`) in it";
             vec![place.error("core_rule_set", message, help)]
         })?,
         None => Core::default(),
     };
+    let (left_out, rules): (Vec<PathBuf>, Vec<PathBuf>) =
+        core.rules.into_iter().partition(|file| is_named(file, REPUTATION));
+    core.rules = rules;
     let own = if threats.own_rules { sources::own() } else { Vec::new() };
     let (tuning, own): (Vec<PathBuf>, Vec<PathBuf>) = own.into_iter().partition(|file| is_named(file, TUNING));
     let begun = core.rules.iter().rposition(|file| is_named(file, INITIALIZATION)).map_or(0, |at| at + 1);
@@ -38,11 +44,16 @@ pub(super) fn of(threats: &Threats, place: &Place<'_>) -> Result<Vec<PathBuf>, V
     files.push(PathBuf::from(SETTINGS));
     files.extend_from_slice(first);
     files.extend(own);
+    files.push(PathBuf::from(BRIDGE));
     files.extend_from_slice(rest);
     files.extend(tuning.into_iter().filter(|_| !core.rules.is_empty()));
     files.extend_from_slice(&threats.files);
     files.push(PathBuf::from(AFTER));
-    Ok(files)
+    let warning = |file: PathBuf| {
+        let message = format!("`{}` is left out: its rules ask the network", file.display());
+        place.warning("core_rule_set", message, "deny networks with an `addresses` policy")
+    };
+    Ok((files, left_out.into_iter().map(warning).collect()))
 }
 
 fn is_named(file: &Path, beginning: &str) -> bool {

@@ -12,6 +12,8 @@ use bartizan_config::{ExcludedMember, ExcludedRules, Exclusion, Threats};
 pub(super) const BEFORE: &str = "bartizan:api-defaults";
 /// After the set-up: the policy has the last word on its own settings.
 pub(super) const SETTINGS: &str = "bartizan:settings";
+/// After our own rules, before the evaluation: version 3 of the Core Rule Set adds its scores up under another name.
+pub(super) const BRIDGE: &str = "bartizan:bridge";
 /// After everything: the policy's mode decides, whatever a file says, and its exclusions find every rule.
 pub(super) const AFTER: &str = "bartizan:exclusions";
 
@@ -31,9 +33,17 @@ SecRule REQUEST_HEADERS:Content-Type "@rx ^(?:application/[^;,\s]+\+(?:json|xml|
   setvar:'tx.allowed_request_content_type=%{tx.allowed_request_content_type} |%{tx.0}|'"
 "#;
 
+const BRIDGE_TEXT: &str = "SecAction \"id:9900020,phase:2,pass,nolog,t:none,\
+setvar:'tx.anomaly_score_pl1=+%{tx.inbound_anomaly_score_pl1}'\"\n";
+
 /// The files that we make, by the names that the rest knows them by.
 pub(super) fn of(threats: &Threats) -> BTreeMap<PathBuf, String> {
-    let files = [(BEFORE, API_DEFAULTS.to_owned()), (SETTINGS, settings(threats)), (AFTER, after(threats))];
+    let files = [
+        (BEFORE, API_DEFAULTS.to_owned()),
+        (SETTINGS, settings(threats)),
+        (BRIDGE, BRIDGE_TEXT.to_owned()),
+        (AFTER, after(threats)),
+    ];
     files.into_iter().map(|(name, text)| (PathBuf::from(name), text)).collect()
 }
 

@@ -191,7 +191,7 @@ fn rule(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &document::Pol
     let content = written
         .content
         .as_ref()
-        .map(|content| PolicyRule::Content(super::content::content(checker, &at.key("content"), content)));
+        .map(|content| PolicyRule::Content(Box::new(super::content::content(checker, &at.key("content"), content))));
     let mut rules = [methods, addresses, limits, threats, content].into_iter().flatten();
     match (rules.next(), rules.next()) {
         (Some(only), None) => Some(only),

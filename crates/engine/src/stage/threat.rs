@@ -64,7 +64,8 @@ struct Run {
     findings: usize,
     /// Phase 2 waits for the body
     waits: bool,
-    wants_response: bool,
+    /// Phase 4 waits for the response's body
+    waits_for_response: bool,
 }
 
 /// Phase 1, and phase 2 when it need not wait.
@@ -88,7 +89,7 @@ pub(crate) fn run(ctx: &mut HeadContext<'_>) {
         let transaction = Transaction::new(Arc::clone(plan));
         let (rules, mode) = (rules.clone(), policy.mode);
         let mut run =
-            Run { policy: index, mode, rules, transaction, told: 0, findings: 0, waits, wants_response: false };
+            Run { policy: index, mode, rules, transaction, told: 0, findings: 0, waits, waits_for_response: false };
         let stopped = head(ctx, &mut run.transaction);
         run.tell(stopped, &threats.names, ctx.notices);
         if waits {
@@ -141,8 +142,14 @@ impl Threats {
         }
     }
 
-    /// Phase 3.
-    pub(crate) fn response_head(&mut self, head: &ResponseHead<'_>, body: &mut HeldBody, out: &mut Notices) {
+    /// Phase 3, and phase 4 when there is no body to wait for.
+    pub(crate) fn response_head(
+        &mut self,
+        head: &ResponseHead<'_>,
+        has_body: bool,
+        body: &mut HeldBody,
+        out: &mut Notices,
+    ) {
         let is_stream = head.status == 101 || head.header("content-type").is_some_and(is_event_stream);
         for run in self.runs.iter_mut().filter(|run| run.rules.responses) {
             let stopped = run.transaction.response_head(&Response {
@@ -151,10 +158,13 @@ impl Threats {
                 headers: head.headers,
             });
             run.tell(stopped, &self.names, out);
-            run.wants_response = run.transaction.wants_response_body() && !is_stream;
-            if run.wants_response {
+            run.waits_for_response = has_body && !is_stream && run.transaction.wants_response_body();
+            if run.waits_for_response {
                 body.want(run.rules.body_bytes_max);
                 self.holds_response |= run.mode == Mode::Enforce;
+            } else {
+                let stopped = run.transaction.response_body(b"");
+                run.tell(stopped, &self.names, out);
             }
         }
     }
@@ -162,15 +172,14 @@ impl Threats {
     /// The response is complete: phase 4.
     pub(crate) fn response_end(&mut self, body: &HeldBody, out: &mut Notices) {
         self.holds_response = false;
-        for run in self.runs.iter_mut().filter(|run| run.rules.responses) {
-            let (bytes, is_cut) =
-                if run.wants_response { body.first(run.rules.body_bytes_max) } else { (&[][..], false) };
+        for run in self.runs.iter_mut().filter(|run| run.waits_for_response) {
+            run.waits_for_response = false;
+            let (bytes, is_cut) = body.first(run.rules.body_bytes_max);
             if is_cut {
                 out.push(beyond(Part::Response, run.rules.body_bytes_max), Ground::Noted);
             }
             let stopped = run.transaction.response_body(bytes);
             run.tell(stopped, &self.names, out);
-            run.rules.responses = false; // once
         }
     }
 }

@@ -42,11 +42,23 @@ const MEASURING: Carrier = Carrier {
     agent: "okhttp/4.12.0",
 };
 
+const UNSEEN: Carrier = Carrier {
+    collection: "/v2/things",
+    names: ["filter", "note", "key", "text", "path"],
+    header: "X-Origin-App",
+    cookie: "ctx",
+    agent: "Go-http-client/2.0",
+};
+
 /// Every attack of a set.
 pub fn samples(folder: &Path, set: &str) -> Result<Vec<Sample>> {
     let mut files: Vec<_> = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
     files.sort();
-    let carrier = if set == "tuning" { &TUNING } else { &MEASURING };
+    let carrier = match set {
+        "tuning" => &TUNING,
+        "measuring" => &MEASURING,
+        _ => &UNSEEN,
+    };
     let mut samples = Vec::new();
     for file in files {
         let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read `{}`", file.display()))?;
@@ -62,7 +74,7 @@ fn of_class(carrier: &Carrier, class: &str, text: &str, set: &str, samples: &mut
     for (number, line) in text.lines().filter(|line| !line.is_empty() && !line.starts_with("# ")).enumerate() {
         if let Some(list) = line.strip_prefix("@encodings ") {
             encodings = list.split(',').map(encoding).collect::<Result<_>>()?;
-        } else if line == "@tuning" || line == "@measuring" {
+        } else if crate::SETS.iter().any(|set| line.strip_prefix('@') == Some(set)) {
             is_meant = line.strip_prefix('@') == Some(set);
         } else if is_meant {
             let before = samples.len();

@@ -355,7 +355,20 @@ impl Blanks {
             "POST /api/claims multipart photo={word}.png;image/png;{binary};remark={prose}",
             "GET /api/lookup?phrase={prose}&lang=en",
         ];
-        let templates = if set == "tuning" { TUNING } else { MEASURING };
+        const UNSEEN: [&str; 7] = [
+            r#"POST /v2/memos json {"memo":"{prose}"}"#,
+            r#"PUT /v2/entries/{n} json {"entry":{"lines":[{"value":"{prose}"}]}}"#,
+            "POST /v2/inbox form from={email}&content={prose}",
+            r#"POST /v2/ask json {"prompt":"{prose}","n":1}"#,
+            "POST /v2/doc xml <doc><p>{prose}</p></doc>",
+            "POST /v2/mixed multipart a={word}.bin;application/octet-stream;{binary};words={prose}",
+            "GET /v2/complete?prefix={prose}",
+        ];
+        let templates = match set {
+            "tuning" => TUNING,
+            "measuring" => MEASURING,
+            _ => UNSEEN,
+        };
         let all = std::mem::replace(&mut self.prose, vec![text.to_owned()]);
         let sample = self.request(templates[carrier * 2 % templates.len()]);
         self.prose = all;

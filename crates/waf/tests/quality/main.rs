@@ -1,7 +1,7 @@
 //! How much the rules catch and how much they disturb, on labelled requests of our own in `bench/quality/waf/`.
 //!
-//! `attacks/` has payloads by class and `benign/` has requests of honest clients, both in two halves that share no
-//! template: rules are tuned on the first, judged by the second. A generator puts payloads in every place of a request
+//! `attacks/` has payloads by class and `benign/` has requests of honest clients, both in three parts that share no
+//! template: rules are tuned on the first and judged by the second; the third was written when they were finished. A generator puts payloads in every place of a request
 //! and wraps them in encodings; what it makes is committed as exchanges (docs/formats.md), so that others can replay it.
 //! `bench/quality/waf.md` has the result; a test fails when it becomes worse. `BARTIZAN_BLESS=1` writes both anew.
 
@@ -21,8 +21,8 @@ use crate::engine::Configuration;
 use crate::sample::Sample;
 use crate::table::Measured;
 
-/// The halves of the corpus.
-const SETS: [&str; 2] = ["tuning", "measuring"];
+/// The parts of the corpus.
+const SETS: [&str; 3] = ["tuning", "measuring", "unseen"];
 
 /// Goals on the measuring set with our pack and the Core Rule Set, in percent.
 const CAUGHT_PERCENT_MIN: f64 = 95.0;

@@ -110,7 +110,7 @@ fn words(written: &str, expanded: &[u8]) -> String {
         let (value, after) = end.and_then(|end| rest.split_at_checked(end)).unwrap_or_default();
         match std::str::from_utf8(value) {
             Ok(number) if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) => {
-                text.push_str(number)
+                text.push_str(number);
             }
             _ => text.push('…'),
         }
