@@ -2,8 +2,10 @@
 
 mod admin;
 mod bad_input;
+mod command_line;
 mod crash;
 mod explain;
 mod imports;
 mod real_software;
 mod reload;
+mod settings;

@@ -16,7 +16,7 @@ use bartizan_model::{Diagnostic, DiagnosticSeverity, Endpoint};
 use bartizan_store::{NewRevision, RevisionCause, RevisionOutcome, Store};
 
 use crate::document::{self, Document};
-use crate::{clock, table};
+use crate::{clock, output, table};
 
 /// What runs, and what it takes to change it.
 pub(crate) struct Control {
@@ -113,7 +113,7 @@ impl Control {
         let mut current = self.lock();
         let Document { text, parsed } = match document {
             Ok(document) => document,
-            Err(error) => return self.refuse(cause, author, "", vec![self.fault(&format!("{error:#}"))]),
+            Err(error) => return self.refuse(cause, author, "", vec![self.fault(&output::words(&error))]),
         };
         let running = self.running();
         if text == running.yaml {

@@ -18,7 +18,7 @@ use bartizan_store::{Store, StoreOptions};
 use serde_json::{Value, json};
 
 use crate::arguments::{InputFormat, Replay};
-use crate::{REFUSED, SKIPPED, catalog, clock, document, table};
+use crate::{REFUSED, SKIPPED, catalog, clock, document, output};
 
 /// Events stored at once.
 const BATCH: usize = 4096;
@@ -114,7 +114,7 @@ impl Pass {
         }
         self.summary.skipped += 1;
         if self.summary.skipped <= REPORTED_MAX {
-            eprintln!("line {line}: skipped: {fault}");
+            output::note(&format!("line {line}: skipped: {fault}"));
         }
     }
 
@@ -132,7 +132,7 @@ impl Pass {
             self.store_batch()?;
         }
         if self.summary.exchanges.is_multiple_of(PROGRESS) && std::io::stderr().is_terminal() {
-            eprintln!("{} exchanges …", self.summary.exchanges);
+            output::note(&format!("{} exchanges …", self.summary.exchanges));
         }
         Ok(())
     }
@@ -176,7 +176,7 @@ impl Pass {
         } else {
             self.summary.as_text(format, endpoints)
         };
-        table::print(&text);
+        output::print(&text);
         Ok(if self.summary.skipped > 0 { SKIPPED } else { 0 })
     }
 }
