@@ -121,7 +121,7 @@ fn oversize_and_malformed_requests_are_refused_and_counted() -> Result<()> {
     let chunk = format!("400\r\n{}\r\n", "b".repeat(1024));
     let chunked =
         format!("POST /c HTTP/1.1\r\nhost: a.example\r\ntransfer-encoding: chunked\r\n\r\n{chunk}{chunk}0\r\n\r\n");
-    let cases: [(&str, &[u8], &str); 6] = [
+    let cases: [(&str, &[u8], &str); 7] = [
         ("431", long.as_bytes(), "status = 431"),
         (
             "413",
@@ -130,7 +130,8 @@ fn oversize_and_malformed_requests_are_refused_and_counted() -> Result<()> {
         ),
         ("413", chunked.as_bytes(), "check = 'LIM-104' AND path = '/c'"),
         ("400", b"GET / HTTP/1.1\r\nhost : a.example\r\n\r\n", "ending = 'malformed'"),
-        ("505", b"NOT HTTP AT ALL\r\n\r\n", "ending = 'malformed'"),
+        ("400", b"NOT HTTP AT ALL\r\n\r\n", "ending = 'malformed'"),
+        ("505", b"GET / HTTP/7.1\r\n\r\n", "ending = 'malformed'"),
         ("400", b"GET / HTTP/1.1\r\n\r\n", "status = 400"),
     ];
     for (status, request, condition) in cases {
@@ -232,7 +233,7 @@ fn a_corrupt_segment_is_set_aside_and_named() -> Result<()> {
 }
 
 /// Every segment file below a folder.
-fn segments(folder: &Path) -> Result<Vec<std::path::PathBuf>> {
+pub(crate) fn segments(folder: &Path) -> Result<Vec<std::path::PathBuf>> {
     let mut found = Vec::new();
     let mut open = vec![folder.to_path_buf()];
     while let Some(folder) = open.pop() {

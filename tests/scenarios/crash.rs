@@ -72,3 +72,25 @@ fn load_then_kill(gateway: &mut Bartizan) -> Result<u64> {
     let answered = answered.lock().unwrap_or_else(PoisonError::into_inner);
     Ok(answered.iter().filter(|at| killed.saturating_duration_since(**at) > LOSS).count() as u64)
 }
+
+#[test]
+fn a_kill_soon_after_the_first_requests_leaves_their_endpoints_in_the_catalog() -> Result<()> {
+    let origin = Origin::start(Duration::ZERO)?;
+    let mut gateway = Bartizan::start(&format!(
+        "listeners:
+  - address: 127.0.0.1:{{port}}
+upstreams:
+  - name: origin
+    targets:
+      - address: 127.0.0.1:{}
+console: {{enabled: false}}
+",
+        origin.port
+    ))?;
+    ureq::get(gateway.url("/orders")).call()?;
+    std::thread::sleep(Duration::from_millis(2500));
+    gateway.kill()?;
+    let catalog = gateway.catalog()?;
+    assert!(catalog.iter().any(|endpoint| endpoint["template"] == "/orders"), "{catalog:?}");
+    Ok(())
+}

@@ -56,6 +56,8 @@ fn cases() -> Vec<Case> {
         case("GET", "/orders", &["transfer-encoding: gzip, chunked"], 400, Some("ENG-101")),
         case("GET", "/orders", &["host: other.example"], 400, Some("ENG-101")),
         case("GET", "/orders", &["na me: value"], 400, Some("ENG-101")),
+        case("GET", "/orders", &["connection: authorization", "authorization: Bearer a"], 400, Some("ENG-101")),
+        case("GET", "/orders", &["connection: x-api-key", "x-api-key: a"], 200, None),
         many,
         long,
     ]

@@ -2,9 +2,11 @@
 
 mod admin;
 mod bad_input;
+mod command_line;
 mod crash;
 mod explain;
 mod imports;
 mod real_software;
 mod reload;
+mod settings;
 mod threats;

@@ -77,7 +77,8 @@ fn waf(options: &Options) -> Result<()> {
         run::run(&mut build)?;
     }
     let bench = run::binary("release/examples", "bench");
-    let text = run::output(run::command("taskset").args(["-c", "0"]).arg(bench).env("CARGO_MANIFEST_DIR", run::root()))?;
+    let text =
+        run::output(run::command("taskset").args(["-c", "0"]).arg(bench).env("CARGO_MANIFEST_DIR", run::root()))?;
     let report = format!(
         "# What the Core Rule Set costs\n\n{}- command: `cargo xtask bench waf --record`\n- CRS 4.28, paranoia level 1, request phases, one thread; every request has values of its own\n\n{text}",
         setting()?

@@ -36,6 +36,9 @@ pub enum Verb {
     )]
     Check(Check),
     /// Ask a running gateway to read its configuration again (what SIGHUP does)
+    #[command(
+        after_help = "Examples:\n  bartizan reload\n  bartizan reload --data-dir /var/lib/bartizan\n\nExit code: 0 asked, 2 no gateway runs with that directory."
+    )]
     Reload(DataDirectory),
     /// Run recorded traffic through the same engine, catalog and store
     #[command(
@@ -52,7 +55,7 @@ pub enum Verb {
     Catalog(Catalog),
     /// Ask the events in SQL
     #[command(
-        after_help = "Examples:\n  bartizan query --data-dir bartizan-data \"SELECT status, count(*) FROM events GROUP BY status\"\n  bartizan query --data-dir bartizan-data --json \"SELECT * FROM events ORDER BY time DESC LIMIT 5\""
+        after_help = "Examples:\n  bartizan query --data-dir bartizan-data \"SELECT status, count(*) FROM events GROUP BY status\"\n  bartizan query --data-dir bartizan-data --json \"SELECT * FROM events ORDER BY time DESC LIMIT 5\"\n\nExit code: 0 done, 2 it could not be done, 3 done without segments that cannot be read (each is named on standard error)."
     )]
     Query(Query),
     /// Say what would be decided about one request, and why, without traffic
@@ -67,6 +70,9 @@ pub enum Verb {
     )]
     Rules(RulesVerb),
     /// List the checks, or explain one by its id
+    #[command(
+        after_help = "Examples:\n  bartizan checks\n  bartizan checks LIM-104\n  bartizan checks --json | jq '.[].id'"
+    )]
     Checks {
         /// Check id, such as LIM-104
         id: Option<String>,
@@ -75,6 +81,9 @@ pub enum Verb {
         json: bool,
     },
     /// Print the JSON Schema of the configuration file
+    #[command(
+        after_help = "Examples:\n  bartizan schema > bartizan.schema.json\n\nEditors with a YAML language server complete and check a file that begins with\n  # yaml-language-server: $schema=bartizan.schema.json"
+    )]
     Schema,
 }
 

@@ -6,6 +6,7 @@ use bartizan_model::AuthKind;
 use bartizan_store::{CatalogEntry, Store};
 
 use crate::arguments;
+use crate::output;
 use crate::table::{self, Table};
 
 /// Prints the catalog.
@@ -13,7 +14,7 @@ pub(crate) fn run(options: &arguments::Catalog) -> Result<u8> {
     let store = Store::open_read_only(&options.data.data_dir)?;
     let endpoints = load(&store)?.endpoints();
     if options.json {
-        table::print(&format!("{}\n", serde_json::to_string_pretty(&endpoints)?));
+        output::print(&format!("{}\n", serde_json::to_string_pretty(&endpoints)?));
         return Ok(0);
     }
     let mut rows = Table::new(&["method", "host", "path", "requests", "statuses", "auth", "callers", "last seen"]);
@@ -32,7 +33,7 @@ pub(crate) fn run(options: &arguments::Catalog) -> Result<u8> {
         ]);
     }
     rows.print();
-    eprintln!("{}", table::count(endpoints.len(), "endpoint", "endpoints"));
+    output::note(&table::count(endpoints.len(), "endpoint", "endpoints"));
     Ok(0)
 }
 

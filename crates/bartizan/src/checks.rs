@@ -3,7 +3,8 @@
 use anyhow::{Result, bail};
 use bartizan_engine::CHECKS;
 
-use crate::table::{self, Table};
+use crate::output;
+use crate::table::Table;
 
 /// Lists the checks, or explains one.
 pub(crate) fn run(id: Option<&str>, json: bool) -> Result<u8> {
@@ -12,13 +13,13 @@ pub(crate) fn run(id: Option<&str>, json: bool) -> Result<u8> {
         bail!("no check is called `{}`; `bartizan checks` lists them", id.unwrap_or_default());
     }
     if json {
-        table::print(&format!("{}\n", serde_json::to_string_pretty(&chosen)?));
+        output::print(&format!("{}\n", serde_json::to_string_pretty(&chosen)?));
         return Ok(0);
     }
     if id.is_some() {
         for check in chosen {
             let cwe = check.cwe.iter().map(|number| format!("CWE-{number}")).collect::<Vec<_>>().join(", ");
-            table::print(&format!(
+            output::print(&format!(
                 "{} {}\nseverity  {}\nsource    {} {cwe}\nsince     {}\n\nwhy  {}\n\nfix  {}\n",
                 check.id,
                 check.title,

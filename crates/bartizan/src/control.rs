@@ -17,7 +17,7 @@ use bartizan_store::{NewRevision, RevisionCause, RevisionOutcome, Store};
 
 use crate::document::{self, Document};
 use crate::rules::{Reading, RuleSets};
-use crate::{clock, table};
+use crate::{clock, output, table};
 
 /// What runs, and what it takes to change it.
 pub(crate) struct Control {
@@ -119,7 +119,7 @@ impl Control {
         let mut current = self.lock();
         let Document { text, parsed, rules } = match document {
             Ok(document) => document,
-            Err(error) => return self.refuse(cause, author, "", vec![self.fault(&format!("{error:#}"))]),
+            Err(error) => return self.refuse(cause, author, "", vec![self.fault(&output::words(&error))]),
         };
         let running = self.running();
         let Some(mut config) = parsed.config else { return self.refuse(cause, author, &text, parsed.diagnostics) };

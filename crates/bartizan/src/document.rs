@@ -7,6 +7,7 @@ use bartizan_config::{Config, Parsed};
 use bartizan_model::{Diagnostic, DiagnosticSeverity};
 
 use crate::rules::{Reading, RuleSets};
+use crate::{output, table};
 
 /// LIMIT: bytes of a configuration file that are read; `config` refuses far smaller ones with a position.
 const FILE_BYTES_MAX: u64 = 16 << 20;
@@ -36,7 +37,7 @@ pub(crate) fn load(path: &Path, before: &RuleSets) -> Result<Document> {
     let metadata = std::fs::metadata(path).with_context(|| shown(path, "cannot be read"))?;
     anyhow::ensure!(metadata.is_file(), "configuration `{}` is not a regular file", path.display());
     let size = metadata.len();
-    anyhow::ensure!(size <= FILE_BYTES_MAX, "{} has {size} bytes; no configuration is that large", path.display());
+    anyhow::ensure!(size <= FILE_BYTES_MAX, "configuration `{}` has {size} bytes; none is that large", path.display());
     let bytes = std::fs::read(path).with_context(|| shown(path, "cannot be read"))?;
     let text = String::from_utf8(bytes).ok().with_context(|| shown(path, "is not UTF-8"))?;
     Ok(parse(text, path, before, Reading::Files))
@@ -68,10 +69,10 @@ pub(crate) fn load_or_explain(path: &Path) -> Result<Option<Valid>> {
 
 /// Prints diagnostics and their count on standard error.
 pub(crate) fn explain(diagnostics: &[Diagnostic]) {
-    diagnostics.iter().for_each(|diagnostic| eprintln!("{diagnostic}"));
+    diagnostics.iter().for_each(|diagnostic| output::note(&diagnostic.to_string()));
     let errors = diagnostics.iter().filter(|found| found.severity == DiagnosticSeverity::Error).count();
     if errors > 0 {
-        eprintln!("{errors} {}", if errors == 1 { "error" } else { "errors" });
+        output::note(&table::count(errors, "error", "errors"));
     }
 }
 

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use bartizan_engine::{Inputs, Judged, Snapshot, judge};
-use bartizan_gateway::{FormFault, form_fault};
+use bartizan_gateway::{FormFault, admit};
 use bartizan_model::{Action, Endpoint, Exchange, HttpVersion, Request, RequestId, Scheme, Source};
 use bartizan_store::Store;
 use serde_json::json;
 
 use crate::arguments::Explain;
 use crate::document::Valid;
-use crate::{REFUSED, catalog, clock, document, table};
+use crate::{REFUSED, catalog, clock, document, output};
 
 /// Judges the request and prints the trace.
 pub(crate) fn run(options: &Explain) -> Result<u8> {
@@ -19,16 +19,16 @@ pub(crate) fn run(options: &Explain) -> Result<u8> {
     let endpoints = learned(options)?;
     let inputs = Inputs { generation: 1, endpoints: &endpoints, plans: rules.plans(), key: [0; 32] };
     let snapshot = Snapshot::compile(&config, inputs);
-    let exchange = exchange(options)?;
-    if let Some(fault) = form_fault(&exchange.request, &config.limits) {
-        table::print(&refused(&fault, options.json));
+    let mut exchange = exchange(options)?;
+    if let Err(fault) = admit(&mut exchange.request, &config.limits) {
+        output::print(&refused(&fault, options.json));
         return Ok(0);
     }
     let judged = judge(&Arc::new(snapshot), &exchange, Source::Exchanges, RequestId::from_bits(0), clock::now());
     if options.json {
-        table::print(&format!("{:#}\n", as_json(&judged)));
+        output::print(&format!("{:#}\n", as_json(&judged)));
     } else {
-        table::print(&as_text(&judged));
+        output::print(&as_text(&judged));
     }
     Ok(0)
 }

@@ -1,7 +1,7 @@
 //! The `bartizan` program: reads its arguments and does what they say.
 //!
 //! Exit codes: 0 done, 1 the document or request is not acceptable, 2 it could not be done, 3 done, but some input lines
-//! were skipped.
+//! were skipped or some events could not be read.
 
 mod arguments;
 mod catalog;
@@ -11,6 +11,7 @@ mod clock;
 mod control;
 mod document;
 mod explain;
+mod output;
 mod pipeline;
 mod query;
 mod record;
@@ -36,7 +37,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 const REFUSED: u8 = 1;
 /// It could not be done.
 const FAILED: u8 = 2;
-/// Done, but some lines of the input were skipped.
+/// Done, but some lines of the input were skipped, or some events could not be read.
 const SKIPPED: u8 = 3;
 
 /// Directives for libraries that log what a client can cause.
@@ -48,7 +49,7 @@ fn main() -> ExitCode {
     match obey(arguments.verb) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("bartizan: {error:#}");
+            output::note(&format!("bartizan: {}", output::words(&error)));
             ExitCode::from(FAILED)
         }
     }
@@ -67,7 +68,7 @@ fn obey(verb: Verb) -> anyhow::Result<u8> {
         Verb::Rules(verb) => rules::verb::run(&verb),
         Verb::Checks { id, json } => checks::run(id.as_deref(), json),
         Verb::Schema => {
-            table::print(&format!("{:#}\n", bartizan_config::schema()));
+            output::print(&format!("{:#}\n", bartizan_config::schema()));
             Ok(0)
         }
     }
@@ -78,10 +79,10 @@ fn start_log(arguments: &Arguments) {
     // Pingora logs an error for every client that misbehaves; those are events here, and would flood a log.
     let quiet = if arguments.log.contains("pingora") { "" } else { QUIET };
     let filter = tracing_subscriber::EnvFilter::try_new(format!("{}{quiet}", arguments.log)).unwrap_or_else(|error| {
-        eprintln!("bartizan: --log `{}`: {error}; using `info`", arguments.log);
+        output::note(&format!("bartizan: --log `{}`: {error}; using `info`", arguments.log));
         tracing_subscriber::EnvFilter::new(format!("info{quiet}"))
     });
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| output::Log);
     if arguments.log_json {
         log.json().init();
     } else {

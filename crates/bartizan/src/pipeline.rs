@@ -19,7 +19,7 @@ use bartizan_store::Store;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use tokio::sync::broadcast;
 
-use crate::{catalog, clock};
+use crate::{catalog, clock, output};
 
 /// How often the queue is emptied. A sleeping reader is never woken by a request; this bounds the live view's delay.
 const POLL: Duration = Duration::from_millis(20);
@@ -27,8 +27,13 @@ const POLL: Duration = Duration::from_millis(20);
 const BATCH_MAX: usize = 1024;
 /// How often templates, view and counters are looked after.
 const TICK: Duration = Duration::from_secs(1);
-/// How often a changed catalog is saved.
+/// How often a changed catalog is saved: what a kill loses of its counts.
 const SAVE: Duration = Duration::from_secs(10);
+/// The same for the first events after a start, and when there is something new in it: what a kill loses of what is
+/// known at all.
+const SAVE_SOON: Duration = Duration::from_secs(1);
+/// LIMIT: share of the time that goes into saving: a large catalog is saved less often.
+const SAVE_SHARE: u32 = 20;
 /// A source without events for this long is idle.
 const IDLE_US: u64 = 60_000_000;
 
@@ -211,6 +216,7 @@ struct Upkeep {
     seen_events: u64,
     saved: (u64, u64),
     saved_at: Instant,
+    save_took: Duration,
 }
 
 impl Upkeep {
@@ -222,7 +228,15 @@ impl Upkeep {
             seen_events: 0,
             saved: (0, taught_revision),
             saved_at: Instant::now(),
+            save_took: Duration::ZERO,
         }
+    }
+
+    /// How long after the last save the next one is due.
+    fn save_wait(&self, revision: u64) -> Duration {
+        let (events, saved_revision) = self.saved;
+        let is_new = events == 0 || revision != saved_revision;
+        (if is_new { SAVE_SOON } else { SAVE }).max(self.save_took * SAVE_SHARE)
     }
 
     fn tick(&mut self, parts: &Parts, is_last: bool) -> Result<()> {
@@ -243,15 +257,17 @@ impl Upkeep {
             self.seen_events = events;
             parts.catalog.refresh();
         }
-        if self.saved != (events, revision) && (is_last || self.saved_at.elapsed() >= SAVE) {
+        if self.saved != (events, revision) && (is_last || self.saved_at.elapsed() >= self.save_wait(revision)) {
             self.saved = (events, revision);
-            self.saved_at = Instant::now();
+            let begun = Instant::now();
             let rows = parts.catalog.with(|catalog| catalog.save());
             match catalog::save(&parts.store, rows) {
                 Err(error) if is_last => return Err(error),
-                Err(error) => tracing::warn!(error = format!("{error:#}"), "the catalog could not be saved"),
+                Err(error) => tracing::warn!(error = output::words(&error), "the catalog could not be saved"),
                 Ok(()) => {}
             }
+            self.saved_at = Instant::now();
+            self.save_took = begun.elapsed();
         }
         Ok(())
     }

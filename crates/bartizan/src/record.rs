@@ -14,7 +14,7 @@ use bartizan_model::Exchange;
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
 use crate::arguments::Record;
-use crate::{run, table};
+use crate::{output, run, table};
 
 /// LIMIT: exchanges that may wait to be written; beyond it they are dropped and counted, as requests never wait.
 const QUEUE_MAX: usize = 1024;
@@ -58,9 +58,10 @@ pub(crate) fn run(options: &Record) -> Result<u8> {
     }
     let code = code?;
     let dropped = dropped.load(Ordering::Relaxed);
-    eprintln!("{} recorded in {}", table::count(written, "exchange", "exchanges"), options.output.display());
+    let exchanges = table::count(written, "exchange", "exchanges");
+    output::note(&format!("{exchanges} recorded in `{}`", options.output.display()));
     if dropped > 0 {
-        eprintln!("{dropped} more were not recorded: the disk was slower than the traffic");
+        output::note(&format!("{dropped} more were not recorded: the disk was slower than the traffic"));
     }
     Ok(code)
 }

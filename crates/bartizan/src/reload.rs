@@ -6,6 +6,8 @@ use anyhow::{Context, Result, bail};
 use bartizan_store::{Error, Store, StoreOptions};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::output;
+
 /// Sends SIGHUP to the process that holds the directory.
 pub(crate) fn run(directory: &Path) -> Result<u8> {
     Store::open_read_only(directory)?; // says so when there is nothing, rather than making a directory
@@ -17,6 +19,8 @@ pub(crate) fn run(directory: &Path) -> Result<u8> {
     let process = pid.trim().parse().ok().and_then(Pid::from_raw);
     let process = process.with_context(|| format!("`{pid}` in the lock file is not a process id"))?;
     kill_process(process, Signal::HUP).with_context(|| format!("process {pid} cannot be signalled"))?;
-    println!("asked process {pid} to reload; its log and the console's revision history say what came of it");
+    output::print(&format!(
+        "asked process {pid} to reload; its log and the console's revision history say what came of it\n"
+    ));
     Ok(0)
 }

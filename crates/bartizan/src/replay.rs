@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use crate::arguments::{InputFormat, Replay};
 use crate::document::Valid;
 use crate::rules::tally::RuleTallies;
-use crate::{REFUSED, SKIPPED, catalog, clock, document, table};
+use crate::{REFUSED, SKIPPED, catalog, clock, document, output};
 
 /// Events stored at once.
 const BATCH: usize = 4096;
@@ -119,7 +119,7 @@ impl Pass {
         }
         self.summary.skipped += 1;
         if self.summary.skipped <= REPORTED_MAX {
-            eprintln!("line {line}: skipped: {fault}");
+            output::note(&format!("line {line}: skipped: {fault}"));
         }
     }
 
@@ -137,7 +137,7 @@ impl Pass {
             self.store_batch()?;
         }
         if self.summary.exchanges.is_multiple_of(PROGRESS) && std::io::stderr().is_terminal() {
-            eprintln!("{} exchanges …", self.summary.exchanges);
+            output::note(&format!("{} exchanges …", self.summary.exchanges));
         }
         Ok(())
     }
@@ -182,7 +182,7 @@ impl Pass {
         } else {
             self.summary.as_text(format, endpoints)
         };
-        table::print(&text);
+        output::print(&text);
         Ok(if self.summary.skipped > 0 { SKIPPED } else { 0 })
     }
 }

@@ -22,7 +22,7 @@ use tokio::sync::{broadcast, watch};
 use crate::control::{Control, Start};
 use crate::document::Valid;
 use crate::pipeline::{Parts, Pipeline, Queue, SharedCatalog};
-use crate::{REFUSED, arguments, catalog, clock, document, watch as file_watch};
+use crate::{REFUSED, arguments, catalog, clock, document, output, watch as file_watch};
 
 /// LIMIT: events that a slow live listener may lag behind before it loses some.
 const LIVE_EVENTS_MAX: usize = 1024;
@@ -144,7 +144,7 @@ impl Host {
                 self.start(store, catalog, stopping)
             });
             return started.inspect_err(|error| {
-                let error = format!("{error:#}");
+                let error = output::words(error);
                 tracing::error!(error, "the gateway serves, but without events, catalog and console; restart it");
             });
         }
@@ -206,7 +206,7 @@ impl Host {
         let path = PathBuf::from(&self.control.running().file);
         let changed = move || drop(control.reload(RevisionCause::File, "system"));
         file_watch::watch(&path, changed)
-            .inspect_err(|error| tracing::warn!(error = format!("{error:#}"), "the file is not watched; use SIGHUP"))
+            .inspect_err(|error| tracing::warn!(error = output::words(error), "the file is not watched; use SIGHUP"))
             .ok()
     }
 
@@ -312,12 +312,12 @@ fn set_up(
 ) -> Result<Option<console::SetupToken>> {
     let scheme = if is_secure { "https" } else { "http" };
     if !runtime.block_on(store.users())?.is_empty() {
-        eprintln!("console: {scheme}://{address}/");
+        output::note(&format!("console: {scheme}://{address}/"));
         return Ok(None);
     }
     let (setup, token) = console::SetupToken::generate(clock::now()).context("making the set-up link")?;
-    eprintln!("console: make the first user at {scheme}://{address}/setup#token={}", token.expose());
-    eprintln!("         (the link works once, for 24 hours; a restart makes a new one)");
+    output::note(&format!("console: make the first user at {scheme}://{address}/setup#token={}", token.expose()));
+    output::note("         (the link works once, for 24 hours; a restart makes a new one)");
     Ok(Some(setup))
 }
 
@@ -334,7 +334,7 @@ fn admin_token(directory: &Path) -> Result<console::TokenHash> {
     let token = console::new_token().context("making the admin token")?;
     let mut options = std::fs::OpenOptions::new();
     let file = options.write(true).create(true).truncate(true).mode(0o600).open(&path);
-    let mut file = file.with_context(|| format!("writing {}", path.display()))?;
+    let mut file = file.with_context(|| format!("cannot write `{}`", path.display()))?;
     writeln!(file, "{}", token.expose())?;
     Ok(console::TokenHash::of(token.expose()))
 }

@@ -1,6 +1,6 @@
-//! Plain text tables for terminals, and printing that survives a closed pipe.
+//! Plain text tables for terminals.
 
-use std::io::Write;
+use crate::output;
 
 /// LIMIT: characters of one cell; a longer one is cut with `…`.
 const CELL_CHARS_MAX: usize = 80;
@@ -24,7 +24,7 @@ impl Table {
 
     /// Prints it on standard output.
     pub(crate) fn print(&self) {
-        print(&self.render());
+        output::print(&self.render());
     }
 
     fn render(&self) -> String {
@@ -59,14 +59,6 @@ fn visible(cell: &str) -> String {
 /// `1 policy`, `2 policies`.
 pub(crate) fn count(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
-}
-
-/// Writes to standard output. When the reader went away (`| head`), the program ends quietly.
-pub(crate) fn print(text: &str) {
-    let mut out = std::io::stdout().lock();
-    if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
-        std::process::exit(0);
-    }
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ pub(crate) fn kind_of(segment: &str) -> ValueKind {
         Some("email") => ValueKind::Email,
         Some("uuid") => ValueKind::Uuid,
         Some("hex") => ValueKind::Hex,
+        Some("card") => ValueKind::Integer,
         Some(_) => ValueKind::Token,
         None => ValueKind::of(segment.as_bytes()),
     }

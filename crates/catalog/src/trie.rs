@@ -2,7 +2,8 @@
 //!
 //! Nodes live in one vector and name each other by index; the children of a node are a sorted vector, so a lookup is a
 //! binary search without hashing. Methods stand at the node where a path ends. A walk takes the literal if there is one,
-//! else the variable if the segment looks like one of its values; it never goes back, so its cost is the path's length.
+//! else the variable if the segment looks like one of its values; its cost is the path's length, but where that way ends
+//! nowhere and a merge has left another.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -106,6 +107,9 @@ impl Variable {
         self.values.binary_search_by(|value| (*value.text).cmp(text))
     }
 }
+
+/// LIMIT: ways that are tried when the first ends nowhere; merges leave one, rarely two.
+const DETOURS_MAX: usize = 16;
 
 /// A path cut into segments, and the nodes it leads through.
 #[derive(Clone, Debug)]
@@ -216,6 +220,50 @@ impl Trie {
 
     /// Follows the path as far as there are nodes.
     pub(crate) fn walk(&self, walk: &mut Walk<'_>) {
+        self.descend(walk);
+        if self.is_known(walk) {
+            return;
+        }
+        // A merge may have made a literal and a value of one text neighbors: what lies behind the value is still there.
+        // Where literals end nowhere, the values are tried, as the engine's router does.
+        let mut open: Vec<(Walk<'_>, usize)> = Vec::new();
+        let mut next = Some((walk.clone(), 0));
+        for _ in 0..DETOURS_MAX {
+            let Some((base, from)) = next.take().or_else(|| open.pop()) else { return };
+            for position in (from..base.reached).rev() {
+                let Some(mut detour) = self.detour(&base, position) else { continue };
+                self.descend(&mut detour);
+                if self.is_known(&detour) {
+                    *walk = detour;
+                    return;
+                }
+                open.push((detour, position + 1));
+            }
+        }
+    }
+
+    /// The walk up to `position`, and from there to the variable that holds the segment, if the walk went to a literal.
+    fn detour<'p>(&self, walk: &Walk<'p>, position: usize) -> Option<Walk<'p>> {
+        let (at, taken) = (*walk.nodes.get(position)?, *walk.nodes.get(position + 1)?);
+        let segment = *walk.segments.get(position)?;
+        let parameter = self.node(at).parameter.filter(|parameter| *parameter != taken)?;
+        let variable = self.node(parameter).variable.as_deref()?;
+        if !variable.overflow && variable.find(segment).is_err() {
+            return None;
+        }
+        let mut detour = walk.clone();
+        detour.reached = position;
+        detour.push(parameter, Some(kind_of(segment)));
+        Some(detour)
+    }
+
+    /// Whether the walk ends where some method is known.
+    fn is_known(&self, walk: &Walk<'_>) -> bool {
+        walk.is_complete() && !self.node(walk.last()).methods.is_empty()
+    }
+
+    /// Goes on by literals, and by variables where there is none.
+    fn descend(&self, walk: &mut Walk<'_>) {
         while let Some(segment) = walk.next_segment() {
             let at = walk.last();
             if let Some(child) = self.literal(at, segment) {

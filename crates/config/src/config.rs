@@ -441,6 +441,12 @@ pub struct Limits {
     pub header_timeout_ms: u64,
     /// Longest wait between two reads from a client, in milliseconds
     pub client_read_timeout_ms: u64,
+    /// Longest wait for the next request on an open connection, or for the first, in milliseconds
+    pub keepalive_timeout_ms: u64,
+    /// Longest time for a request body beside what its size gives it, in milliseconds
+    pub body_timeout_ms: u64,
+    /// Open connections of clients
+    pub connections_max: u32,
 }
 
 /// Where events and state are kept.

@@ -55,6 +55,12 @@ pub(crate) const HEADER_COUNT: Range = range(100, 1, 256);
 pub(crate) const HEADER_TIMEOUT: Range = range(10 * SECOND, 100, 10 * MINUTE);
 /// Long enough for a phone between two cells.
 pub(crate) const CLIENT_READ_TIMEOUT: Range = range(MINUTE, 100, HOUR);
+/// Pools of HTTP clients drop idle connections after 30 to 90 s; a connection costs memory and a file.
+pub(crate) const KEEPALIVE_TIMEOUT: Range = range(MINUTE, 100, HOUR);
+/// What a body may take beside its size: the time of a small one from a phone that lost its cell for a while.
+pub(crate) const BODY_TIMEOUT: Range = range(MINUTE, 100, DAY);
+/// Some 400 MiB when all are idle under TLS; beyond it other processes of an ordinary server suffer first.
+pub(crate) const CONNECTIONS: Range = range(10_000, 1, 1_000_000);
 /// A month shows the month's jobs; longer is a matter of disk and of law.
 pub(crate) const RETENTION_AGE: Range = range(30 * DAY, HOUR, 3650 * DAY);
 /// Some 100 million events, and any server has it to spare.

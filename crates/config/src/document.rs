@@ -461,6 +461,18 @@ pub struct Limits {
     /// Longest wait between two reads from a client.
     #[schemars(extend("x-bounds" = duration_bounds(defaults::CLIENT_READ_TIMEOUT)))]
     pub client_read_timeout: Duration,
+    /// Longest wait for the next request on an open connection, or for the first; then the connection is closed. On
+    /// HTTP/2 a change needs a restart.
+    #[schemars(extend("x-bounds" = duration_bounds(defaults::KEEPALIVE_TIMEOUT)))]
+    pub keepalive_timeout: Duration,
+    /// Longest time from a request's head to the end of its body, to which one second is added for each 16 KiB that
+    /// arrived; beyond it 408. Bodies of `streaming` paths take as long as they like.
+    #[schemars(extend("x-bounds" = duration_bounds(defaults::BODY_TIMEOUT)))]
+    pub body_timeout: Duration,
+    /// Open connections of clients; beyond it a new one is closed at once and counted. Fewer are taken when the system
+    /// allows the process fewer than twice as many open files.
+    #[schemars(range(min = defaults::CONNECTIONS.min, max = defaults::CONNECTIONS.max))]
+    pub connections_max: u32,
 }
 
 /// Where events and state are kept.
@@ -537,6 +549,9 @@ impl Default for Limits {
             header_count_max: small(defaults::HEADER_COUNT),
             header_timeout: Duration::default_of(defaults::HEADER_TIMEOUT),
             client_read_timeout: Duration::default_of(defaults::CLIENT_READ_TIMEOUT),
+            keepalive_timeout: Duration::default_of(defaults::KEEPALIVE_TIMEOUT),
+            body_timeout: Duration::default_of(defaults::BODY_TIMEOUT),
+            connections_max: small(defaults::CONNECTIONS),
         }
     }
 }

@@ -19,9 +19,9 @@ mod shape;
 mod units;
 mod yaml;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use bartizan_model::Diagnostic;
+use bartizan_model::{Diagnostic, Position};
 
 pub use config::*;
 pub use document::Document;
@@ -37,6 +37,19 @@ pub struct Parsed {
     pub config: Option<Config>,
     /// Every fault found, in the order of the document
     pub diagnostics: Vec<Diagnostic>,
+    /// Files that the document names: who may read files can see whether they are usable
+    pub files: Vec<NamedFile>,
+}
+
+/// A file that a document names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedFile {
+    /// The file, as the configuration has it
+    pub file: PathBuf,
+    /// Where its name stands
+    pub position: Position,
+    /// Path of the setting, such as `listeners[0].tls.certificates[0].key`
+    pub path: String,
 }
 
 /// Reads a configuration document.
@@ -46,8 +59,9 @@ pub struct Parsed {
 pub fn parse(text: &str, file: &str, base_dir: &Path) -> Parsed {
     let mut report = Report::new(file);
     let config = read(text, base_dir, &mut report);
+    let files = std::mem::take(&mut report.files);
     let diagnostics = report.finish();
-    Parsed { config, diagnostics }
+    Parsed { config, diagnostics, files }
 }
 
 /// The four steps. A document that does not fit the schema is read on without its unusable parts, so that the faults

@@ -64,9 +64,13 @@ fn listeners(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &[documen
                 certificates: tls
                     .certificates
                     .iter()
-                    .map(|pair| Certificate {
-                        certificate: checker.base_dir.join(&pair.certificate),
-                        key: checker.base_dir.join(&pair.key),
+                    .enumerate()
+                    .map(|(index, pair)| {
+                        let at = at.key("tls").key("certificates").index(index);
+                        Certificate {
+                            certificate: checker.file(&at.key("certificate"), &pair.certificate),
+                            key: checker.file(&at.key("key"), &pair.key),
+                        }
                     })
                     .collect(),
                 version_min: match tls.version_min {
@@ -94,6 +98,13 @@ fn limits(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &document::L
             &written.client_read_timeout,
             defaults::CLIENT_READ_TIMEOUT,
         ),
+        keepalive_timeout_ms: checker.duration(
+            &at.key("keepalive_timeout"),
+            &written.keepalive_timeout,
+            defaults::KEEPALIVE_TIMEOUT,
+        ),
+        body_timeout_ms: checker.duration(&at.key("body_timeout"), &written.body_timeout, defaults::BODY_TIMEOUT),
+        connections_max: written.connections_max,
     }
 }
 

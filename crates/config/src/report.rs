@@ -5,6 +5,7 @@
 
 use bartizan_model::{Diagnostic, DiagnosticSeverity, Position};
 
+use crate::NamedFile;
 use crate::path::SettingPath;
 use crate::yaml::Node;
 
@@ -48,6 +49,7 @@ pub(crate) struct Report<'a> {
     found: Vec<Diagnostic>,
     left_out: usize,
     errors: usize,
+    pub(crate) files: Vec<NamedFile>,
 }
 
 /// A fault before it has a place.
@@ -70,7 +72,7 @@ impl Fault {
 impl<'a> Report<'a> {
     /// Nothing found yet in `file`.
     pub(crate) const fn new(file: &'a str) -> Self {
-        Self { file, found: Vec::new(), left_out: 0, errors: 0 }
+        Self { file, found: Vec::new(), left_out: 0, errors: 0, files: Vec::new() }
     }
 
     /// Whether the document cannot be used.

@@ -88,10 +88,10 @@ impl Seen {
     }
 
     /// What is known of a request that could not be parsed.
-    pub(crate) fn nothing(scheme: Scheme, facts: &Facts) -> Self {
+    pub(crate) fn nothing(scheme: Scheme, version: HttpVersion, facts: &Facts) -> Self {
         Self {
             scheme,
-            version: HttpVersion::Http11,
+            version,
             host: "".into(),
             method: "".into(),
             path: "".into(),

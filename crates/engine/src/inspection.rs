@@ -4,12 +4,13 @@
 //! inspection. All that an inspection owns is bounded; what it keeps of the request is redacted at once.
 
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use bartizan_model::{
-    Client, Connection, Decision, Event, Finding, Location, Missing, Outcome, Part, RequestHead, RequestId,
-    ResponseHead, Scheme, Source, Timestamp,
+    Client, Connection, Decision, Event, Finding, HttpVersion, Location, Missing, Outcome, Part, RequestHead,
+    RequestId, ResponseHead, Scheme, Source, Timestamp,
 };
 use smallvec::SmallVec;
 
@@ -77,6 +78,8 @@ pub struct Inspection {
     peer: Option<IpAddr>,
     local: Option<SocketAddr>,
     scheme: Scheme,
+    /// Of a request without a head
+    version: HttpVersion,
     client_certificate: bool,
     facts: Facts,
     seen: Option<Seen>,
@@ -122,6 +125,7 @@ impl Inspection {
             peer,
             local: connection.local,
             scheme: connection.scheme(),
+            version: HttpVersion::Http11,
             client_certificate: tls.is_some_and(|tls| tls.client_certificate),
             facts: Facts { client, rival: None, host: None, route: None, endpoint: None, policies: SmallVec::new() },
             seen: None,
@@ -240,8 +244,16 @@ impl Inspection {
 
     /// The request could not be parsed; `reason` is a word from the host's closed set, such as `bad_request_line`. The
     /// host answers as [`Self::answer`] says (or its HTTP library already did) and finishes with `Ending::Malformed`.
-    pub fn malformed(&mut self, reason: &'static str) -> Step {
-        let finding = checks::MALFORMED.finding(Location::part(Part::Connection), reason);
+    /// `version` is what the connection speaks, as far as it is known.
+    pub fn malformed(&mut self, version: HttpVersion, reason: &'static str) -> Step {
+        self.malformed_times(version, reason, NonZeroU64::MIN)
+    }
+
+    /// As [`Self::malformed`], for so many requests that one event tells of them all.
+    pub fn malformed_times(&mut self, version: HttpVersion, reason: &'static str, times: NonZeroU64) -> Step {
+        self.version = version;
+        let evidence = if times == NonZeroU64::MIN { reason.to_owned() } else { format!("{reason}, {times} times") };
+        let finding = checks::MALFORMED.finding(Location::part(Part::Connection), evidence);
         self.notices.push(finding, Ground::Always(Refusal::BadRequest));
         self.decision = decide(self.snapshot.policies(), &self.notices);
         self.step()
@@ -303,7 +315,7 @@ impl Inspection {
     pub fn finish(mut self, outcome: Outcome, now: Timestamp) -> Event {
         self.missing.request_body |= self.body.is_expected && !self.is_request_complete;
         self.missing.response_body |= self.response.is_body_expected && !self.response.is_complete;
-        let seen = self.seen.unwrap_or_else(|| Seen::nothing(self.scheme, &self.facts));
+        let seen = self.seen.unwrap_or_else(|| Seen::nothing(self.scheme, self.version, &self.facts));
         let ended = Ended {
             id: self.id,
             source: self.source,

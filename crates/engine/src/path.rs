@@ -7,9 +7,10 @@
 //! - **lax**: as the most forgiving servers read it: everything decoded, also twice, backslash as slash, `;parameters`
 //!   (servlet containers) and fragments dropped, no slash at the end;
 //! - **others**: forgiveness moves where `..` leads, so a server that forgives less may arrive elsewhere. These are all
-//!   the mixtures: decoded so often, cut at `#` or `?` or not, with parameters or without, a backslash a slash or a
-//!   letter, slashes merged before dot segments are resolved or after. A mixture is computed only when the path has
-//!   the bytes that make it differ.
+//!   the mixtures: decoded so often, cut at `#`, `?` or a zero byte (C) or not, with parameters or without, a backslash
+//!   a slash or a letter, slashes merged before dot segments are resolved or after; `%uXXXX` (IIS) and letters in more
+//!   bytes of UTF-8 than they need (decoders before RFC 3629 §3) left alone or taken for what they mean. A mixture is
+//!   computed only when the path has the bytes that make it differ.
 //!
 //! What restricts (a policy's scope) applies when *any* reading matches; what loosens (a streaming path) applies only
 //! when *all* match. Readings keep their case; scopes are compared without it (see [`Pattern::is_match_in_any_case`]).
@@ -36,10 +37,12 @@ impl<'a> Readings<'a> {
             let lax = if path.len() > 1 { path.strip_suffix(b"/").unwrap_or(path) } else { path };
             return Self { raw: path, normal: Cow::Borrowed(path), lax: Cow::Borrowed(lax), others: Vec::new() };
         }
-        let rounds = decoded(path);
+        let mut rounds = decoded(path);
         let normal = normal(path);
         let lax = read(rounds.last().map_or(path, Vec::as_slice), Mixture::LAX);
         let mut others = Vec::new();
+        let forgiven: Vec<Vec<u8>> = rounds.iter().filter_map(|path| forgiven(path)).collect();
+        rounds.extend(forgiven.iter().flat_map(|path| decoded(path)));
         add_mixtures(&rounds, Parameters::BOTH, &mut others);
         if path.contains(&b';') {
             // Servlet containers drop parameters before they decode: an encoded slash does not end one.
@@ -84,7 +87,8 @@ fn is_plain(path: &[u8]) -> bool {
     let mut after_slash = false;
     for &byte in path {
         match byte {
-            b'%' | b'\\' | b';' | b'#' | b'?' => return false,
+            b'%' | b'\\' | b';' | b'#' | b'?' | 0 => return false,
+            0xc0 | 0xc1 | 0xe0 | 0xf0 => return false, // see `overlong`
             b'/' | b'.' if after_slash => return false,
             _ => after_slash = byte == b'/',
         }
@@ -154,20 +158,18 @@ impl Parameters {
     const BOTH: &'static [Self] = &[Self::Keep, Self::Drop];
 }
 
-/// LIMIT: at most 4 cuts × 2 parameters × 2 backslashes × 2 slashes for each round of decoding, and only when the path
+/// Where some servers end a path, in every combination.
+const CUTS: [&[u8]; 8] = [b"", b"#", b"?", b"#?", b"\0", b"#\0", b"?\0", b"#?\0"];
+
+/// LIMIT: at most 8 cuts × 2 parameters × 2 backslashes × 2 slashes for each round of decoding, and only when the path
 /// has all those bytes; each is one pass over a path that `limits.header_bytes` bounds.
 fn add_mixtures(rounds: &[Vec<u8>], parameters: &[Parameters], readings: &mut Vec<Vec<u8>>) {
     for path in rounds {
         let has = |byte: u8| path.contains(&byte);
-        let cuts: &[&'static [u8]] = match (has(b'#'), has(b'?')) {
-            (false, false) => &[b""],
-            (true, false) => &[b"", b"#"],
-            (false, true) => &[b"", b"?"],
-            (true, true) => &[b"", b"#", b"?", b"#?"],
-        };
+        let cuts = CUTS.into_iter().filter(|cut| cut.iter().all(|&byte| has(byte)));
         let parameters = if has(b';') { parameters } else { &[Parameters::Keep] };
         let backslashes: &[_] = if has(b'\\') { &[Backslash::Letter, Backslash::Slash] } else { &[Backslash::Letter] };
-        for &cut in cuts {
+        for cut in cuts {
             for &parameters in parameters {
                 for &backslash in backslashes {
                     for slashes in [Slashes::MergeFirst, Slashes::MergeLast] {
@@ -238,6 +240,51 @@ pub(crate) fn triplet(text: &[u8]) -> Option<(u8, &[u8])> {
     let digit = |byte: u8| char::from(byte).to_digit(16);
     let value = digit(*high)? * 16 + digit(*low)?;
     Some((u8::try_from(value).ok()?, rest))
+}
+
+/// What a decoder of old makes of `%uXXXX` and of overlong UTF-8; `None` when there is none of either.
+fn forgiven(path: &[u8]) -> Option<Vec<u8>> {
+    let mut made = Vec::with_capacity(path.len());
+    let mut rest = path;
+    let mut differs = false;
+    while let [byte, tail @ ..] = rest {
+        rest = match wide_triplet(rest).or_else(|| overlong(rest)) {
+            Some((letter, after)) => {
+                differs = true;
+                let mut buffer = [0; 4];
+                made.extend_from_slice(letter.encode_utf8(&mut buffer).as_bytes());
+                after
+            }
+            None => {
+                made.push(*byte);
+                tail
+            }
+        };
+    }
+    differs.then_some(made)
+}
+
+/// The letter that `%uXXXX` at the beginning of `text` stands for, and what follows it. Full-width letters become plain
+/// ones, as in the tables of Windows.
+fn wide_triplet(text: &[u8]) -> Option<(char, &[u8])> {
+    let [b'%', b'u' | b'U', digits @ ..] = text else { return None };
+    let (digits, rest) = digits.split_at_checked(4)?;
+    let value = digits.iter().try_fold(0, |sum, &byte| Some(sum * 16 + char::from(byte).to_digit(16)?))?;
+    let plain = if (0xff01..=0xff5e).contains(&value) { value - 0xfee0 } else { value };
+    Some((char::from_u32(plain)?, rest))
+}
+
+/// The ASCII letter at the beginning of `text` that takes two to four bytes, and what follows it. Decoders that let this
+/// pass do not look at the top bits of what continues it either (`%c0%2f`, CVE-2000-0884).
+fn overlong(text: &[u8]) -> Option<(char, &[u8])> {
+    let (high, low, rest) = match text {
+        [first @ (0xc0 | 0xc1), low, rest @ ..] => (first & 1, low, rest),
+        [0xe0, high @ (0x80 | 0x81), low, rest @ ..] | [0xf0, 0x80, high @ (0x80 | 0x81), low, rest @ ..] => {
+            (high & 1, low, rest)
+        }
+        _ => return None,
+    };
+    Some((char::from(high << 6 | low & 0x3f), rest))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -371,6 +418,31 @@ mod tests {
             ("/", "/"),
         ] {
             assert_eq!(text(Readings::of(sent.as_bytes()).lax()), lax, "{sent}");
+        }
+    }
+
+    #[test]
+    fn a_decoder_of_old_is_among_the_readings() {
+        let pattern = Pattern::new(&PathPattern("/admin/**".into()));
+        for sent in [
+            "/admin%00/x",
+            "/admin/x%00.png",
+            "/%u0061dmin/x",
+            "/%U0061dmin/x",
+            "/%uff41dmin/x",
+            "/x/%u002e%u002e/admin",
+            "/%25u0061dmin",
+            "/%c1%a1dmin/x",
+            "/%c0%afadmin",
+            "/x%c0%2fadmin/../../admin",
+            "/%e0%81%a1dmin",
+            "/%f0%80%81%a1dmin",
+        ] {
+            assert!(Readings::of(sent.as_bytes()).any(|path| pattern.is_match(path)), "{sent}");
+        }
+        assert!(Readings::of(b"/\xc1\xa1dmin").any(|path| pattern.is_match(path)));
+        for sent in ["/%u00", "/%uxyzw/admin", "/\u{e0f}admin", "/%c3%a4dmin", "/%u00e4dmin"] {
+            assert!(!Readings::of(sent.as_bytes()).any(|path| pattern.is_match(path)), "{sent}");
         }
     }
 

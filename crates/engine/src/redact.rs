@@ -1,12 +1,13 @@
 //! What may be kept of strangers' text: cut to size, and with secrets masked.
 //!
-//! Masks replace whole path segments and parameter names: `{jwt}`, `{email}`, `{token}`. What path templating needs
-//! stays: numbers, UUIDs, dates, hexadecimal ids. A segment is judged decoded, also when it was encoded over and over,
+//! Masks replace whole path segments and parameter names: `{jwt}`, `{email}`, `{card}`, `{token}`. What path templating
+//! needs stays: numbers, UUIDs, dates, hexadecimal ids. A segment is judged decoded, also when it was encoded over and over,
 //! and in its pieces (`user=jane@example.com`, `;token=…`).
 
 use std::borrow::Cow;
 
-use bartizan_model::{Part, ValueKind};
+use bartizan_model::{Part, ValueKind, is_card_number};
+use smallvec::SmallVec;
 
 use crate::path::triplet;
 
@@ -77,6 +78,8 @@ pub(crate) fn secret(text: &[u8]) -> Option<&'static str> {
         Some("{jwt}")
     } else if holds_email(&decoded) {
         Some("{email}")
+    } else if holds_card(&decoded) {
+        Some("{card}")
     } else if decoded.split(|byte| !is_token_byte(*byte)).any(is_token) {
         Some("{token}")
     } else {
@@ -188,6 +191,16 @@ fn holds_email(text: &[u8]) -> bool {
     })
 }
 
+/// A payment card's number, alone between other letters than its own, perhaps in groups.
+fn holds_card(text: &[u8]) -> bool {
+    // PERF: the shortest number has 13 digits, most segments have fewer bytes.
+    text.len() >= 13
+        && text.split(|byte| !byte.is_ascii_alphanumeric() && !matches!(byte, b'-' | b' ')).any(|piece| {
+            let digits: SmallVec<[u8; 19]> = piece.iter().copied().filter(u8::is_ascii_digit).take(20).collect();
+            is_card_number(&digits) && !piece.iter().any(u8::is_ascii_alphabetic)
+        })
+}
+
 const fn is_domain_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_') || !byte.is_ascii()
 }
@@ -213,6 +226,10 @@ mod tests {
             ("/users/jane%40example.com", "/users/{email}"),
             ("/users/jane%2540example.com", "/users/{email}"),
             ("/users/mail=jane@example.com;v=1", "/users/{email}"),
+            ("/cards/4111111111111111/limit", "/cards/{card}/limit"),
+            ("/cards/4111-1111-1111-1111", "/cards/{card}"),
+            ("/cards/5500%200000%200000%200004", "/cards/{card}"),
+            ("/pay;card=378282246310005", "/{card}"),
             ("/keys/sk_live_4eC39HqLyjWDarjtT1zdp7dc", "/keys/{token}"),
             ("/a;session=4eC39HqLyjWDarjtT1zdp7dc/b", "/{token}/b"),
         ] {
@@ -227,6 +244,10 @@ mod tests {
             "*",
             "/users/42/cards/",
             "/orders/550e8400-e29b-41d4-a716-446655440000",
+            "/cards/4111111111111112",
+            "/times/1767225600123",
+            "/times/20260131123045",
+            "/orders/550e8400-e29b-41d4-4111-111111111111",
             "/objects/507f1f77bcf86cd799439011",
             "/days/2026-01-31",
             "/@types/node",

@@ -24,6 +24,9 @@ pub(crate) fn config() -> Config {
             header_count_max: 100,
             header_timeout_ms: 1,
             client_read_timeout_ms: 1,
+            keepalive_timeout_ms: 1,
+            body_timeout_ms: 1,
+            connections_max: 1,
         },
         data: Data {
             directory: "data".into(),

@@ -12,7 +12,7 @@
 //! Sources: pingora-proxy 0.9.1 `proxy_h1.rs` (`send_body_to_pipe`), `proxy_h2.rs` (`send_body_to2`), pingora-core
 //! 0.9.1 `body_buffer.rs`, `v1/body.rs` (a chunked body is not done before its last chunk was read).
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bartizan_engine::{Inspection, Step};
 use bytes::{Bytes, BytesMut};
@@ -28,6 +28,10 @@ const REPLAY_BYTES_MAX: u64 = 64 * 1024;
 /// LIMIT: largest HTTP/2 DATA frame that we let clients send (the protocol's default).
 pub(crate) const FRAME_BYTES_MAX: u32 = 16 * 1024;
 
+/// LIMIT: a body of which less than this arrives in a second, over its whole length, is too slow; a phone on the edge
+/// of its cell sends more. It bounds what a client can hold with a body that trickles (CWE-400, "slow post").
+const BYTES_PER_SECOND_MIN: u64 = 16 * 1024;
+
 /// The body of one request.
 #[derive(Default)]
 pub(crate) struct Body {
@@ -38,6 +42,8 @@ pub(crate) struct Body {
     position: u64,
     /// The engine knows that it is complete
     is_ended: bool,
+    /// When it began, and the time that it has beside what its size gives it; `None` for one that may take for ever
+    clock: Option<(Instant, Duration)>,
 }
 
 #[derive(Default)]
@@ -60,12 +66,30 @@ pub(crate) enum Verdict {
     Pass,
     /// The engine decided against it
     Stop,
+    /// It takes too long
+    TooSlow,
 }
 
 impl Body {
     /// The body is not looked at.
     pub(crate) fn stream(&mut self) {
         self.mode = Mode::Streaming;
+    }
+
+    /// It must be complete within `timeout`, and one second more for each [`BYTES_PER_SECOND_MIN`].
+    pub(crate) fn expect_within(&mut self, timeout: Duration) {
+        self.clock = Some((Instant::now(), timeout));
+    }
+
+    /// Whether it is not complete and has no time left.
+    pub(crate) fn is_overdue(&self) -> bool {
+        !self.is_ended && self.time_left().is_some_and(|left| left.is_zero())
+    }
+
+    fn time_left(&self) -> Option<Duration> {
+        let (begun, timeout) = self.clock?;
+        let earned = Duration::from_millis(self.seen.saturating_mul(1000) / BYTES_PER_SECOND_MIN);
+        Some((timeout + earned).saturating_sub(begun.elapsed()))
     }
 
     /// Tells the engine, once, that the request is complete.
@@ -93,13 +117,11 @@ impl Body {
             if left <= REPLAY_BYTES_MAX {
                 session.as_mut().enable_retry_buffering();
             }
-            let chunk = match is_http2 {
-                false => session.as_downstream_mut().read_request_body().await,
-                // Pingora has no timeout for reading an HTTP/2 body.
-                true => match tokio::time::timeout(timeout, session.as_downstream_mut().read_request_body()).await {
-                    Ok(read) => read,
-                    Err(_) => Error::e_explain(ErrorType::ReadTimedout, "reading body"),
-                },
+            // Pingora has no timeout of its own for reading an HTTP/2 body.
+            let timeout = self.time_left().map_or(timeout, |left| left.min(timeout));
+            let chunk = match tokio::time::timeout(timeout, session.as_downstream_mut().read_request_body()).await {
+                Ok(read) => read,
+                Err(_) => Error::e_explain(ErrorType::ReadTimedout, "reading body"),
             };
             let Some(chunk) = chunk.map_err(|error| error.into_down())? else { break };
             if self.look(&chunk, inspection, &mut record) == Verdict::Stop {
@@ -153,6 +175,9 @@ impl Body {
                 return Verdict::Pass;
             }
             Mode::Passing | Mode::Holding(_) => {}
+        }
+        if !is_end && self.is_overdue() {
+            return Verdict::TooSlow;
         }
         let fresh = self.fresh(chunk.as_ref());
         if !fresh.is_empty() && self.look(&fresh, inspection, &mut record) == Verdict::Stop {

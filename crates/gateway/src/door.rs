@@ -1,18 +1,29 @@
 //! The stream wrapper between a client connection and Pingora: sees what Pingora does without asking us.
 //!
 //! Pingora answers some requests itself, before any callback runs: unparsable HTTP/1 gets a bare 400, and a head that
-//! never ends is waited for. The door stands in between. While an HTTP/1 head is read it counts bytes and time against
-//! the limits; whatever is written while no exchange is under way is Pingora's own answer, which is swallowed and
-//! replaced by ours, with an event. A request line that Pingora would mend by encoding is refused. On HTTP/2 it counts the streams that the client opened, so that those which never
-//! became an exchange are known when the connection ends.
+//! never ends is waited for. The door stands in between. It gives Pingora one HTTP/1 message at a time: what a client
+//! sent behind it (a pipeline) waits here, so that every head passes the same checks. While a head is read it counts
+//! bytes and time against the limits, and a connection that stays silent between requests is closed; whatever is
+//! written while no exchange is under way is Pingora's own answer, which is swallowed and replaced by ours, with an
+//! event. A request line that Pingora would mend by encoding is refused.
+//!
+//! On HTTP/2 Pingora and h2 refuse streams, and give up connections, without a callback either. Nothing can be put in
+//! the place of their answers: a header block is compressed against a state that h2 keeps (RFC 7541 §2.3.2), so a
+//! `HEADERS` frame of ours would garble the next one of its own, and to a stream that is reset nothing can be added. So
+//! the door counts: the streams that the client opened and that never became an exchange, and a fault of the whole
+//! connection, are told when the connection ends. That is soon: Pingora gives a connection up at 32 refusals of its
+//! own, h2 at 1,024 resets.
 //!
 //! Sources: pingora-proxy 0.9.1 `handle_new_request` (the 400s), pingora-core 0.9.1 `apps/mod.rs` (one digest request
-//! per HTTP/1 session: that is how the door learns that the next request may begin), RFC 9113 §4.1 (frames).
+//! per HTTP/1 session: that is how the door learns that the next request may begin), `protocols/http/v2/server.rs`
+//! (refused streams), RFC 9113 §4.1 (frames).
 
 use std::fmt;
 use std::io::{self, IoSlice};
+use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -30,27 +41,22 @@ use pingora::protocols::{
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::watch;
-use tokio::time::Sleep;
 
 use crate::answers;
-use crate::frames::StreamCounter;
+use crate::deadline::Deadline;
+use crate::frames::{Frames, PREFACE};
 use crate::ids;
 use crate::line::Lines;
 use crate::link::{Link, Phase, digest_of};
+use crate::message::BodyRest;
 use crate::refusal::Refusal;
 use crate::shared::Shared;
 use crate::wire;
 
-/// RFC 9113 §3.4
-const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
 /// LIMIT: bytes of a head kept to name what is wrong with it.
 const HEAD_KEPT_BYTES: usize = 2048;
 
-/// LIMIT: how long a connection may wait before its first byte; the same as Pingora's between HTTP/1 requests.
-const IDLE: Duration = Duration::from_secs(60);
-
-/// LIMIT: events for HTTP/2 streams of one connection that never became an exchange.
+/// LIMIT: events for HTTP/2 streams of one connection that never became an exchange; one more tells of the rest.
 const LOST_STREAMS_MAX: u64 = 100;
 
 /// A client connection as Pingora sees it.
@@ -61,15 +67,18 @@ pub(crate) struct Door<T: IO + 'static> {
     digest: Option<Arc<ProxyDigest>>,
     limits: Limits,
     offers_h2c: bool,
-    peeked: Bytes,
+    /// Read from the connection and not given to Pingora yet. LIMIT: one read of Pingora's, at most 64 KiB
+    unread: Bytes,
     head: Vec<u8>,
     head_bytes: u64,
     lines: Lines,
-    deadline: Option<Pin<Box<Sleep>>>,
+    /// The rest of the body of the exchange under way; HTTP/1 only
+    body: Option<BodyRest>,
+    deadline: Deadline,
     refusal: Option<Refusal>,
     farewell: Option<Farewell>,
     shutdown: watch::Receiver<bool>,
-    streams: Option<StreamCounter>,
+    frames: Option<Frames>,
 }
 
 /// The answer to a refused request, on its way.
@@ -106,15 +115,16 @@ impl<T: IO + 'static> Door<T> {
             shared,
             limits,
             offers_h2c,
-            peeked: Bytes::new(),
+            unread: Bytes::new(),
             head: Vec::new(),
             head_bytes: 0,
             lines: Lines::default(),
-            deadline: None,
+            body: None,
+            deadline: Deadline::default(),
             refusal: None,
             farewell: None,
             shutdown,
-            streams: is_http2.then(StreamCounter::new),
+            frames: is_http2.then(Frames::new),
         }
     }
 
@@ -122,14 +132,35 @@ impl<T: IO + 'static> Door<T> {
         self.io.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
-    /// Reads from what was peeked at, else from the connection.
-    fn poll_inner(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.peeked.is_empty() {
-            return self.io()?.poll_read(cx, buf);
+    /// Reads from what is unread, else from the connection, as far as `take` wants: it is shown the next bytes and says
+    /// how many of them belong to what is read. The rest stays here; while there is such a rest and none of it is
+    /// wanted, nothing comes.
+    fn poll_part(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+        take: impl FnOnce(&mut Self, &[u8]) -> usize,
+    ) -> Poll<io::Result<()>> {
+        if self.unread.is_empty() {
+            let before = buf.filled().len();
+            ready!(self.io()?.poll_read(cx, buf))?;
+            let read = &buf.filled()[before..];
+            let taken = take(self, read);
+            if taken == read.len() {
+                return Poll::Ready(Ok(()));
+            }
+            self.unread = Bytes::copy_from_slice(&read[taken..]);
+            buf.set_filled(before + taken);
+            // An empty read would mean the connection's end.
+            return if taken == 0 { Poll::Pending } else { Poll::Ready(Ok(())) };
         }
-        let take = self.peeked.len().min(buf.remaining());
-        buf.put_slice(&self.peeked[..take]);
-        self.peeked.advance(take);
+        let next = self.unread.slice(..self.unread.len().min(buf.remaining()));
+        let taken = take(self, &next);
+        if taken == 0 {
+            return Poll::Pending;
+        }
+        buf.put_slice(&next[..taken]);
+        self.unread.advance(taken);
         Poll::Ready(Ok(()))
     }
 
@@ -139,7 +170,8 @@ impl<T: IO + 'static> Door<T> {
             self.head.clear();
             self.head_bytes = 0;
             self.lines = Lines::default();
-            self.deadline = None;
+            self.body = None;
+            self.deadline.clear();
             self.link.enter(Phase::Head);
         }
         // A complete head would have been parsed and not read on: this one is longer than the limit.
@@ -147,44 +179,50 @@ impl<T: IO + 'static> Door<T> {
             return Poll::Ready(self.refuse(Refusal::HeaderTooLarge));
         }
         let before = buf.filled().len();
-        match self.poll_inner(cx, buf) {
-            Poll::Ready(Ok(())) => {
-                let read = &buf.filled()[before..];
-                if read.is_empty() && self.head_bytes > 0 {
-                    self.refusal.get_or_insert(Refusal::IncompleteHead);
-                }
-                self.head_bytes += read.len() as u64;
-                let room = HEAD_KEPT_BYTES.saturating_sub(self.head.len());
-                self.head.extend_from_slice(&read[..read.len().min(room)]);
-                if !self.lines.read(read) {
-                    self.refusal.get_or_insert(Refusal::RequestLine);
-                    // An error here would be taken for a client that went away; what cannot be parsed is answered.
-                    buf.filled_mut()[before..].fill(0);
-                }
-                Poll::Ready(Ok(()))
-            }
-            Poll::Pending if self.head_bytes > 0 => self.poll_deadline(cx),
-            other => other,
+        if self.poll_part(cx, buf, |door, read| door.read_head(read))?.is_pending() {
+            return self.poll_deadline(cx);
         }
+        if self.lines.is_refused() {
+            self.refusal.get_or_insert(Refusal::RequestLine);
+            // An error here would be taken for a client that went away; what cannot be parsed is answered.
+            buf.filled_mut()[before..].fill(0);
+        }
+        Poll::Ready(Ok(()))
     }
 
-    /// The clock of a head that has begun and is not complete.
-    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let timeout = Duration::from_millis(self.limits.header_timeout_ms);
-        let deadline = self.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
-        match deadline.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(self.refuse(Refusal::HeaderTimeout)),
-            Poll::Pending => Poll::Pending,
+    /// The next bytes from the client, none at its end. Returns how many belong to the head.
+    fn read_head(&mut self, read: &[u8]) -> usize {
+        if self.head_bytes == 0 {
+            self.deadline.clear(); // the wait for a request is over, the one for its head begins
+        } else if read.is_empty() {
+            self.refusal.get_or_insert(Refusal::IncompleteHead);
         }
+        let taken = self.lines.read(read);
+        self.head_bytes += taken as u64;
+        let room = HEAD_KEPT_BYTES.saturating_sub(self.head.len());
+        self.head.extend_from_slice(&read[..taken.min(room)]);
+        taken
+    }
+
+    /// The clock of a head that is not complete, or that has not begun.
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let is_silent = self.head_bytes == 0;
+        let wait = if is_silent { self.limits.keepalive_timeout_ms } else { self.limits.header_timeout_ms };
+        ready!(self.deadline.poll(cx, Duration::from_millis(wait)));
+        // Nothing was asked, so nothing is answered: it ends as if the client had ended it.
+        Poll::Ready(if is_silent { Ok(()) } else { self.refuse(Refusal::HeaderTimeout) })
     }
 
     /// Pingora writes an answer of its own: ours goes out in its place.
     fn swallow(&mut self) {
-        let refusal = match self.link.phase() {
-            Phase::Fresh => Refusal::Pipelined,
-            Phase::Head | Phase::Exchange | Phase::Http2 => Refusal::of_head(&self.head, self.lines.count()),
-        };
-        self.refusal.get_or_insert(refusal);
+        self.refusal.get_or_insert_with(|| Refusal::of_head(&self.head, self.lines.count()));
+    }
+
+    /// Our side of an HTTP/2 connection went on.
+    fn written(&mut self, bytes: &[u8]) {
+        if let Some(frames) = &mut self.frames {
+            frames.written(bytes);
+        }
     }
 
     fn refuse(&mut self, refusal: Refusal) -> io::Result<()> {
@@ -197,7 +235,7 @@ impl<T: IO + 'static> Door<T> {
         if let Some(refusal) = self.refusal.take() {
             self.link.linger();
             let mut outcome = Outcome { ending: Ending::Malformed, status: refusal.status(), ..Outcome::default() };
-            let inspection = self.shared.malformed(&self.link.connection, refusal.reason());
+            let inspection = self.shared.malformed(&self.link, refusal);
             let mut bytes = Vec::new();
             if outcome.status != 0 {
                 (bytes, outcome.response_bytes) = answers::raw(&refusal, inspection.id());
@@ -228,18 +266,19 @@ impl<T: IO + 'static> Door<T> {
     /// Reads until it is clear whether the client speaks HTTP/2 with prior knowledge; what was read is read again.
     async fn is_preface(&mut self) -> io::Result<bool> {
         let mut seen = BytesMut::with_capacity(64);
-        let timeout = Duration::from_millis(self.limits.header_timeout_ms);
+        let [idle, timeout] =
+            [self.limits.keepalive_timeout_ms, self.limits.header_timeout_ms].map(Duration::from_millis);
         let mut shutdown = self.shutdown.clone();
         while seen.len() < PREFACE.len() && PREFACE.starts_with(&seen) {
-            let is_idle = seen.is_empty();
+            let is_silent = seen.is_empty();
             let mut io = self.io()?;
             let read = io.read_buf(&mut seen);
-            let read = if is_idle {
+            let read = if is_silent {
                 // The first byte may take as long as an idle connection may, or until the gateway stops.
                 tokio::select! {
                     biased;
                     read = read => read?,
-                    () = tokio::time::sleep(IDLE) => 0,
+                    () = tokio::time::sleep(idle) => return Err(io::ErrorKind::TimedOut.into()),
                     _ = shutdown.wait_for(|stop| *stop) => return Err(io::ErrorKind::ConnectionAborted.into()),
                 }
             } else {
@@ -250,8 +289,27 @@ impl<T: IO + 'static> Door<T> {
             }
         }
         let is_preface = seen.starts_with(PREFACE);
-        self.peeked = seen.freeze();
+        self.unread = seen.freeze();
         Ok(is_preface)
+    }
+
+    /// Tells of what Pingora and h2 refused by themselves on an HTTP/2 connection.
+    fn tell_http2(&self, frames: &Frames) {
+        let outcome = Outcome { ending: Ending::Malformed, ..Outcome::default() };
+        let tell = |inspection: Inspection| {
+            (self.shared.sinks.events)(inspection.finish(outcome.clone(), ids::now()));
+        };
+        let mut lost = frames.opened().saturating_sub(self.link.begun());
+        if frames.is_faulty() {
+            lost = lost.saturating_sub(1); // the stream in which the fault was found
+            tell(self.shared.malformed(&self.link, Refusal::Http2Connection));
+        }
+        for _ in 0..lost.min(LOST_STREAMS_MAX) {
+            tell(self.shared.malformed(&self.link, Refusal::Http2Stream));
+        }
+        if let Some(more) = NonZeroU64::new(lost.saturating_sub(LOST_STREAMS_MAX)) {
+            tell(self.shared.malformed_times(&self.link, Refusal::Http2Stream, more));
+        }
     }
 }
 
@@ -259,7 +317,7 @@ impl<T: IO + 'static> Drop for Door<T> {
     fn drop(&mut self) {
         // Refused, and the connection was dropped before the answer could be sent.
         if let Some(refusal) = self.refusal.take() {
-            let inspection = self.shared.malformed(&self.link.connection, refusal.reason());
+            let inspection = self.shared.malformed(&self.link, refusal);
             let outcome = Outcome { ending: Ending::Malformed, ..Outcome::default() };
             self.farewell = Some(Farewell { inspection, outcome, bytes: Bytes::new() });
         }
@@ -267,19 +325,20 @@ impl<T: IO + 'static> Drop for Door<T> {
             (outcome.status, outcome.response_bytes) = (0, 0);
             (self.shared.sinks.events)(inspection.finish(outcome, ids::now()));
         }
-        if let Some(streams) = &self.streams {
-            let lost = streams.opened().saturating_sub(self.link.begun()).min(LOST_STREAMS_MAX);
-            for _ in 0..lost {
-                let inspection = self.shared.malformed(&self.link.connection, Refusal::Http2Stream.reason());
-                let outcome = Outcome { ending: Ending::Malformed, ..Outcome::default() };
-                (self.shared.sinks.events)(inspection.finish(outcome, ids::now()));
-            }
+        if let Some(frames) = self.frames.take() {
+            self.tell_http2(&frames);
         }
         let Some(mut io) = self.io.take() else { return };
         if self.link.lingers()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
-            runtime.spawn(wire::linger(io));
+            // It is open for that long, so it counts against the cap.
+            let shared = self.shared.clone();
+            shared.counters.connections_open.fetch_add(1, Relaxed);
+            runtime.spawn(async move {
+                wire::linger(io).await;
+                shared.counters.connections_open.fetch_sub(1, Relaxed);
+            });
         } else {
             // A response that was cut off: what was written of it still goes out.
             let _ = io.flush().now_or_never();
@@ -291,16 +350,18 @@ impl<T: IO + 'static> AsyncRead for Door<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let door = self.get_mut();
         match door.link.phase() {
-            Phase::Exchange => door.io()?.poll_read(cx, buf),
             Phase::Fresh | Phase::Head => door.poll_head(cx, buf),
-            Phase::Http2 => {
-                let before = buf.filled().len();
-                let polled = door.poll_inner(cx, buf);
-                if let Some(streams) = &mut door.streams {
-                    streams.read(&buf.filled()[before..]);
+            Phase::Exchange => door.poll_part(cx, buf, |door, read| {
+                let framing = door.link.framing();
+                door.body.get_or_insert_with(|| BodyRest::new(framing)).read(read)
+            }),
+            Phase::Tunnel => door.poll_part(cx, buf, |_, read| read.len()),
+            Phase::Http2 => door.poll_part(cx, buf, |door, read| {
+                if let Some(frames) = &mut door.frames {
+                    frames.read(read);
                 }
-                polled
-            }
+                read.len()
+            }),
         }
     }
 }
@@ -309,7 +370,12 @@ impl<T: IO + 'static> AsyncWrite for Door<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let door = self.get_mut();
         match door.link.phase() {
-            Phase::Exchange | Phase::Http2 => door.io()?.poll_write(cx, buf),
+            Phase::Exchange | Phase::Tunnel => door.io()?.poll_write(cx, buf),
+            Phase::Http2 => {
+                let written = ready!(door.io()?.poll_write(cx, buf))?;
+                door.written(&buf[..written]);
+                Poll::Ready(Ok(written))
+            }
             Phase::Fresh | Phase::Head => {
                 door.swallow();
                 Poll::Ready(Ok(buf.len()))
@@ -324,7 +390,17 @@ impl<T: IO + 'static> AsyncWrite for Door<T> {
     ) -> Poll<io::Result<usize>> {
         let door = self.get_mut();
         match door.link.phase() {
-            Phase::Exchange | Phase::Http2 => door.io()?.poll_write_vectored(cx, bufs),
+            Phase::Exchange | Phase::Tunnel => door.io()?.poll_write_vectored(cx, bufs),
+            Phase::Http2 => {
+                let written = ready!(door.io()?.poll_write_vectored(cx, bufs))?;
+                let mut left = written;
+                for slice in bufs {
+                    let part = left.min(slice.len());
+                    door.written(&slice[..part]);
+                    left -= part;
+                }
+                Poll::Ready(Ok(written))
+            }
             Phase::Fresh | Phase::Head => {
                 door.swallow();
                 Poll::Ready(Ok(bufs.iter().map(|slice| slice.len()).sum()))
@@ -361,7 +437,7 @@ impl<T: IO + 'static> Peek for Door<T> {
     async fn try_peek(&mut self, buf: &mut [u8]) -> io::Result<bool> {
         if self.offers_h2c && buf.len() == PREFACE.len() && self.is_preface().await? {
             buf.copy_from_slice(PREFACE);
-            self.streams = Some(StreamCounter::new());
+            self.frames = Some(Frames::new());
             self.link.enter(Phase::Http2);
         }
         Ok(true)

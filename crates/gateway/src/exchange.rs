@@ -65,9 +65,9 @@ impl Context {
         Self { shared, exchange: None }
     }
 
-    /// The head is complete: pins the running generation and begins the inspection.
-    pub(crate) fn begin(&mut self, link: Arc<Link>) -> &mut Exchange {
-        link.begin_exchange();
+    /// The head is complete, the body is framed as `message.rs` has it: pins the running generation and begins the inspection.
+    pub(crate) fn begin(&mut self, link: Arc<Link>, framing: u64) -> &mut Exchange {
+        link.begin_exchange(framing);
         self.shared.counters.exchanges_total.fetch_add(1, Relaxed);
         self.shared.counters.exchanges_open.fetch_add(1, Relaxed);
         let generation = self.shared.current.load_full();
@@ -172,11 +172,12 @@ mod tests {
             writer: std::sync::Mutex::new(()),
             sinks,
             counters: crate::shared::Counters::default(),
+            connections_room: u64::MAX,
             is_closing: std::sync::atomic::AtomicBool::new(false),
         });
         let connection = bartizan_model::Connection { peer: None, local: None, tls: None };
         let mut context = Context::new(shared.clone());
-        context.begin(Arc::new(Link::new(connection)));
+        context.begin(Arc::new(Link::new(connection)), 0);
         let callback = std::thread::spawn(move || {
             let _context = context;
             panic!("a bug of ours");

@@ -4,8 +4,10 @@
 use bartizan_config::Limits;
 use bartizan_model::Request;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use pingora::http::RequestHeader;
 use pingora::protocols::http::authority::{RawTargetAuthority, raw_target_authority};
 
+use crate::forward;
 use crate::refusal::{self, Refusal};
 
 /// A request head that the HTTP library could parse.
@@ -25,7 +27,7 @@ impl Form<'_> {
             Some(Refusal::Connect)
         } else if !is_target(self.method, self.target) {
             Some(Refusal::RequestLine)
-        } else if !is_framing(self.headers) {
+        } else if !is_framing(self.headers) || !is_connection(self.headers) {
             Some(Refusal::Framing)
         } else if self.headers.len() > limits.header_count_max as usize {
             Some(Refusal::TooManyFields)
@@ -46,39 +48,47 @@ pub struct FormFault {
     pub status: u16,
 }
 
-/// Whether the gateway would refuse `request`, sent as HTTP/1.1, before any policy is asked.
-pub fn form_fault(request: &Request, limits: &Limits) -> Option<FormFault> {
-    let refusal = refusal_of(request, limits)?;
-    Some(FormFault { check: refusal::CHECK, reason: refusal.reason(), status: refusal.status() })
+/// Does with `request`, sent as HTTP/1.1, what the gateway does before any policy is asked: takes the fields out that
+/// are for the next hop only, or says why it is refused.
+///
+/// # Errors
+/// It is refused.
+pub fn admit(request: &mut Request, limits: &Limits) -> Result<(), FormFault> {
+    let fault =
+        |refusal: Refusal| FormFault { check: refusal::CHECK, reason: refusal.reason(), status: refusal.status() };
+    let names = dropped_or_refused(request, limits).map_err(fault)?;
+    let is_dropped = |name: &[u8]| names.iter().any(|dropped| name.eq_ignore_ascii_case(dropped.as_str().as_bytes()));
+    request.headers.retain(|(name, _)| !is_dropped(name));
+    Ok(())
 }
 
-fn refusal_of(request: &Request, limits: &Limits) -> Option<Refusal> {
+fn dropped_or_refused(request: &Request, limits: &Limits) -> Result<Vec<HeaderName>, Refusal> {
     let is_in_line = |byte: &u8| byte.is_ascii_graphic() && *byte != b'#' || !byte.is_ascii();
-    let Ok(method) = Method::from_bytes(&request.method) else { return Some(Refusal::RequestLine) };
+    let Ok(method) = Method::from_bytes(&request.method) else { return Err(Refusal::RequestLine) };
     if !request.target.iter().all(is_in_line) {
-        return Some(Refusal::RequestLine);
+        return Err(Refusal::RequestLine);
     }
     let mut headers = HeaderMap::new();
     if !request.authority.is_empty() {
-        let Ok(host) = HeaderValue::from_bytes(&request.authority) else { return Some(Refusal::Authority) };
+        let Ok(host) = HeaderValue::from_bytes(&request.authority) else { return Err(Refusal::Authority) };
         headers.insert(header::HOST, host);
     }
     for (name, value) in &request.headers {
         let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) else {
-            return Some(Refusal::HeaderField);
+            return Err(Refusal::HeaderField);
         };
         if name == header::HOST && value.as_bytes() == request.authority {
             continue; // said twice on paper, once on the wire
         }
         if headers.try_append(name, value).is_err() {
-            return Some(Refusal::TooManyFields);
+            return Err(Refusal::TooManyFields);
         }
     }
     if headers.get_all(header::HOST).iter().nth(1).is_some() {
-        return Some(Refusal::Authority);
+        return Err(Refusal::Authority);
     }
     let form = Form { method: &method, target: &request.target, headers: &headers, bytes: size(request, &headers) };
-    form.fault(limits)
+    form.fault(limits).map_or_else(|| Ok(dropped(&headers)), Err)
 }
 
 /// Bytes of the head as HTTP/1.1 (RFC 9112 §2.1).
@@ -101,6 +111,55 @@ fn is_target(method: &Method, target: &[u8]) -> bool {
     }
 }
 
+/// LIMIT: words in `Connection`; Pingora's own, beyond which it fails late.
+const NOMINATIONS_MAX: usize = 9;
+
+/// Fields that are for the upstream whatever `Connection` says: it is told by them what the request is and who sent it.
+const END_TO_END: &[HeaderName] = &[
+    header::HOST,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::CONTENT_ENCODING,
+    header::AUTHORIZATION,
+    header::COOKIE,
+    header::FORWARDED,
+];
+
+/// The words of `Connection`: fields for the next hop only, which Pingora drops (RFC 9110 §7.6.1).
+fn nominated(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    let words =
+        headers.get_all(header::CONNECTION).iter().flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
+    words.map(<[u8]>::trim_ascii).filter(|word| !word.is_empty())
+}
+
+/// Whether `Connection` leaves the upstream all that decides what the request is: what is inspected is what is sent.
+fn is_connection(headers: &HeaderMap) -> bool {
+    nominated(headers).count() <= NOMINATIONS_MAX
+        && nominated(headers).all(|word| {
+            let is_token = word.iter().all(|&byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte));
+            let Some(name) = HeaderName::from_bytes(word).ok().filter(|_| is_token) else { return false };
+            let is_coding = name == header::TRANSFER_ENCODING && headers.contains_key(&name);
+            !is_coding && !END_TO_END.contains(&name) && !forward::is_ours(&name)
+        })
+}
+
+/// Takes the fields out that `Connection` names, before anybody looks: the upstream will not get them either. `Upgrade`
+/// stays, for Pingora.
+pub(crate) fn drop_nominated(request: &mut RequestHeader) {
+    if !request.headers.contains_key(header::CONNECTION) {
+        return;
+    }
+    for name in dropped(&request.headers) {
+        request.remove_header(&name);
+    }
+}
+
+/// What `Connection` names and has no other meaning.
+fn dropped(headers: &HeaderMap) -> Vec<HeaderName> {
+    let names = nominated(headers).filter_map(|word| HeaderName::from_bytes(word).ok());
+    names.filter(|name| *name != header::UPGRADE && *name != header::CONNECTION && headers.contains_key(name)).collect()
+}
+
 /// Whether the body's length can be read in one way only. RFC 9112 §6.3 lets a recipient repair repeated lengths and
 /// decode more codings than `chunked`; the upstream might repair differently.
 fn is_framing(headers: &HeaderMap) -> bool {
@@ -120,12 +179,19 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: Limits =
-        Limits { header_bytes_max: 200, header_count_max: 3, header_timeout_ms: 1, client_read_timeout_ms: 1 };
+    const LIMITS: Limits = Limits {
+        header_bytes_max: 200,
+        header_count_max: 3,
+        header_timeout_ms: 1,
+        client_read_timeout_ms: 1,
+        keepalive_timeout_ms: 1,
+        body_timeout_ms: 1,
+        connections_max: 1,
+    };
 
-    fn reason(method: &str, target: &str, fields: &[(&str, &str)]) -> Option<(&'static str, u16)> {
+    fn request(method: &str, target: &str, fields: &[(&str, &str)]) -> Request {
         let headers = fields.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()));
-        let request = Request {
+        Request {
             method: method.into(),
             scheme: Scheme::Http,
             authority: "a.example".into(),
@@ -134,8 +200,46 @@ mod tests {
             headers: headers.collect(),
             body: None,
             body_bytes: None,
+        }
+    }
+
+    fn reason(method: &str, target: &str, fields: &[(&str, &str)]) -> Option<(&'static str, u16)> {
+        let fault = admit(&mut request(method, target, fields), &LIMITS).err();
+        fault.map(|fault| (fault.reason, fault.status))
+    }
+
+    #[test]
+    fn a_field_that_connection_names_is_taken_out_or_refused() {
+        let limits = Limits { header_count_max: 10, ..LIMITS };
+        let kept = |fields: &[(&str, &str)]| {
+            let mut request = request("GET", "/", fields);
+            admit(&mut request, &limits).map(|()| request.headers.len()).map_err(|fault| fault.reason)
         };
-        form_fault(&request, &LIMITS).map(|fault| (fault.reason, fault.status))
+        assert_eq!(kept(&[("Connection", "close, X-Api-Key"), ("x-api-key", "a"), ("b", "c")]), Ok(2));
+        assert_eq!(kept(&[("Connection", "Upgrade"), ("Upgrade", "websocket")]), Ok(2));
+        assert_eq!(kept(&[("Connection", "keep-alive"), ("Connection", "Te"), ("TE", "trailers")]), Ok(2));
+        assert_eq!(kept(&[("Connection", "Transfer-Encoding")]), Ok(1));
+        let many = "a,".repeat(10);
+        for named in [
+            "Host",
+            "content-length",
+            "keep-alive, Content-Type",
+            "Content-Encoding",
+            "Authorization",
+            "close,, COOKIE",
+            "Forwarded",
+            "X-Forwarded-For",
+            "X_Forwarded_Host",
+            "X-Real-IP",
+            "X-Request-Id",
+            ":authority",
+            "\"Host\"",
+            &many,
+        ] {
+            assert_eq!(kept(&[("Connection", named)]), Err("bad_framing"), "{named}");
+        }
+        let chunked = [("Connection", "transfer-encoding"), ("transfer-encoding", "chunked")];
+        assert_eq!(kept(&chunked), Err("bad_framing"));
     }
 
     #[test]

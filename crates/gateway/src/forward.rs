@@ -74,6 +74,11 @@ fn is_forwarding(name: &HeaderName) -> bool {
     begins(b"x-forwarded-") || FORWARDING.iter().any(|text| name.len() == text.len() && begins(text))
 }
 
+/// Whether the gateway alone says what stands in this field.
+pub(crate) fn is_ours(name: &HeaderName) -> bool {
+    name.as_str() == X_REQUEST_ID || is_forwarding(name)
+}
+
 fn keep_or_insert(request: &mut RequestHeader, name: &'static str, value: HeaderValue, keep: bool) -> Result<()> {
     if keep && request.headers.contains_key(name) {
         return Ok(());

@@ -25,7 +25,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use crate::Error;
 use crate::body::FRAME_BYTES_MAX;
 use crate::hand_over::{self, Inheritance};
-use crate::listen::{Bound, Hall, serve};
+use crate::listen::{self, Bound, Hall, serve};
 use crate::proxy::Proxy;
 use crate::shared::{Counters, Generation, Shared};
 use crate::tls::CertificateStore;
@@ -36,9 +36,6 @@ const ATTEMPTS_MAX: usize = 64;
 
 /// LIMIT: idle connections kept to upstreams, per worker thread.
 const IDLE_UPSTREAM_CONNECTIONS_MAX: usize = 256;
-
-/// LIMIT: how long an HTTP/2 connection without requests is kept; HTTP/1's is Pingora's own 60 s.
-const HTTP2_IDLE: Duration = Duration::from_secs(60);
 
 /// LIMIT: concurrent requests on one HTTP/2 connection of a client.
 const HTTP2_STREAMS_MAX: u32 = 128;
@@ -126,6 +123,8 @@ pub struct GatewayStats {
     pub connections_open: u64,
     /// Connections accepted
     pub connections_total: u64,
+    /// Connections closed at once because `limits.connections_max` were open
+    pub connections_refused_total: u64,
     /// Exchanges under way now
     pub exchanges_open: u64,
     /// Exchanges begun
@@ -187,6 +186,7 @@ struct Fixed {
     certificates: Vec<Option<Arc<CertificateStore>>>,
     threads: usize,
     grace_ms: u64,
+    keepalive_ms: u64,
 }
 
 impl Gateway {
@@ -218,6 +218,7 @@ impl Gateway {
             writer: Mutex::new(()),
             sinks,
             counters: Counters::default(),
+            connections_room: listen::connections_room(config.limits.connections_max),
             is_closing: AtomicBool::new(false),
         });
         let proxy = Arc::new(proxy(config, threads, shared.clone())?);
@@ -226,6 +227,7 @@ impl Gateway {
             certificates: listeners.iter().map(|bound| bound.certificates.clone()).collect(),
             threads,
             grace_ms: config.shutdown_grace_ms,
+            keepalive_ms: config.limits.keepalive_timeout_ms,
         });
         let (stop, stops) = mpsc::channel(4);
         let handle = GatewayHandle { shared, runtime: runtime.handle().clone(), stop, fixed };
@@ -382,7 +384,7 @@ fn proxy(config: &Config, threads: usize, shared: Arc<Shared>) -> Result<HttpPro
     let mut options = HttpServerOptions::default();
     options.h2c = true; // the door decides per listener
     options.allow_connect_method_proxying = true; // refused by us, with an event
-    options.h2_idle_timeout = Some(HTTP2_IDLE);
+    options.h2_idle_timeout = Some(Duration::from_millis(config.limits.keepalive_timeout_ms));
     proxy.server_options = Some(options);
     let header_bytes = u32::try_from(config.limits.header_bytes_max.saturating_mul(2)).unwrap_or(u32::MAX);
     let mut http2 = default_h2_options();
@@ -453,6 +455,9 @@ impl GatewayHandle {
         }
         if config.shutdown_grace_ms != self.fixed.grace_ms {
             needs.push("`shutdown_grace` changed".to_owned());
+        }
+        if config.limits.keepalive_timeout_ms != self.fixed.keepalive_ms {
+            needs.push("`limits.keepalive_timeout` changed (for HTTP/2)".to_owned());
         }
         needs
     }

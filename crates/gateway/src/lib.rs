@@ -5,6 +5,7 @@
 
 mod answers;
 mod body;
+mod deadline;
 mod door;
 mod error;
 mod exchange;
@@ -18,6 +19,7 @@ mod ids;
 mod line;
 mod link;
 mod listen;
+mod message;
 mod proxy;
 mod proxy_header;
 mod record;
@@ -29,8 +31,9 @@ mod upstream;
 mod wire;
 
 pub use error::Error;
-pub use form::{FormFault, form_fault};
+pub use form::{FormFault, admit};
 pub use gateway::{
     EventSink, ExchangeSink, Gateway, GatewayHandle, GatewayOptions, GatewayStats, Sinks, Stop, TargetHealth,
     UpstreamHealth,
 };
+pub use tls::{FileFault, unusable_files};

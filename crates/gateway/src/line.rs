@@ -1,8 +1,10 @@
-//! A request line while its bytes arrive: whether it has bytes that Pingora would silently make others of.
+//! A request head while its bytes arrive: where it ends, and whether its request line has bytes that Pingora would
+//! silently make others of.
 //!
 //! Pingora percent-encodes what may not stand in a request line and parses again, so `GET  /a` would become a request
-//! for `%20/a`. RFC 9112 §3 says 400 instead. The door shows every byte; what it reads may begin in the middle of a
-//! pipelined head, hence a line only counts when it looks like a request line: a method first, a version last.
+//! for `%20/a`. RFC 9112 §3 says 400 instead. What looks like no request line at all (a method first, a version last)
+//! is left for Pingora to refuse. The head ends with the first empty line after the request line; `\n` alone ends a
+//! line too, as it does for httparse.
 
 /// LIMIT: bytes of the last word that are kept; `HTTP/` is looked for in them.
 const WORD_BYTES: usize = 5;
@@ -12,6 +14,9 @@ const WORD_BYTES: usize = 5;
 pub(crate) struct Lines {
     /// Lines that are complete
     count: usize,
+    /// What the line under way consists of
+    line: Line,
+    is_refused: bool,
     has_begun: bool,
     is_over: bool,
     is_method: bool,
@@ -22,28 +27,69 @@ pub(crate) struct Lines {
     word_bytes: usize,
 }
 
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Line {
+    #[default]
+    Empty,
+    /// `\r` alone
+    Cr,
+    Text,
+}
+
 impl Lines {
-    /// Takes the next bytes. Returns `false` when the request line is complete, and is none that may be passed on.
-    pub(crate) fn read(&mut self, bytes: &[u8]) -> bool {
-        self.count += memchr::memchr_iter(b'\n', bytes).count();
-        let mut is_good = true;
-        for &byte in bytes {
-            if self.is_over {
-                break;
-            }
-            if self.has_begun && byte == b'\n' {
-                self.is_over = true;
-                is_good = self.is_good();
-            } else if self.has_begun || !matches!(byte, b'\r' | b'\n') {
-                self.read_first(byte);
+    /// Takes the next bytes. Returns how many of them belong to the head.
+    pub(crate) fn read(&mut self, bytes: &[u8]) -> usize {
+        let mut begin = 0;
+        for end in memchr::memchr_iter(b'\n', bytes) {
+            self.read_part(&bytes[begin..end]);
+            begin = end + 1;
+            if self.end_line() {
+                return begin;
             }
         }
-        is_good
+        self.read_part(&bytes[begin..]);
+        bytes.len()
     }
 
-    /// Lines that were complete so far, empty ones and those of a body in the same packet among them.
+    /// The request line is complete, and is none that may be passed on.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.is_refused
+    }
+
+    /// Lines that were complete so far, empty ones among them.
     pub(crate) fn count(&self) -> usize {
         self.count
+    }
+
+    /// A part of a line, without its end.
+    fn read_part(&mut self, part: &[u8]) {
+        self.line = match (self.line, part) {
+            (line, []) => line,
+            (Line::Empty, [b'\r']) => Line::Cr,
+            (Line::Empty | Line::Cr | Line::Text, _) => Line::Text,
+        };
+        if !self.is_over {
+            for &byte in part {
+                if self.has_begun || byte != b'\r' {
+                    self.read_first(byte);
+                }
+            }
+        }
+    }
+
+    /// The line is complete. Returns whether the head is.
+    fn end_line(&mut self) -> bool {
+        self.count += 1;
+        let line = std::mem::take(&mut self.line);
+        if self.is_over {
+            return line != Line::Text;
+        }
+        // Empty lines before the first are skipped (RFC 9112 §2.2).
+        if self.has_begun {
+            self.is_over = true;
+            self.is_refused = !self.is_good();
+        }
+        false
     }
 
     fn read_first(&mut self, byte: u8) {
@@ -80,10 +126,16 @@ mod tests {
 
     /// The same however the bytes are cut.
     fn check(head: &[u8], is_good: bool) {
-        for cut in 0..=head.len() {
+        let behind = b"GET  /next HTTP/1.1\r\n\r\n";
+        let both = [head, behind].concat();
+        for cut in 0..=both.len() {
             let mut lines = Lines::default();
-            let (first, second) = head.split_at(cut);
-            assert_eq!(lines.read(first) && lines.read(second), is_good, "{} at {cut}", head.escape_ascii());
+            let (first, second) = both.split_at(cut);
+            let mut read = lines.read(first);
+            if read == first.len() && read < head.len() {
+                read += lines.read(second);
+            }
+            assert_eq!((read, !lines.is_refused()), (head.len(), is_good), "{} at {cut}", head.escape_ascii());
         }
     }
 
@@ -97,12 +149,12 @@ mod tests {
     }
 
     #[test]
-    fn request_lines_and_the_rest_of_a_pipelined_head_pass() {
+    fn request_lines_pass_and_the_head_ends_with_its_empty_line() {
         for head in [
             "GET /a HTTP/1.1\r\nA:  b  c\td\r\n\r\n",
             "\r\nGET /a HTTP/1.1\n\n",
-            "Firefox and  others\r\n\r\n",
-            "User-Agent: one two  three HTTP/1.1\r\n\r\n",
+            "\n\r\nGET /a HTTP/1.1\nA: b\n\r\n",
+            "GET /a HTTP/1.1\r\n\n",
             "GET\r\n\r\n",
         ] {
             check(head.as_bytes(), true);

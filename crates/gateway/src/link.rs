@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use bartizan_model::Connection;
+use bartizan_model::{Connection, HttpVersion};
 use http::HeaderValue;
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
@@ -24,8 +24,10 @@ pub(crate) enum Phase {
     Head = 1,
     /// HTTP/1, an exchange is under way
     Exchange = 2,
+    /// HTTP/1, another protocol after a `101`
+    Tunnel = 3,
     /// HTTP/2 frames
-    Http2 = 3,
+    Http2 = 4,
 }
 
 /// One client connection.
@@ -39,6 +41,8 @@ pub(crate) struct Link {
     forwarded: OnceLock<(HeaderValue, HeaderValue)>,
     phase: AtomicU8,
     begun: AtomicU64,
+    /// Of the body of the exchange under way, as `message.rs` has it; HTTP/1 only
+    framing: AtomicU64,
     lingering: AtomicBool,
 }
 
@@ -52,6 +56,7 @@ impl Link {
             forwarded: OnceLock::new(),
             phase: AtomicU8::new(Phase::Fresh as u8),
             begun: AtomicU64::new(0),
+            framing: AtomicU64::new(0),
             lingering: AtomicBool::new(false),
         }
     }
@@ -73,6 +78,7 @@ impl Link {
             0 => Phase::Fresh,
             1 => Phase::Head,
             2 => Phase::Exchange,
+            3 => Phase::Tunnel,
             _ => Phase::Http2,
         }
     }
@@ -89,12 +95,30 @@ impl Link {
         }
     }
 
-    /// A request head is complete: an exchange begins.
-    pub(crate) fn begin_exchange(&self) {
+    /// A request head is complete: an exchange begins, with a body framed like this.
+    pub(crate) fn begin_exchange(&self, framing: u64) {
         self.begun.fetch_add(1, Ordering::Relaxed);
         if self.phase() != Phase::Http2 {
+            self.framing.store(framing, Ordering::Relaxed);
             self.enter(Phase::Exchange);
         }
+    }
+
+    /// Framing of the body of the exchange under way.
+    pub(crate) fn framing(&self) -> u64 {
+        self.framing.load(Ordering::Relaxed)
+    }
+
+    /// The upstream answered `101`: what follows is no HTTP.
+    pub(crate) fn switch_protocol(&self) {
+        if self.phase() == Phase::Exchange {
+            self.enter(Phase::Tunnel);
+        }
+    }
+
+    /// What the connection speaks, as far as it is known.
+    pub(crate) fn version(&self) -> HttpVersion {
+        if self.phase() == Phase::Http2 { HttpVersion::Http2 } else { HttpVersion::Http11 }
     }
 
     /// Exchanges begun on this connection.

@@ -7,7 +7,7 @@
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bartizan_config::{Listener, ListenerTls};
 use bartizan_model::{Connection, TlsInfo};
@@ -16,6 +16,7 @@ use pingora::apps::ServerApp;
 use pingora::listeners::tls::Acceptor;
 use pingora::protocols::{IO, Ssl};
 use pingora::proxy::HttpProxy;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
@@ -37,6 +38,12 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// Pause after an accept that failed for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Files that are open beside connections: the store, the console, libraries. Generous.
+const OTHER_FILES: u64 = 256;
+
+/// LIMIT: how often the log tells of the same trouble with connections.
+const COMPLAINT_PAUSE: Duration = Duration::from_secs(10);
 
 /// A listener whose socket is open and whose certificates are good.
 pub(crate) struct Bound {
@@ -96,6 +103,56 @@ pub(crate) struct Hall {
     pub(crate) drained: Notify,
 }
 
+impl Hall {
+    /// Whether no further connection may be opened.
+    fn is_full(&self) -> bool {
+        let limit = u64::from(self.shared.current.load().limits.connections_max);
+        self.shared.counters.connections_open.load(Relaxed) >= limit.min(self.shared.connections_room)
+    }
+}
+
+/// How many client connections the system's limit of open files leaves room for: each may need a second file for its
+/// upstream. Raises this process's limit first, as far as it may, when `connections_max` needs that.
+pub(crate) fn connections_room(connections_max: u32) -> u64 {
+    let files = u64::from(connections_max) * 2 + OTHER_FILES;
+    let limit = getrlimit(Resource::Nofile);
+    let mut allowed = limit.current.unwrap_or(u64::MAX);
+    if allowed < files {
+        let raised = limit.maximum.map_or(files, |maximum| maximum.min(files));
+        if setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum: limit.maximum }).is_ok() {
+            allowed = raised;
+        }
+    }
+    let room = allowed.saturating_sub(OTHER_FILES).max(2) / 2;
+    if room < u64::from(connections_max) {
+        tracing::info!(
+            connections_max,
+            room,
+            "the limit of open files (`ulimit -n`) leaves room for fewer connections"
+        );
+    }
+    room
+}
+
+/// A message that traffic can cause: told at once, then at most once in [`COMPLAINT_PAUSE`], with how often meanwhile.
+#[derive(Default)]
+struct Complaint {
+    told: Option<Instant>,
+    times: u64,
+}
+
+impl Complaint {
+    /// It happened again. Returns how often since it was told, when it is to be told now.
+    fn again(&mut self) -> Option<u64> {
+        self.times += 1;
+        if self.told.is_some_and(|told| told.elapsed() < COMPLAINT_PAUSE) {
+            return None;
+        }
+        self.told = Some(Instant::now());
+        Some(std::mem::take(&mut self.times))
+    }
+}
+
 /// Counts a connection as open while it lives.
 struct Visit(Arc<Hall>);
 
@@ -126,6 +183,7 @@ pub(crate) async fn serve(bound: Bound, hall: Arc<Hall>) {
     };
     let entrance = Arc::new(Entrance { config: bound.config, acceptor: bound.acceptor });
     let mut shutdown = hall.shutdown.clone();
+    let (mut failed, mut full) = (Complaint::default(), Complaint::default());
     loop {
         let accepted = tokio::select! {
             biased;
@@ -133,12 +191,23 @@ pub(crate) async fn serve(bound: Bound, hall: Arc<Hall>) {
             accepted = listener.accept() => accepted,
         };
         match accepted {
+            Ok(_) if hall.is_full() => {
+                hall.shared.counters.connections_refused_total.fetch_add(1, Relaxed);
+                if let Some(times) = full.again() {
+                    tracing::warn!(
+                        times,
+                        "new connection closed: as many are open as may be (`limits.connections_max`)"
+                    );
+                }
+            }
             Ok((tcp, peer)) => {
                 let visit = Visit::new(hall.clone());
                 tokio::spawn(receive(tcp, peer, entrance.clone(), visit));
             }
             Err(error) => {
-                tracing::warn!(%error, "connection not accepted");
+                if let Some(times) = failed.again() {
+                    tracing::warn!(%error, times, "connection not accepted");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

@@ -17,6 +17,7 @@ use http::{HeaderValue, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::protocols::Digest;
+use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::authority::{RawTargetAuthority, raw_target_authority};
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
@@ -26,10 +27,11 @@ use crate::answers;
 use crate::body::Verdict;
 use crate::exchange::{Context, Exchange, Totals};
 use crate::fields::{HeaderFields, fields};
-use crate::form::Form;
+use crate::form::{self, Form};
 use crate::forward::{self, Forwarding, X_REQUEST_ID};
 use crate::ids;
 use crate::link::link_of;
+use crate::message;
 use crate::refusal::Refusal;
 use crate::shared::Shared;
 
@@ -66,21 +68,26 @@ impl ProxyHttp for Proxy {
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
         let link = link_of(session).ok_or_else(|| Error::new_in(NO_CONTEXT))?;
-        let exchange = ctx.begin(link);
+        let exchange = ctx.begin(link, message::framing(&session.req_header().headers));
         let limits = exchange.generation.limits;
         let client_timeout = Duration::from_millis(limits.client_read_timeout_ms);
         session.set_read_timeout(Some(client_timeout));
         session.set_write_timeout(Some(client_timeout));
-        session.set_pipelining_enabled(true);
         if self.shared.is_closing.load(Relaxed) {
             session.set_keepalive(None);
         }
 
         if let Some(refusal) = refusal_of(session, &limits) {
-            let _ = exchange.inspection.malformed(refusal.reason());
+            let _ = exchange.inspection.malformed(version_of(session), refusal.reason());
             exchange.ending = Some(Ending::Malformed);
             answer(session, exchange, refusal.answer(exchange.inspection.id())).await;
             return Ok(true);
+        }
+        form::drop_nominated(session.req_header_mut());
+        if session.req_header().version == Version::HTTP_10
+            && let ServerSession::H1(http1) = session.as_downstream_mut()
+        {
+            http1.set_ignore_info_resp(true); // RFC 9110 §15.2: 1xx was not yet defined
         }
         let step = look_at_head(session, exchange);
         if matches!(step, Step::Stop(_)) {
@@ -99,14 +106,17 @@ impl ProxyHttp for Proxy {
             exchange.body.stream();
             exchange.inspection.missing_mut().request_body = true;
             Verdict::Pass
-        } else if step == Step::Hold {
-            read_held_body(session, exchange, client_timeout).await?
         } else {
-            Verdict::Pass
+            exchange.body.expect_within(Duration::from_millis(limits.body_timeout_ms));
+            match step {
+                Step::Hold => read_held_body(session, exchange, client_timeout).await?,
+                Step::Continue | Step::Stop(_) => Verdict::Pass,
+            }
         };
         match verdict {
             Verdict::Pass => Ok(false),
             Verdict::Stop => stop(session, exchange).await,
+            Verdict::TooSlow => Err(too_slow()),
         }
     }
 
@@ -194,6 +204,10 @@ impl ProxyHttp for Proxy {
                 *body = Some(Bytes::new());
                 Err(Error::new_in(STOPPED))
             }
+            Verdict::TooSlow => {
+                *body = Some(Bytes::new());
+                Err(too_slow())
+            }
         }
     }
 
@@ -208,6 +222,9 @@ impl ProxyHttp for Proxy {
             return Ok(()); // interim: the response is still to come
         }
         let exchange = exchange(ctx)?;
+        if status == 101 {
+            exchange.link.switch_protocol();
+        }
         exchange.upstream_us = Some(ids::now().micros_since(exchange.begun));
         let step = {
             let fields = fields(&response.headers);
@@ -235,14 +252,13 @@ impl ProxyHttp for Proxy {
             return Ok(None);
         }
         let exchange = exchange(ctx)?;
-        match exchange.response.filter(body, is_end, &mut exchange.inspection, exchange.record.as_deref_mut()) {
-            Verdict::Pass => Ok(None),
-            Verdict::Stop => {
-                exchange.is_stopped = true;
-                *body = Some(Bytes::new());
-                Err(Error::new_in(STOPPED))
-            }
+        let record = exchange.record.as_deref_mut();
+        if exchange.response.filter(body, is_end, &mut exchange.inspection, record) {
+            exchange.is_stopped = true;
+            *body = Some(Bytes::new());
+            return Err(Error::new_in(STOPPED));
         }
+        Ok(None)
     }
 
     /// Nothing was sent: the next target may be tried, as often as configured.
@@ -307,7 +323,7 @@ impl ProxyHttp for Proxy {
                     ErrorType::InvalidHTTPHeader => Refusal::HeaderField,
                     _ => Refusal::Body,
                 };
-                let _ = exchange.inspection.malformed(refusal.reason());
+                let _ = exchange.inspection.malformed(version_of(session), refusal.reason());
                 Some(refusal.answer(id))
             }
             other => {
@@ -376,8 +392,26 @@ async fn stop(session: &mut Session, exchange: &mut Exchange) -> Result<bool> {
     Ok(true)
 }
 
+/// A body that took longer than its size allows.
+fn too_slow() -> Box<Error> {
+    Error::new_down(ErrorType::ReadTimedout)
+}
+
+fn version_of(session: &Session) -> HttpVersion {
+    match session.req_header().version {
+        Version::HTTP_2 => HttpVersion::Http2,
+        Version::HTTP_11 => HttpVersion::Http11,
+        _ => HttpVersion::Http10,
+    }
+}
+
 async fn read_held_body(session: &mut Session, exchange: &mut Exchange, timeout: Duration) -> Result<Verdict> {
-    if session.get_header(header::EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+    let has_interim = session.req_header().version != Version::HTTP_10;
+    if has_interim
+        && session
+            .get_header(header::EXPECT)
+            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+    {
         session.as_downstream_mut().write_continue_response().await?;
         exchange.is_continued = true;
     }
@@ -432,11 +466,7 @@ fn look_at_head(session: &Session, exchange: &mut Exchange) -> Step {
         target,
         scheme: exchange.link.connection.scheme(),
         authority,
-        version: match header.version {
-            Version::HTTP_2 => HttpVersion::Http2,
-            Version::HTTP_11 => HttpVersion::Http11,
-            _ => HttpVersion::Http10,
-        },
+        version: version_of(session),
         headers: &fields,
     };
     if let Some(record) = &mut exchange.record {
@@ -496,6 +526,8 @@ fn ending_of(error: &Error, exchange: &Exchange) -> Ending {
         return Ending::Stopped;
     }
     match (error.esource(), error.etype()) {
+        // Pingora does not limit how long an HTTP/2 body may be silent; the upstream's patience ends first.
+        (ErrorSource::Upstream, ErrorType::ReadTimedout) if exchange.body.is_overdue() => Ending::Malformed,
         (ErrorSource::Upstream, _) if is_timeout(error) => Ending::UpstreamTimeout,
         (ErrorSource::Upstream, _) if !exchange.is_connected => Ending::UpstreamUnreachable,
         (ErrorSource::Upstream, _) => Ending::UpstreamFailed,

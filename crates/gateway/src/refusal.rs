@@ -20,14 +20,13 @@ pub(crate) enum Refusal {
     HeaderField,
     /// More fields than allowed
     TooManyFields,
-    /// `Content-Length` and `Transfer-Encoding` that cannot be told apart safely (RFC 9112 §6.3)
+    /// `Content-Length` and `Transfer-Encoding` that cannot be told apart safely (RFC 9112 §6.3), or a `Connection` that
+    /// would take what was inspected away from the upstream
     Framing,
     /// Several hosts, or one that differs from the target's
     Authority,
     /// A TLS handshake on a port that speaks in the clear
     TlsInTheClear,
-    /// Behind another request in the same packet; its bytes are Pingora's alone
-    Pipelined,
     /// HTTP/2 on a listener that does not offer it
     Http2NotOffered,
     /// The head is larger than `limits.header_bytes`
@@ -40,7 +39,9 @@ pub(crate) enum Refusal {
     Connect,
     /// An HTTP/2 stream that was refused or broken off before it was a request
     Http2Stream,
-    /// A body that stopped coming
+    /// An HTTP/2 connection that broke the protocol as a whole
+    Http2Connection,
+    /// A body that stopped coming, or came too slowly
     BodyTimeout,
     /// A body whose framing breaks off or breaks the grammar
     Body,
@@ -58,7 +59,8 @@ impl Refusal {
         let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
         let mut request = httparse::Request::new(&mut fields);
         match request.parse(head) {
-            Err(httparse::Error::Version) => Self::Version,
+            // Words behind the target are taken for a version.
+            Err(httparse::Error::Version) if last_word(head).starts_with(b"HTTP/") => Self::Version,
             Err(httparse::Error::TooManyHeaders) => Self::TooManyFields,
             Err(httparse::Error::HeaderName | httparse::Error::HeaderValue | httparse::Error::NewLine) => {
                 Self::HeaderField
@@ -85,13 +87,13 @@ impl Refusal {
             Self::Framing => "bad_framing",
             Self::Authority => "bad_authority",
             Self::TlsInTheClear => "tls_on_clear_port",
-            Self::Pipelined => "bad_pipelined_request",
             Self::Http2NotOffered => "http2_not_offered",
             Self::HeaderTooLarge => "header_too_large",
             Self::HeaderTimeout => "header_timeout",
             Self::IncompleteHead => "incomplete_head",
             Self::Connect => "connect_method",
             Self::Http2Stream => "bad_http2_stream",
+            Self::Http2Connection => "bad_http2_connection",
             Self::BodyTimeout => "body_timeout",
             Self::Body => "bad_body",
         }
@@ -105,14 +107,13 @@ impl Refusal {
             | Self::Framing
             | Self::Authority
             | Self::TlsInTheClear
-            | Self::Pipelined
             | Self::Http2NotOffered
             | Self::Body => 400,
             Self::Version => 505,
             Self::TooManyFields | Self::HeaderTooLarge => 431,
             Self::HeaderTimeout | Self::BodyTimeout => 408,
             Self::Connect => 501,
-            Self::IncompleteHead | Self::Http2Stream => 0,
+            Self::IncompleteHead | Self::Http2Stream | Self::Http2Connection => 0,
         }
     }
 
@@ -131,6 +132,12 @@ impl Refusal {
         let (title, detail) = self.words();
         problem(self.status(), title, detail, id)
     }
+}
+
+/// The last word of a head's first line, as far as it is there.
+fn last_word(head: &[u8]) -> &[u8] {
+    let line = head.trim_ascii_start().split(|&byte| byte == b'\n').next().unwrap_or_default();
+    line.trim_ascii_end().rsplit(|&byte| byte == b' ').next().unwrap_or_default()
 }
 
 /// Problem details (RFC 9457) for a refusal that the engine has no words for.
@@ -159,6 +166,7 @@ mod tests {
             (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "http2_not_offered"),
             (b"GET\r\n\r\n", "bad_request_line"),
             (b"GET / HTTP/3.7\r\n\r\n", "bad_version"),
+            (b"GET /a b", "bad_request_line"),
             (b"GET / HTTP/1.1\r\nHo st: a\r\n\r\n", "bad_header_field"),
             (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1x\r\n\r\n", "bad_framing"),
             (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "bad_authority"),

@@ -6,7 +6,6 @@
 use bartizan_engine::{Inspection, Step};
 use bytes::{Bytes, BytesMut};
 
-use crate::body::Verdict;
 use crate::record::Record;
 
 /// LIMIT: bytes of a response that are kept back; of a longer one the rest passes with them, judged by what rules look at.
@@ -21,14 +20,14 @@ pub(crate) struct ResponseBody {
 }
 
 impl ResponseBody {
-    /// Pingora is about to send `chunk`; puts in its place what may be sent now.
+    /// Pingora is about to send `chunk`; puts in its place what may be sent now. `true`: the engine decided against it.
     pub(crate) fn filter(
         &mut self,
         chunk: &mut Option<Bytes>,
         is_end: bool,
         inspection: &mut Inspection,
         record: Option<&mut Record>,
-    ) -> Verdict {
+    ) -> bool {
         let fresh = chunk.as_ref().filter(|chunk| !chunk.is_empty());
         if let (Some(record), Some(fresh)) = (record, fresh) {
             record.response_body(fresh);
@@ -47,10 +46,7 @@ impl ResponseBody {
             let is_released = !matches!(step, Step::Hold);
             *chunk = Some(if is_released { self.kept.split().freeze() } else { Bytes::new() });
         }
-        match step {
-            Step::Stop(_) => Verdict::Stop,
-            Step::Continue | Step::Hold => Verdict::Pass,
-        }
+        matches!(step, Step::Stop(_))
     }
 
     /// The exchange is over.

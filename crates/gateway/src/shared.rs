@@ -3,6 +3,7 @@
 //! A generation is a Snapshot together with the upstreams and limits of the same configuration. It is swapped whole
 //! (arc-swap) and every exchange pins the one it began on, so a reload never mixes two configurations.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -10,11 +11,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use arc_swap::ArcSwap;
 use bartizan_config::{Config, Limits};
 use bartizan_engine::{Inspection, Snapshot};
-use bartizan_model::{Connection, Source};
+use bartizan_model::Source;
 use ipnet::IpNet;
 
 use crate::gateway::{GatewayStats, Sinks};
 use crate::ids;
+use crate::link::Link;
+use crate::refusal::Refusal;
 use crate::upstream::Upstreams;
 
 /// One configuration, running.
@@ -42,6 +45,7 @@ impl Generation {
 pub(crate) struct Counters {
     pub(crate) connections_open: AtomicU64,
     pub(crate) connections_total: AtomicU64,
+    pub(crate) connections_refused_total: AtomicU64,
     pub(crate) exchanges_open: AtomicU64,
     pub(crate) exchanges_total: AtomicU64,
     pub(crate) proxy_header_failures_total: AtomicU64,
@@ -57,6 +61,7 @@ impl Counters {
         GatewayStats {
             connections_open: self.connections_open.load(Relaxed),
             connections_total: self.connections_total.load(Relaxed),
+            connections_refused_total: self.connections_refused_total.load(Relaxed),
             exchanges_open: self.exchanges_open.load(Relaxed),
             exchanges_total: self.exchanges_total.load(Relaxed),
             proxy_header_failures_total: self.proxy_header_failures_total.load(Relaxed),
@@ -78,6 +83,8 @@ pub(crate) struct Shared {
     pub(crate) sinks: Sinks,
     /// Counters
     pub(crate) counters: Counters,
+    /// Client connections that the system's limit of open files leaves room for
+    pub(crate) connections_room: u64,
     /// No new connections are accepted; those that are open end with their next answer
     pub(crate) is_closing: AtomicBool,
 }
@@ -89,11 +96,16 @@ impl Shared {
     }
 
     /// The inspection of a request that never became an exchange; finish it with `Ending::Malformed`.
-    pub(crate) fn malformed(&self, connection: &Connection, reason: &'static str) -> Inspection {
+    pub(crate) fn malformed(&self, link: &Link, refusal: Refusal) -> Inspection {
+        self.malformed_times(link, refusal, NonZeroU64::MIN)
+    }
+
+    /// As [`Shared::malformed`], for so many requests at once.
+    pub(crate) fn malformed_times(&self, link: &Link, refusal: Refusal, times: NonZeroU64) -> Inspection {
         let now = ids::now();
         let snapshot = self.current.load().snapshot.clone();
-        let mut inspection = Inspection::new(snapshot, connection, ids::request_id(now), Source::Gateway, now);
-        let _ = inspection.malformed(reason);
+        let mut inspection = Inspection::new(snapshot, &link.connection, ids::request_id(now), Source::Gateway, now);
+        let _ = inspection.malformed_times(link.version(), refusal.reason(), times);
         inspection
     }
 }

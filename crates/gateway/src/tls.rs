@@ -6,11 +6,11 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io::BufReader;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use bartizan_config::{Certificate, ListenerTls, TlsVersion};
+use bartizan_config::{Certificate, Config, ListenerTls, TlsVersion};
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
@@ -75,6 +75,30 @@ impl Certificates {
             self.by_name.get(&format!("*.{parent}")) // RFC 6125 §6.4.3: one whole leftmost label
         })
     }
+}
+
+/// A file that a configuration names and that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileFault {
+    /// The file
+    pub file: PathBuf,
+    /// What is wrong with it, and what to do
+    pub fault: String,
+}
+
+/// Reads every certificate, key and authority file of `config` and says which cannot be used: what a start, or a
+/// reload, would fail for. Blocks.
+pub fn unusable_files(config: &Config) -> Vec<FileFault> {
+    let pairs = config.listeners.iter().filter_map(|listener| listener.tls.as_ref()).flat_map(|tls| &tls.certificates);
+    let authorities = config.upstreams.iter().filter_map(|upstream| upstream.tls.as_ref()?.authorities.as_deref());
+    let errors = pairs.filter_map(|pair| load_pair(pair).err());
+    let errors = errors.chain(authorities.filter_map(|file| load_certificates(file).err()));
+    errors
+        .filter_map(|error| match error {
+            Error::Certificate { file, fault } => Some(FileFault { file, fault }),
+            Error::Bind { .. } | Error::HandOver { .. } | Error::Runtime(_) => None, // nothing of that is tried
+        })
+        .collect()
 }
 
 /// What rustls needs to serve a listener.

@@ -36,4 +36,4 @@ pub use parameter::{Parameter, ParameterPlace};
 pub use secret::Secret;
 pub use template::{PathTemplate, Segment, TemplateError};
 pub use time::{Timestamp, TimestampError};
-pub use value::ValueKind;
+pub use value::{ValueKind, is_card_number};

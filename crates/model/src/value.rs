@@ -117,6 +117,25 @@ impl ValueKind {
     }
 }
 
+/// Whether these ASCII digits are the number of a payment card: of a length and with a beginning that are in use
+/// (ISO/IEC 7812-1), and with a valid check digit (Luhn, annex B there). Times in milliseconds begin with 1, dates with
+/// 20: neither passes.
+pub fn is_card_number(digits: &[u8]) -> bool {
+    let is_used = matches!(
+        (digits.len(), digits.first()),
+        (13 | 15, Some(b'3'..=b'6'))
+            | (14, Some(b'3' | b'5' | b'6'))
+            | (16, Some(b'2'..=b'6'))
+            | (17..=19, Some(b'4'..=b'6'))
+    );
+    let doubled = |digit: u32| if digit > 4 { digit * 2 - 9 } else { digit * 2 };
+    let sum = digits.iter().rev().enumerate().try_fold(0, |sum, (at, &byte)| {
+        let digit = char::from(byte).to_digit(10)?;
+        Some(sum + if at % 2 == 1 { doubled(digit) } else { digit })
+    });
+    is_used && sum.is_some_and(|sum: u32| sum.is_multiple_of(10))
+}
+
 impl Tally {
     fn of(value: &[u8]) -> Self {
         let mut tally = Self::default();

@@ -29,12 +29,17 @@ pub enum Error {
     /// Writing was asked of a store that was opened read-only
     #[error("the store was opened read-only")]
     ReadOnly,
+    /// The state database cannot be opened
+    #[error("state database `{}` cannot be used: {fault}", path.display())]
+    StateFile {
+        /// The file
+        path: PathBuf,
+        /// What is wrong with it, and what to do
+        fault: String,
+    },
     /// The state database failed
-    #[error("state database: {0}")]
+    #[error("state database: {}", database_words(.0))]
     State(#[from] sqlx::Error),
-    /// The state database is of another version, or its schema could not be brought up to date
-    #[error("state database: {0}")]
-    Migration(#[from] sqlx::migrate::MigrateError),
     /// A row of the state database does not say what it should
     #[error("state database: {0}")]
     BadState(String),
@@ -78,6 +83,14 @@ impl Error {
     /// Whether whoever asked is at fault (a bad or refused query), not the store.
     pub fn is_query_fault(&self) -> bool {
         matches!(self, Self::Query(_) | Self::Refused(_) | Self::TimedOut { .. } | Self::OutOfMemory)
+    }
+}
+
+/// What SQLite said, without the library's words around it.
+pub(crate) fn database_words(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(inner) => inner.message().to_owned(),
+        other => other.to_string(),
     }
 }
 

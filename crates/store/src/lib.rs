@@ -16,6 +16,7 @@ mod log;
 mod maintenance;
 mod parquet_file;
 mod query;
+mod reader;
 mod schema;
 mod search;
 mod segment;

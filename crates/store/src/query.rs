@@ -28,6 +28,7 @@ use crate::answer::{Column, SqlLimits, Table};
 use crate::functions::{GrowingOperators, restrict};
 use crate::json::{kind_name, row_values};
 use crate::log::{Log, View};
+use crate::reader::Reader;
 use crate::segment::{SegmentDirectory, check_pages};
 use crate::statement::{read_only_statement, unreadable};
 use crate::table::{EventsTable, SEGMENTS_URL};
@@ -46,7 +47,7 @@ pub(crate) enum Source {
     /// The log that this process writes
     Log(Arc<Log>),
     /// A directory that another process may be writing to
-    Directory(SegmentDirectory),
+    Directory(Arc<Reader>),
 }
 
 impl Source {
@@ -54,14 +55,14 @@ impl Source {
     pub(crate) fn view(&self) -> Result<View, Error> {
         match self {
             Self::Log(log) => Ok(log.view()),
-            Self::Directory(directory) => Ok(View { segments: directory.list()?.live, batches: Vec::new() }),
+            Self::Directory(reader) => reader.view(),
         }
     }
 
     /// After a failure to read `view`: whether another attempt has a chance, because what could not be read is gone.
     fn has_moved_on(&self, view: &View) -> bool {
         match self {
-            Self::Directory(_) => view.segments.iter().any(|segment| !segment.path.exists()),
+            Self::Directory(reader) => reader.has_moved_on(view),
             Self::Log(log) => {
                 let mut found = false;
                 for segment in view.segments.iter().rev() {

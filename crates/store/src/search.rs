@@ -12,13 +12,13 @@ use datafusion::logical_expr::{Expr, col, lit};
 use datafusion::prelude::DataFrame;
 
 use crate::Error;
-use crate::answer::{EventPage, EventQuery, EventRow, HealthState, StoreHealth};
+use crate::answer::{EventPage, EventQuery, EventRow};
 use crate::decode::{event_rows, events};
 use crate::filter::{Filter, field_named, time};
 use crate::log::View;
 use crate::query::Queries;
 use crate::schema::COLUMNS;
-use crate::segment::{Segment, SegmentDirectory};
+use crate::segment::Segment;
 
 /// LIMIT: rows of one page.
 const PAGE_ROWS_MAX: usize = 1000;
@@ -165,18 +165,5 @@ fn first_event(batches: &[RecordBatch]) -> Result<Option<Event>, Error> {
     match batches.iter().find(|batch| batch.num_rows() > 0) {
         Some(batch) => Ok(events(&batch.slice(0, 1))?.pop()),
         None => Ok(None),
-    }
-}
-
-/// The health that a reader sees: what lies in the directory.
-pub(crate) fn directory_health(directory: &SegmentDirectory) -> StoreHealth {
-    match directory.list() {
-        Ok(listing) => StoreHealth {
-            bytes: listing.live.iter().map(|segment| segment.bytes).sum(),
-            segments: listing.live.len() as u64,
-            quarantined: listing.quarantined,
-            ..StoreHealth::default()
-        },
-        Err(error) => StoreHealth { state: HealthState::Error, detail: error.to_string(), ..StoreHealth::default() },
     }
 }

@@ -153,7 +153,8 @@ impl SegmentDirectory {
         Ok(listing)
     }
 
-    /// Looks at the names, as a reader beside another process that writes: changes nothing.
+    /// Looks at the names, as a reader beside another process that writes: changes nothing. Replaced segments are among
+    /// the live: which those are depends on what can be read.
     pub(crate) fn list(&self) -> Result<Listing, Error> {
         let mut before = self.list_once()?;
         for _ in 0..LISTINGS_MAX {
@@ -166,7 +167,6 @@ impl SegmentDirectory {
             }
             before = after;
         }
-        (before.live, before.obsolete) = split_obsolete(before.live);
         Ok(before)
     }
 
@@ -294,7 +294,7 @@ pub(crate) fn check_pages(path: &Path) -> Result<(), String> {
 }
 
 /// Separates segments that another one in the same hour covers.
-fn split_obsolete(segments: Vec<Arc<Segment>>) -> (Vec<Arc<Segment>>, Vec<Arc<Segment>>) {
+pub(crate) fn split_obsolete(segments: Vec<Arc<Segment>>) -> (Vec<Arc<Segment>>, Vec<Arc<Segment>>) {
     let covering: Vec<_> = segments.iter().filter(|segment| segment.name.first < segment.name.last).cloned().collect();
     segments.into_iter().partition(|segment| {
         !covering.iter().any(|other| other.hour() == segment.hour() && other.name.covers(&segment.name))

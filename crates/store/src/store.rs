@@ -15,12 +15,14 @@ use sqlx::SqlitePool;
 
 use crate::Error;
 use crate::answer::{
-    EndpointSeries, EventPage, EventQuery, Facets, Histogram, Overview, PolicyCount, SqlLimits, StoreHealth, Table,
+    EndpointSeries, EventPage, EventQuery, Facets, Histogram, Overview, PolicyCount, Quarantined, SqlLimits,
+    StoreHealth, Table,
 };
 use crate::lock::Lock;
 use crate::log::{Log, clock};
 use crate::maintenance::{self, Retention};
 use crate::query::{Queries, Source};
+use crate::reader::Reader;
 use crate::segment::SegmentDirectory;
 use crate::state::database;
 use crate::{aggregate, search};
@@ -70,10 +72,14 @@ pub(crate) struct Inner {
     queries: Queries,
     pub(crate) pool: SqlitePool,
     key: Secret<[u8; 32]>,
-    /// `None` when opened read-only
-    writing: Option<Writing>,
-    directory: SegmentDirectory,
+    access: Access,
     runtime: Option<tokio::runtime::Runtime>,
+}
+
+/// What this process may do with the directory.
+enum Access {
+    Write(Writing),
+    Read(Arc<Reader>),
 }
 
 /// What only the writer of a directory has.
@@ -111,8 +117,8 @@ impl Store {
         let retention = Retention { secs: options.retention_secs, bytes_max: options.retention_bytes_max };
         let stop = Arc::new(Stop::default());
         let threads = vec![spawn_writer(&log)?, spawn_maintenance(&log, retention, &stop)?];
-        let writing = Some(Writing { log, retention, stop, threads, _lock: lock });
-        let inner = Inner { queries, pool, key, writing, directory: segments, runtime: Some(runtime) };
+        let access = Access::Write(Writing { log, retention, stop, threads, _lock: lock });
+        let inner = Inner { queries, pool, key, access, runtime: Some(runtime) };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -128,9 +134,10 @@ impl Store {
         let segments = SegmentDirectory { root: canonical(&events)? };
         let runtime = runtime()?;
         let (pool, key) = wait_for(&runtime, database::open_read_only(state))?;
-        let source = Source::Directory(segments.clone());
+        let reader = Arc::new(Reader::new(segments.clone()));
+        let source = Source::Directory(Arc::clone(&reader));
         let queries = Queries::new(source, &segments, READ_ONLY_MEMORY_BYTES, runtime.handle().clone())?;
-        let inner = Inner { queries, pool, key, writing: None, directory: segments, runtime: Some(runtime) };
+        let inner = Inner { queries, pool, key, access: Access::Read(reader), runtime: Some(runtime) };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -138,9 +145,9 @@ impl Store {
     /// in [`Store::health`]. On disk within the flush interval; visible to queries at once. A read-only store takes
     /// nothing.
     pub fn append(&self, events: &[Event]) {
-        match &self.inner.writing {
-            Some(writing) => writing.log.append(events),
-            None => debug_assert!(events.is_empty(), "events appended to a read-only store"),
+        match &self.inner.access {
+            Access::Write(writing) => writing.log.append(events),
+            Access::Read(_) => debug_assert!(events.is_empty(), "events appended to a read-only store"),
         }
     }
 
@@ -149,26 +156,38 @@ impl Store {
     /// # Errors
     /// It could not be written, and was dropped.
     pub fn flush(&self) -> Result<(), Error> {
-        self.inner.writing.as_ref().map_or(Ok(()), |writing| writing.log.flush())
+        match &self.inner.access {
+            Access::Write(writing) => writing.log.flush(),
+            Access::Read(_) => Ok(()),
+        }
     }
 
     /// Compacts and deletes what is due as of `now`. Happens by itself every few seconds; blocks.
     pub fn maintain(&self, now: Timestamp) {
-        if let Some(writing) = &self.inner.writing {
+        if let Access::Write(writing) = &self.inner.access {
             maintenance::run(&writing.log, writing.retention, now);
         }
     }
 
     /// Whether the store was opened with [`Store::open_read_only`].
     pub fn is_read_only(&self) -> bool {
-        self.inner.writing.is_none()
+        matches!(self.inner.access, Access::Read(_))
     }
 
     /// How the event log is doing. Cheap for the writer; a read-only store looks at the directory.
     pub fn health(&self) -> StoreHealth {
-        match &self.inner.writing {
-            Some(writing) => writing.log.health(),
-            None => search::directory_health(&self.inner.directory),
+        match &self.inner.access {
+            Access::Write(writing) => writing.log.health(),
+            Access::Read(reader) => reader.health(),
+        }
+    }
+
+    /// Segments that the questions asked of a read-only store so far had to leave out, because they cannot be read. The
+    /// writer of a directory puts them aside instead: see [`Store::health`].
+    pub fn left_out(&self) -> Vec<Quarantined> {
+        match &self.inner.access {
+            Access::Write(_) => Vec::new(),
+            Access::Read(reader) => reader.left_out(),
         }
     }
 
@@ -271,7 +290,7 @@ impl Store {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        if let Some(writing) = &mut self.writing {
+        if let Access::Write(writing) = &mut self.access {
             writing.log.close();
             writing.stop.stop();
             for thread in writing.threads.drain(..) {

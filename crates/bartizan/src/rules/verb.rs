@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 
 use crate::arguments::{Rules, RulesVerb, TestRules};
 use crate::document::{self, Valid};
-use crate::table::{self, Table};
-use crate::{REFUSED, SKIPPED, clock};
+use crate::table::Table;
+use crate::{REFUSED, SKIPPED, clock, output};
 
 /// Does what the verb says.
 pub(crate) fn run(verb: &RulesVerb) -> Result<u8> {
@@ -34,7 +34,7 @@ fn list(options: &Rules) -> Result<u8> {
     let Some(valid) = document::load_or_explain(&options.config)? else { return Ok(REFUSED) };
     if options.json {
         let rules: Vec<Value> = all(&valid).map(|(policy, rule)| as_json(policy, rule)).collect();
-        table::print(&format!("{:#}\n", Value::from(rules)));
+        output::print(&format!("{:#}\n", Value::from(rules)));
         return Ok(0);
     }
     let mut rows = Table::new(&["id", "phase", "severity", "policy", "message"]);
@@ -55,11 +55,11 @@ fn explain(id: u32, options: &Rules) -> Result<u8> {
     };
     if options.json {
         let rules: Vec<Value> = found.iter().map(|(policy, rule)| as_json(policy, rule)).collect();
-        table::print(&format!("{:#}\n", Value::from(rules)));
+        output::print(&format!("{:#}\n", Value::from(rules)));
         return Ok(0);
     }
     let policies: Vec<&str> = found.iter().map(|(policy, _)| policy.as_str()).collect();
-    table::print(&format!(
+    output::print(&format!(
         "WAF-{} {}\nseverity  {}\nphase     {}\npolicies  {}\ntags      {}\nwritten   {}:{}\n",
         rule.id,
         if rule.message.is_empty() { "a rule without a message" } else { &rule.message },
@@ -70,7 +70,7 @@ fn explain(id: u32, options: &Rules) -> Result<u8> {
         rule.place.file,
         rule.place.line,
     ));
-    table::print(&format!("exclude   exclusions: [{{ rule: {id}, parameter: NAME }}]\n"));
+    output::print(&format!("exclude   exclusions: [{{ rule: {id}, parameter: NAME }}]\n"));
     Ok(0)
 }
 
@@ -135,7 +135,7 @@ fn test(options: &TestRules) -> Result<u8> {
         let exchange = match item.exchange {
             Ok(exchange) => exchange,
             Err(fault) => {
-                eprintln!("line {}: skipped: {fault}", item.line);
+                output::note(&format!("line {}: skipped: {fault}", item.line));
                 tally.skipped += 1;
                 continue;
             }
@@ -145,7 +145,7 @@ fn test(options: &TestRules) -> Result<u8> {
         let verdict = tally.take(&exchange, &judged.event);
         tell(item.line, &judged.event, verdict, options.rules.json);
     }
-    table::print(&tally.summary(options.rules.json));
+    output::print(&tally.summary(options.rules.json));
     Ok(match tally {
         Tally { skipped: 1.., .. } => SKIPPED,
         Tally { wrongly: 1.., .. } => REFUSED,
@@ -214,9 +214,9 @@ fn tell(line: u64, event: &Event, verdict: Option<&str>, json: bool) {
         let findings: Vec<&str> = event.findings.iter().map(|found| found.check.as_str()).collect();
         let line = json!({"line": line, "request": request, "findings": findings,
                           "decision": event.decision.action, "wrong": verdict});
-        return table::print(&format!("{line}\n"));
+        return output::print(&format!("{line}\n"));
     }
     let verdict = verdict.map(|verdict| format!("{}: ", verdict.to_uppercase())).unwrap_or_default();
     let denied = if event.decision.action == Action::Deny { "denied" } else { "passes" };
-    table::print(&format!("line {line}: {verdict}{request}: {denied}; {}\n", checks.join(", ")));
+    output::print(&format!("line {line}: {verdict}{request}: {denied}; {}\n", checks.join(", ")));
 }

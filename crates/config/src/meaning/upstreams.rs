@@ -75,7 +75,7 @@ fn upstream_tls(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &docum
     UpstreamTls {
         server_name: written.server_name.as_deref().map(|name| checker.host_header(&at.key("server_name"), name)),
         verify: written.verify,
-        authorities: written.authorities.as_deref().map(|file| checker.base_dir.join(file)),
+        authorities: written.authorities.as_deref().map(|file| checker.file(&at.key("authorities"), file)),
     }
 }
 

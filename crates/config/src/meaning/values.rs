@@ -1,10 +1,12 @@
 //! Leaf values: durations, sizes, addresses, networks, hosts, paths, methods, names.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use ipnet::IpNet;
 
 use super::Checker;
+use crate::NamedFile;
 use crate::config::{HostPattern, PathPattern};
 use crate::defaults::{NAME_CHARS_MAX, Range};
 use crate::document::{Duration, Size};
@@ -30,6 +32,14 @@ impl Checker<'_, '_> {
     /// Reports a warning at the value of `at`.
     pub(super) fn warning(&mut self, at: &SettingPath, code: &'static str, message: String, help: impl Into<String>) {
         self.report.warning_at(self.tree, at, Fault::new(code, message, help));
+    }
+
+    /// A file, relative to the document's folder.
+    pub(super) fn file(&mut self, at: &SettingPath, name: &str) -> PathBuf {
+        let file = self.base_dir.join(name);
+        let (position, path) = (self.tree.position_of(at), self.tree.written_path(at).to_string());
+        self.report.files.push(NamedFile { file: file.clone(), position, path });
+        file
     }
 
     /// The line of the value at `at`.

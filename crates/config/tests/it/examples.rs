@@ -23,3 +23,48 @@ fn the_full_example_sets_everything() {
     let text = include_str!("../../../../docs/examples/bartizan.yaml");
     insta::assert_debug_snapshot!(read(text, "bartizan.yaml"));
 }
+
+#[test]
+fn every_number_that_is_written_is_the_one_that_is_meant() {
+    let text = "listeners:
+  - address: 127.0.0.1:1
+upstreams:
+  - name: a
+    targets:
+      - {address: \"127.0.0.1:2\", weight: 7}
+    timeouts: {connect: 11ms, handshake: 12s, read: 13s, write: 14m, idle: 15h}
+    health: {interval: 16s, timeout: 17ms, unhealthy_after: 18, healthy_after: 19}
+    retries: 2
+    resolve_interval: 21s
+limits:
+  header_bytes_max: 22KiB
+  header_count_max: 23
+  header_timeout: 24s
+  client_read_timeout: 25s
+  keepalive_timeout: 26s
+  body_timeout: 27s
+  connections_max: 28
+data: {directory: d, retention_age: 29d, retention_size: 300MiB, queue_events: 3100}
+console: {address: \"127.0.0.1:32\", secure_cookies: true}
+threads: 33
+shutdown_grace: 34s
+";
+    let config = read(text, "numbers.yaml");
+    let upstream = &config.upstreams[0];
+    let timeouts = upstream.timeouts;
+    let written = [timeouts.connect_ms, timeouts.handshake_ms, timeouts.read_ms, timeouts.write_ms, timeouts.idle_ms];
+    assert_eq!(written, [11, 12_000, 13_000, 14 * 60_000, 15 * 3_600_000]);
+    let health = upstream.health.as_ref().unwrap();
+    let counts = [upstream.targets[0].weight, health.unhealthy_after, health.healthy_after].map(u32::from);
+    assert_eq!((health.interval_ms, health.timeout_ms, counts), (16_000, 17, [7, 18, 19]));
+    assert_eq!((upstream.retries_max, upstream.resolve_interval_ms), (2, 21_000));
+    let limits = config.limits;
+    assert_eq!((limits.header_bytes_max, limits.header_count_max, limits.connections_max), (22 << 10, 23, 28));
+    let waits = [limits.header_timeout_ms, limits.client_read_timeout_ms, limits.keepalive_timeout_ms];
+    assert_eq!((waits, limits.body_timeout_ms), ([24_000, 25_000, 26_000], 27_000));
+    let data = &config.data;
+    assert_eq!((data.retention_secs, data.retention_bytes_max), (29 * 86_400, 300 << 20));
+    assert_eq!((data.queue_events_max.get(), config.threads.unwrap().get()), (3100, 33));
+    let console = config.console.unwrap();
+    assert_eq!((console.address.port(), console.secure_cookies, config.shutdown_grace_ms), (32, true, 34_000));
+}

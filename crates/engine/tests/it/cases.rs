@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bartizan_engine::{CHECKS, Inspection, Snapshot, answer_ending, judge};
-use bartizan_model::{Action, Decision, Ending, Event, Outcome, Source, Timestamp};
+use bartizan_model::{Action, Decision, Ending, Event, HttpVersion, Outcome, Source, Timestamp};
 
 use crate::document::{self, Case};
 use crate::host::{self, ID, Passed};
@@ -91,7 +91,7 @@ fn malformed(snapshot: &Arc<Snapshot>, reason: String) -> Passed {
     let exchange = document::exchange("GET / HTTP/1.1", None);
     let (source, now) = (Source::Gateway, Timestamp::default());
     let mut inspection = Inspection::new(Arc::clone(snapshot), &host::connection(&exchange), ID, source, now);
-    inspection.malformed(reason.leak()); // hosts have constants; a test leaks a word
+    inspection.malformed(HttpVersion::Http11, reason.leak()); // hosts have constants; a test leaks a word
     let answer = inspection.answer();
     assert_eq!(Some(&answer), answer_ending(Ending::Malformed, ID).as_ref(), "one answer for one fault");
     let outcome = Outcome { ending: Ending::Malformed, status: answer.status, ..Outcome::default() };

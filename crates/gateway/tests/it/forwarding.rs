@@ -191,3 +191,44 @@ mod proxy_protocol {
         assert_eq!(gate.handle.stats().proxy_header_failures_total, 1);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_field_that_connection_names_is_seen_by_nobody() {
+    let origin = Origin::echo().await;
+    let mut gate = Gate::start(&config(&[origin.port]));
+    let head = "GET / HTTP/1.1\r\nHost: a.example\r\nX-Api-Key: secret\r\nUser-Agent: spy\r\nB: c\r\n";
+    request(gate.address, format!("{head}Connection: keep-alive, X-Api-Key, user-agent\r\n\r\n")).await;
+    let seen = origin.last();
+    assert_eq!((seen.header("x-api-key"), seen.header("user-agent"), seen.header("b")), (None, None, Some("c")));
+    let event = gate.event().await;
+    assert_eq!((event.user_agent, event.auth), (None, bartizan_model::AuthKinds::NONE));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_of_http_1_0_gets_no_interim_response_and_switches_no_protocol() {
+    let origin = Origin::start(|mut conn| async move {
+        while let Some(seen) = conn.request().await {
+            assert_eq!(seen.header("upgrade"), None);
+            conn.send(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n").await;
+            conn.send(&crate::support::answer(b"done")).await;
+        }
+    })
+    .await;
+    let mut config = config(&[origin.port]);
+    config.policies = vec![crate::support::policy(
+        "holds",
+        bartizan_model::Mode::Enforce,
+        bartizan_config::PolicyRule::Limits {
+            target_bytes_max: None,
+            header_bytes_max: None,
+            header_count_max: None,
+            body_bytes_max: Some(100),
+        },
+    )];
+    let gate = Gate::start(&config);
+    let head = "POST / HTTP/1.0\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n";
+    let bytes = format!("{head}Expect: 100-continue\r\nContent-Length: 1\r\n\r\nx");
+    let response = request(gate.address, bytes).await;
+    assert_eq!((response.status, response.text()), (200, "done"), "{}", response.head);
+    assert_eq!(request(gate.address, get("/")).await.status, 103, "HTTP/1.1 gets it");
+}

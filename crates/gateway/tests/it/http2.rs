@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use bartizan_config::UpstreamProtocol;
 use bartizan_model::{Ending, HttpVersion};
 use bytes::Bytes;
-use h2::client::SendRequest;
+use h2::SendStream;
+use h2::client::{ResponseFuture, SendRequest};
 use http::{HeaderMap, Request, Response};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::support::{Gate, Origin, config, get, request};
+use crate::support::{Client, Gate, Origin, config, get, request};
 
 /// One HTTP/2 connection to the gateway.
 pub(crate) struct Http2 {
@@ -35,6 +36,11 @@ impl Http2 {
         frames: Vec<Bytes>,
     ) -> (Response<()>, Vec<u8>, Option<HeaderMap>) {
         self.try_exchange(request, frames).await.unwrap()
+    }
+
+    /// Sends a head; its body is the caller's to send.
+    pub(crate) fn open(&mut self, request: Request<()>) -> (ResponseFuture, SendStream<Bytes>) {
+        self.send.send_request(request, false).unwrap()
     }
 
     pub(crate) async fn try_exchange(
@@ -197,5 +203,61 @@ async fn streams_that_never_became_a_request_are_told_when_the_connection_ends()
     drop(http2);
     let event = gate.event().await;
     assert_eq!((event.ending, &*event.findings[0].evidence), (Ending::Malformed, "bad_http2_stream"));
+    assert_eq!(event.version, HttpVersion::Http2);
     assert!(origin.seen().is_empty());
+}
+
+/// A frame (RFC 9113 §4.1).
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// What an HTTP/2 client begins with.
+fn preface() -> Vec<u8> {
+    [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame(4, 0, 0, &[])].concat()
+}
+
+/// Sends these bytes, reads to the end, and returns what was told.
+async fn told(gate: &mut Gate, bytes: Vec<u8>) -> Vec<(HttpVersion, String)> {
+    let mut client = Client::connect(gate.address).await;
+    client.send(bytes).await;
+    let _ = client.io.shutdown().await;
+    while client.chunk_or_bytes().await {}
+    drop(client);
+    gate.stats_once(|stats| stats.connections_open == 0).await;
+    let told = gate.further_events().into_iter();
+    told.map(|event| (event.version, event.findings[0].evidence.to_string())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fault_of_a_whole_http2_connection_is_told_once() {
+    let origin = Origin::echo().await;
+    let mut gate = Gate::start(&config(&[origin.port]));
+    let expected = [(HttpVersion::Http2, "bad_http2_connection".to_owned())];
+    for fault in [vec![0xff; 500], frame(0, 0, 0, b"data on stream 0"), frame(1, 4, 1, &[0xff; 20])] {
+        assert_eq!(told(&mut gate, [preface(), fault.clone()].concat()).await, expected, "{}", fault.escape_ascii());
+    }
+    assert_eq!(told(&mut gate, preface()).await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_lost_http2_stream_is_counted() {
+    let origin = Origin::echo().await;
+    let mut gate = Gate::start(&config(&[origin.port]));
+    let mut bytes = preface();
+    for number in 0..150 {
+        bytes.extend(frame(1, 5, 1 + 2 * number, b"\x82\x86\x84\0\x0aconnection\x05close")); // RFC 9113 §8.2.2
+    }
+    let told = told(&mut gate, bytes).await;
+    let counts = told.iter().map(|(version, evidence)| {
+        assert_eq!(*version, HttpVersion::Http2);
+        match evidence.strip_prefix("bad_http2_stream") {
+            Some("") => 1,
+            Some(more) => more.strip_prefix(", ").unwrap().strip_suffix(" times").unwrap().parse().unwrap(),
+            None => panic!("{evidence}"),
+        }
+    });
+    assert_eq!(counts.sum::<u64>(), 150);
+    assert_eq!(told.len(), 101);
 }

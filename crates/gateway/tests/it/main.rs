@@ -10,3 +10,4 @@ mod refusals;
 mod streams;
 mod support;
 mod tls;
+mod waits;

@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bartizan_model::Secret;
-use sqlx::migrate::Migrator;
+use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Row, SqlitePool};
 
 use crate::Error;
+use crate::error::database_words;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
@@ -27,17 +28,47 @@ pub(crate) async fn open(path: PathBuf) -> Result<(SqlitePool, Secret<[u8; 32]>)
         .journal_mode(SqliteJournalMode::Wal)
         // WAL with NORMAL never corrupts; a power cut may lose the last transactions, a killed process loses none
         .synchronous(SqliteSynchronous::Normal);
-    let pool = connect(options).await?;
-    MIGRATIONS.run(&pool).await?;
-    let key = installation_key(&pool).await?;
-    Ok((pool, key))
+    let opened = async {
+        let pool = connect(options).await?;
+        MIGRATIONS.run(&pool).await.map_err(|error| unusable(&path, &migration_words(&error)))?;
+        let key = installation_key(&pool).await?;
+        Ok((pool, key))
+    };
+    opened.await.map_err(|error| at_path(&path, error))
 }
 
 /// Opens the database for reading, beside the process that writes.
 pub(crate) async fn open_read_only(path: PathBuf) -> Result<(SqlitePool, Secret<[u8; 32]>), Error> {
-    let pool = connect(options(&path).read_only(true)).await?;
-    let key = stored_key(&pool).await?;
-    Ok((pool, key.ok_or_else(|| Error::BadState("there is no installation key".to_owned()))?))
+    let opened = async {
+        let pool = connect(options(&path).read_only(true)).await?;
+        let key = stored_key(&pool).await?;
+        Ok((pool, key.ok_or_else(|| Error::BadState("there is no installation key".to_owned()))?))
+    };
+    opened.await.map_err(|error| at_path(&path, error))
+}
+
+/// The error of opening `path`, with the file's name and what to do.
+fn at_path(path: &Path, error: Error) -> Error {
+    match error {
+        Error::State(error) => unusable(path, &database_words(&error)),
+        Error::BadState(fault) => unusable(path, &fault),
+        other => other,
+    }
+}
+
+fn unusable(path: &Path, fault: &str) -> Error {
+    let fault = format!("{fault}; restore it from a copy, or move it away to begin anew (events stay)");
+    Error::StateFile { path: path.to_owned(), fault }
+}
+
+fn migration_words(error: &MigrateError) -> String {
+    match error {
+        MigrateError::VersionMissing(_) | MigrateError::VersionMismatch(_) | MigrateError::VersionTooNew(..) => {
+            "another version of bartizan wrote it; use that version or a later one".to_owned()
+        }
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => database_words(error),
+        other => other.to_string(),
+    }
 }
 
 fn options(path: &Path) -> SqliteConnectOptions {

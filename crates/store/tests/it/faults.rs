@@ -48,17 +48,22 @@ fn segments_with_a_broken_footer_are_put_aside_at_opening_and_named() {
     assert_eq!(open(directory.path()).health().quarantined, health.quarantined, "and it is still known later");
 }
 
-#[test]
-fn a_segment_whose_pages_are_broken_is_put_aside_by_the_query_that_finds_out() {
-    let directory = tempfile::tempdir().unwrap();
-    drop(with_segments(directory.path(), 3));
-    let path = &segments(directory.path())[1];
+/// Overwrites all but the footer.
+fn break_pages(path: &Path) {
     let mut bytes = fs::read(path).unwrap();
     // pages, footer, its length in four bytes, `PAR1`
     let tail = bytes.len() - 8;
     let footer = u32::from_le_bytes(bytes[tail..tail + 4].try_into().unwrap());
     bytes[4..tail - footer as usize].fill(0xa5);
     fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn a_segment_whose_pages_are_broken_is_put_aside_by_the_query_that_finds_out() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(with_segments(directory.path(), 3));
+    let path = &segments(directory.path())[1];
+    break_pages(path);
     let store = open(directory.path());
     assert_eq!(store.health().quarantined, []);
     let found = store.block_on(store.search(query(""))).unwrap();
@@ -67,6 +72,36 @@ fn a_segment_whose_pages_are_broken_is_put_aside_by_the_query_that_finds_out() {
     assert_eq!(quarantined.len(), 1);
     assert!(path.ends_with(quarantined[0].name.strip_suffix(".quarantined").unwrap()));
     assert!(!path.exists());
+}
+
+#[test]
+fn a_reader_leaves_out_what_cannot_be_read_and_names_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let writer = with_segments(directory.path(), 4);
+    let paths = segments(directory.path());
+    let bytes = fs::read(&paths[0]).unwrap();
+    fs::write(&paths[0], &bytes[..bytes.len() / 2]).unwrap();
+    fs::write(&paths[1], "").unwrap();
+    let reader = Store::open_read_only(directory.path()).unwrap();
+    assert_eq!(count(&reader), 20);
+    assert_eq!(reader.block_on(reader.search(query(""))).unwrap().items.len(), 20);
+    let left_out = reader.left_out();
+    assert_eq!((left_out.len(), reader.health().segments), (2, 2));
+    assert_eq!(reader.health().quarantined, left_out);
+    for (left_out, path) in left_out.iter().zip(&paths) {
+        assert!(path.ends_with(&left_out.name) && path.exists() && !left_out.reason.is_empty(), "{left_out:?}");
+    }
+    drop((reader, writer));
+}
+
+#[test]
+fn a_reader_goes_on_without_a_segment_whose_pages_are_broken() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(with_segments(directory.path(), 3));
+    break_pages(&segments(directory.path())[1]);
+    let reader = Store::open_read_only(directory.path()).unwrap();
+    assert_eq!(reader.block_on(reader.search(query(""))).unwrap().items.len(), 20);
+    assert_eq!((reader.left_out().len(), count(&reader)), (1, 20));
 }
 
 #[test]
@@ -165,6 +200,9 @@ fn an_unreadable_output_of_a_crashed_compaction_gives_way_to_its_inputs() {
         fs::write(path, bytes).unwrap();
     }
     fs::write(&path, &output[..output.len() - 20]).unwrap();
+    let reader = Store::open_read_only(directory.path()).unwrap();
+    assert_eq!((count(&reader), reader.left_out().len()), (30, 1));
+    drop(reader);
     let store = open(directory.path());
     assert_eq!((count(&store), store.health().quarantined.len()), (30, 1));
 }

@@ -1,3 +1,5 @@
+//! What operators hold for, and what they capture.
+
 #![cfg(test)]
 //! Every operator, its edges, and the patterns of the Core Rule Set.
 

@@ -1,3 +1,5 @@
+//! Transformations by table and by property.
+
 #![cfg(test)]
 //! What holds for every transformation, and a table of cases for each.
 

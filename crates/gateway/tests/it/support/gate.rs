@@ -135,6 +135,9 @@ pub(crate) fn config(ports: &[u16]) -> Config {
             header_count_max: 100,
             header_timeout_ms: 10_000,
             client_read_timeout_ms: 10_000,
+            keepalive_timeout_ms: 60_000,
+            body_timeout_ms: 60_000,
+            connections_max: 1000,
         },
         data: Data {
             directory: "unused".into(),

@@ -45,7 +45,8 @@ const CONTAINED: &[&str] = &[
 const ENDINGS: &[&str] = &["token", "pwd", "pin", "otp", "ssn", "iban"];
 
 /// Secret as the whole name.
-const WHOLE: &[&str] = &["auth", "authorization", "pan", "pass", "sid", "sig", "jsessionid", "phpsessid", "xauth"];
+const WHOLE: &[&str] =
+    &["auth", "authorization", "card", "cardno", "jsessionid", "pan", "pass", "phpsessid", "pw", "sid", "sig", "xauth"];
 
 /// Ending in one of [`ENDINGS`] without being a secret.
 const INNOCENT: &[&str] = &["mapping", "shipping", "shopping", "spin"];
@@ -123,6 +124,13 @@ mod tests {
             "access-token",
             "pageToken",
             "PIN",
+            "pw",
+            "pwd",
+            "passwd",
+            "otp",
+            "cvv",
+            "card",
+            "payment[card]",
             "card.pin",
             "SSN",
             "client_secret",

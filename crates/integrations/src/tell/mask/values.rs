@@ -5,13 +5,15 @@
 
 use std::ops::Range;
 
+use bartizan_model::is_card_number;
+
 use super::{Masking, names};
 
 /// LIMIT: RFC 5321 §4.5.3.1: a local part has at most 64 bytes, a domain 255.
 const LOCAL_BYTES_MAX: usize = 64;
 const DOMAIN_BYTES_MAX: usize = 255;
-/// LIMIT: ISO/IEC 7812: a card number has up to 19 digits; fewer than 13 are none in use.
-const CARD_DIGITS: std::ops::RangeInclusive<usize> = 13..=19;
+/// LIMIT: ISO/IEC 7812: a card number has up to 19 digits.
+const CARD_DIGITS_MAX: usize = 19;
 /// LIMIT: bytes of a name looked at before `:` or `=`.
 const NAME_BYTES_MAX: usize = 64;
 
@@ -113,20 +115,17 @@ fn cards(text: &[u8], ranges: &mut Vec<Range<usize>>) {
 
 /// Where the longest card number that begins with the group at `start` ends.
 fn card_end(text: &[u8], start: usize) -> Option<usize> {
-    if !matches!(text.get(start), Some(b'2'..=b'6')) {
-        return None; // no card in use begins otherwise; times in milliseconds begin with 1
-    }
-    let mut digits = [0_u8; 19];
+    let mut digits = [0_u8; CARD_DIGITS_MAX];
     let mut count = 0;
     let mut longest = None;
     let mut at = start;
     while let Some(byte) = text.get(at) {
         if byte.is_ascii_digit() {
-            *digits.get_mut(count)? = byte - b'0'; // a group that runs over: no card, unless one ended before
+            *digits.get_mut(count)? = *byte; // a group that runs over: no card, unless one ended before
             count += 1;
             let next = text.get(at + 1);
             let is_group_end = next.is_none_or(|next| !next.is_ascii_alphanumeric());
-            if is_group_end && CARD_DIGITS.contains(&count) && is_luhn(digits.get(..count)?) {
+            if is_group_end && is_card_number(digits.get(..count)?) {
                 longest = Some(at + 1);
             }
             if count == digits.len() || next.is_some_and(u8::is_ascii_alphabetic) {
@@ -138,13 +137,6 @@ fn card_end(text: &[u8], start: usize) -> Option<usize> {
         at += 1;
     }
     longest
-}
-
-/// ISO/IEC 7812-1, annex B.
-fn is_luhn(digits: &[u8]) -> bool {
-    let doubled = |digit: u8| if digit > 4 { digit * 2 - 9 } else { digit * 2 };
-    let sum = |sum: u32, (at, digit): (usize, &u8)| sum + u32::from(if at % 2 == 1 { doubled(*digit) } else { *digit });
-    digits.iter().rev().enumerate().fold(0, sum) % 10 == 0
 }
 
 /// `password: "…"`, `token=…`: the value behind a telling name.

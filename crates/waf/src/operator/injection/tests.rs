@@ -1,3 +1,5 @@
+//! Gated is ungated: libinjection behind its gates and without them.
+
 #![cfg(test)]
 //! The gates against the forms without them.
 

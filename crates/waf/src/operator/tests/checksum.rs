@@ -1,3 +1,5 @@
+//! Numbers with check digits.
+
 #![cfg(test)]
 //! Numbers with a check.
 

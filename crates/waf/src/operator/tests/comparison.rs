@@ -1,3 +1,5 @@
+//! Numbers and texts compared.
+
 #![cfg(test)]
 //! Texts, numbers and addresses.
 

@@ -1,3 +1,5 @@
+//! Bytes, percent-encoding and UTF-8 validated.
+
 #![cfg(test)]
 //! What bytes should be.
 

@@ -1,3 +1,5 @@
+//! Patterns as PCRE means them, in linear time.
+
 #![cfg(test)]
 //! Patterns: what PCRE means by them.
 

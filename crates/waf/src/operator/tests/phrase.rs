@@ -1,3 +1,5 @@
+//! Lists of phrases.
+
 #![cfg(test)]
 //! Lists of phrases.
 

@@ -1,3 +1,5 @@
+//! What each transformation makes of a value.
+
 #![cfg(test)]
 //! What each transformation makes of what, one table each.
 //!
