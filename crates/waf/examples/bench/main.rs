@@ -52,7 +52,10 @@ fn main() -> Result<()> {
     let config = rules::config("pl1.conf", &rule_set, &folder)?;
     let plans = Plans { gated: engine::plan(&config, Gates::All)?, naive: engine::plan(&config, Gates::None)? };
     print!("{}", record::heading("The cost of a request beside libmodsecurity 3.0.9", COMMAND));
-    println!("CRS at paranoia level 1, request phases, one thread; rule set: `{}`\n", rule_set.display());
+    println!(
+        "CRS at paranoia level 1, request phases, one thread; rule set: `{}`\n",
+        rule_set.file_name().unwrap_or_default().display()
+    );
     let peer = oracle::build(&folder).inspect_err(|error| eprintln!("no peer: {error:#}")).ok();
     loops(&plans, peer.as_deref(), &config)?;
     mixed(&plans, &Corpus::new(&suite::load(&rule_set)?, 1));
