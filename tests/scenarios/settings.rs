@@ -101,14 +101,26 @@ fn a_name_is_resolved_again_after_the_resolve_interval() -> Result<()> {
     Ok(())
 }
 
+/// The token of the set-up link, which is printed a moment after the console listens.
+fn set_up_token(gateway: &Bartizan) -> Result<String> {
+    let begun = std::time::Instant::now();
+    loop {
+        let printed = gateway.printed();
+        if let Some((token, _)) =
+            printed.split_once("#token=").and_then(|(_, rest)| rest.split_once(char::is_whitespace))
+        {
+            return Ok(token.to_owned());
+        }
+        anyhow::ensure!(begun.elapsed() < Duration::from_secs(20), "no set-up link: {printed}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 #[test]
 fn cookies_are_marked_secure_when_they_are_to_be() -> Result<()> {
     for is_secure in [true, false] {
         let gateway = gateway(9, "", &format!("{CONSOLE}, secure_cookies: {is_secure}}}"))?;
-        let printed = gateway.printed();
-        let token = printed.split("#token=").nth(1).and_then(|rest| rest.split_whitespace().next());
-        let body =
-            json!({"token": token.context("a set-up link")?, "name": "ann", "password": "correct horse battery"});
+        let body = json!({"token": set_up_token(&gateway)?, "name": "ann", "password": "correct horse battery"});
         let url = format!("http://127.0.0.1:{}/api/v1/setup", gateway.console_port);
         let answer = ureq::post(url).content_type("application/json").send(body.to_string())?;
         let cookie = answer.headers().get("set-cookie").context("a cookie")?.to_str()?;
