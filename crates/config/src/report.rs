@@ -3,7 +3,7 @@
 //! A code is `CFG-` and three digits, never reused: below 100 errors, from 100 warnings. 100 and 110 to 119 are the
 //! binary's: what it finds in the files that a configuration names.
 
-use bartizan_model::{Diagnostic, DiagnosticSeverity, Position};
+use bartizan_model::{Diagnostic, DiagnosticSeverity, Position, excerpt};
 
 use crate::NamedFile;
 use crate::path::SettingPath;
@@ -39,9 +39,6 @@ pub(crate) const WEAK: &str = "CFG-103";
 
 /// LIMIT: diagnostics of one document; nobody mends more in one go.
 const DIAGNOSTICS_MAX: usize = 200;
-
-/// LIMIT: characters of the user's words that a message repeats.
-const EXCERPT_CHARS_MAX: usize = 60;
 
 /// Diagnostics of one document.
 pub(crate) struct Report<'a> {
@@ -151,41 +148,5 @@ impl<'a> Report<'a> {
             message: fault.message,
             help: fault.help,
         }
-    }
-}
-
-/// The user's words, short and printable.
-pub(crate) fn excerpt(words: &str) -> String {
-    let mut shown: String = words.chars().take(EXCERPT_CHARS_MAX).flat_map(printable).collect();
-    if words.chars().nth(EXCERPT_CHARS_MAX).is_some() {
-        shown.push('…');
-    }
-    shown
-}
-
-fn printable(c: char) -> Vec<char> {
-    if c.is_control() || c == '`' { c.escape_default().collect() } else { vec![c] }
-}
-
-/// "did you mean `listeners`?", when one of `known` is near to `word`.
-pub(crate) fn did_you_mean<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {
-    /// Similarity (Jaro-Winkler) from which a suggestion helps more than it confuses.
-    const NEAR: f64 = 0.8;
-    let word: String = word.chars().take(EXCERPT_CHARS_MAX).flat_map(char::to_lowercase).collect();
-    known
-        .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(&word, &candidate.to_lowercase()), candidate))
-        .filter(|(near, _)| *near >= NEAR)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| format!("did you mean `{candidate}`?"))
-}
-
-/// `a`, `b` and `c`, in backticks.
-pub(crate) fn listed<'k>(words: impl IntoIterator<Item = &'k str>) -> String {
-    let words: Vec<String> = words.into_iter().map(|word| format!("`{word}`")).collect();
-    match words.split_last() {
-        Some((last, [])) => last.clone(),
-        Some((last, rest)) => format!("{} or {last}", rest.join(", ")),
-        None => String::new(),
     }
 }

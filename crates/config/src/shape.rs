@@ -7,8 +7,10 @@ use jsonschema::error::ValidationErrorKind;
 use jsonschema::paths::{Location, LocationSegment};
 use serde_json::Value;
 
+use bartizan_model::{did_you_mean, excerpt, listed};
+
 use crate::path::{SettingPath, Step};
-use crate::report::{self, Fault, Report, did_you_mean, excerpt, listed};
+use crate::report::{self, Fault, Report};
 use crate::units;
 use crate::yaml::{Content, Node};
 

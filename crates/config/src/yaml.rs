@@ -7,13 +7,13 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use bartizan_model::Position;
+use bartizan_model::{Position, excerpt};
 use saphyr::Scalar;
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag};
 use serde_json::Value;
 
 use crate::path::{SettingPath, Step};
-use crate::report::{self, Fault, Report, excerpt};
+use crate::report::{self, Fault, Report};
 
 /// LIMIT: a document; ten thousand routes fit.
 const TEXT_BYTES_MAX: usize = 1 << 20;

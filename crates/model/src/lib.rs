@@ -21,6 +21,7 @@ mod secret;
 mod template;
 mod time;
 mod value;
+mod wording;
 
 pub use auth::{AuthKind, AuthKinds};
 pub use check::{CheckId, CheckInfo, Severity};
@@ -37,3 +38,4 @@ pub use secret::Secret;
 pub use template::{PathTemplate, Segment, TemplateError};
 pub use time::{Timestamp, TimestampError};
 pub use value::{ValueKind, is_card_number};
+pub use wording::{EXCERPT_CHARS_MAX, did_you_mean, excerpt, listed};

@@ -36,8 +36,6 @@ pub(crate) const NONE: Bits = [0; WORDS];
 /// The gate before the phases of requests, or of responses.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
-    /// Gated heads by their number here
-    pub(crate) heads: Vec<u32>,
     /// Number of each head, `None` for those that are always asked
     pub(crate) numbers: HashMap<u32, u32>,
     categories: Categories,

@@ -16,7 +16,7 @@ pub(crate) use self::names::{Names, Piece, Slot, Template};
 use crate::ast::{Document, EngineMode, Place};
 use crate::gate::{self, Bits, Gate};
 use crate::inputs::Text;
-use crate::run::{EffectId, TxValue};
+use crate::run::{EffectId, TxValue, plain_number};
 
 /// How rules are selected before they run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -246,8 +246,7 @@ impl Plan {
 
 fn first_value(known: &fold::Known, text: &mut Text) -> TxValue {
     let fold::Known::Is(value) = known else { return TxValue::Unset };
-    let number = std::str::from_utf8(value).ok().and_then(|value| value.parse::<i64>().ok());
-    match number.filter(|number| number.to_string().as_bytes() == value) {
+    match plain_number(value) {
         Some(number) => TxValue::Number(number),
         None => TxValue::Text(text.push(value)),
     }

@@ -11,4 +11,4 @@ mod values;
 pub(crate) use self::effect::{EffectId, processor_name};
 pub(crate) use self::rule::{Runner, transformed};
 pub(crate) use self::state::State;
-pub(crate) use self::tx::{TxValue, leading_number};
+pub(crate) use self::tx::{TxValue, leading_number, plain_number};

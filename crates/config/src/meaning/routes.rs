@@ -1,13 +1,13 @@
 //! APIs and policies: which traffic they take, and what can never match.
 
-use bartizan_model::Mode;
+use bartizan_model::{Mode, excerpt};
 
 use super::Checker;
 use crate::config::{Api, HostHeader, HostPattern, Policy, PolicyRule, Scope, Upstream};
 use crate::defaults::{self, Range};
 use crate::document::{self, Document};
 use crate::path::SettingPath;
-use crate::report::{self, excerpt};
+use crate::report;
 
 /// Every API; a lone upstream without any gets one that takes everything.
 pub(super) fn apis(

@@ -1,11 +1,13 @@
 //! Policies of attack rules: which files, which exclusions.
 
+use bartizan_model::excerpt;
+
 use super::Checker;
 use crate::config::{ExcludedMember, ExcludedRules, Exclusion, Threats};
 use crate::defaults;
 use crate::document;
 use crate::path::SettingPath;
-use crate::report::{self, excerpt};
+use crate::report;
 
 /// The meaning of `threats`.
 pub(super) fn threats(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &document::Threats) -> Threats {

@@ -2,6 +2,8 @@
 
 use std::num::NonZeroU32;
 
+use bartizan_model::excerpt;
+
 use super::Checker;
 use crate::config::{
     Balance, HashKey, HealthCheck, HealthProbe, Target, Timeouts, Upstream, UpstreamProtocol, UpstreamTls,
@@ -43,7 +45,7 @@ fn targets(checker: &mut Checker<'_, '_>, list: &SettingPath, written: &[documen
         let Some((host, port)) = checker.target(&at, &target.address) else { continue };
         if let Some(first) = targets.iter().position(|other| other.host == host && other.port == port) {
             let line = checker.line_of(&list.index(first).key("address"));
-            let message = format!("`{}` is a target twice", report::excerpt(&target.address));
+            let message = format!("`{}` is a target twice", excerpt(&target.address));
             let help = format!("line {line} has it too; use `weight` to give it a larger share");
             checker.error(&at, report::NOT_UNIQUE, message, help);
         }
@@ -90,8 +92,8 @@ fn timeouts(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &document:
     if timeouts.connect_ms > timeouts.handshake_ms {
         let message = format!(
             "`connect` is `{}` and `handshake`, which includes it, is `{}`",
-            report::excerpt(&written.connect.0),
-            report::excerpt(&written.handshake.0)
+            excerpt(&written.connect.0),
+            excerpt(&written.handshake.0)
         );
         let help = "write a `handshake` that is at least `connect`";
         checker.error(&at.key("connect"), report::CONTRADICTION, message, help);
@@ -105,8 +107,8 @@ fn health(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &document::H
     if timeout_ms > interval_ms {
         let message = format!(
             "`timeout` is `{}` and longer than `interval`, `{}`",
-            report::excerpt(&written.timeout.0),
-            report::excerpt(&written.interval.0)
+            excerpt(&written.timeout.0),
+            excerpt(&written.interval.0)
         );
         checker.error(&at.key("timeout"), report::CONTRADICTION, message, "a check must end before the next begins");
     }

@@ -5,13 +5,15 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
+use bartizan_model::{did_you_mean, excerpt, listed};
+
 use super::Checker;
 use crate::NamedFile;
 use crate::config::{HostPattern, PathPattern};
 use crate::defaults::{NAME_CHARS_MAX, Range};
 use crate::document::{Duration, Size};
 use crate::path::SettingPath;
-use crate::report::{self, Fault, did_you_mean, excerpt, listed};
+use crate::report::{self, Fault};
 use crate::units;
 
 /// Methods of RFC 9110 §9 and RFC 5789, for suggestions.

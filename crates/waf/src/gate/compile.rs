@@ -59,7 +59,6 @@ pub(crate) fn build(plan: &Plan, phases: &[usize]) -> Gate {
             break; // the rest is always asked
         }
         gated.push(Gated { number, link });
-        gate.heads.push(*index);
         gate.numbers.insert(*index, number);
     }
     gate.categories = categories(&gated);

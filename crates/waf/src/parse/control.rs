@@ -1,8 +1,10 @@
 //! `ctl:`: what a rule changes about the engine for the rest of one exchange.
 
+use bartizan_model::listed;
+
 use super::action::Written;
 use super::names::UNSUPPORTED_CONTROLS;
-use super::report::{Fault, UNKNOWN_CONTROL, UNSUPPORTED_CONTROL, excerpt, listed, suggestion};
+use super::report::{Fault, UNKNOWN_CONTROL, UNSUPPORTED_CONTROL, excerpt, suggestion};
 use super::setting::is_audit_parts;
 use super::target;
 use super::text;

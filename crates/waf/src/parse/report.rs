@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use bartizan_model::{Diagnostic, DiagnosticSeverity, Position};
+use bartizan_model::{Diagnostic, DiagnosticSeverity, EXCERPT_CHARS_MAX, Position, did_you_mean};
 
 /// A kind of fault in a rule file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,9 +75,6 @@ codes! {
 /// LIMIT: diagnostics of one load; nobody mends more in one go, and parsing stops there.
 pub(super) const DIAGNOSTICS_MAX: usize = 1_000;
 
-/// LIMIT: characters of the user's words that a message repeats.
-const EXCERPT_CHARS_MAX: usize = 60;
-
 /// A fault before its place in the file is known.
 #[derive(Debug)]
 pub(super) struct Fault {
@@ -147,37 +144,10 @@ impl Report {
 pub(super) fn excerpt(words: impl AsRef<[u8]>) -> String {
     // four bytes a character at most; a character cut in two shows as a replacement mark and is then dropped
     let words = words.as_ref().iter().take(EXCERPT_CHARS_MAX * 4 + 4).copied().collect::<Vec<u8>>();
-    let words = String::from_utf8_lossy(&words);
-    let mut shown: String = words.chars().take(EXCERPT_CHARS_MAX).flat_map(printable).collect();
-    if words.chars().nth(EXCERPT_CHARS_MAX).is_some() {
-        shown.push('…');
-    }
-    shown
-}
-
-fn printable(c: char) -> Vec<char> {
-    if c.is_control() || c == '`' { c.escape_default().collect() } else { vec![c] }
+    bartizan_model::excerpt(&String::from_utf8_lossy(&words))
 }
 
 /// "did you mean `ARGS`?", when one of `known` is near to `word`; `otherwise` when none is.
 pub(super) fn suggestion<'k>(word: &str, known: impl IntoIterator<Item = &'k str>, otherwise: &str) -> String {
-    /// Similarity (Jaro-Winkler) from which a suggestion helps more than it confuses.
-    const NEAR: f64 = 0.8;
-    let word: String = word.chars().take(EXCERPT_CHARS_MAX).flat_map(char::to_lowercase).collect();
-    known
-        .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(&word, &candidate.to_lowercase()), candidate))
-        .filter(|(near, _)| *near >= NEAR)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map_or_else(|| otherwise.to_owned(), |(_, candidate)| format!("did you mean `{candidate}`?"))
-}
-
-/// `a`, `b` or `c`, in backticks.
-pub(super) fn listed<'k>(words: impl IntoIterator<Item = &'k str>) -> String {
-    let words: Vec<String> = words.into_iter().map(|word| format!("`{word}`")).collect();
-    match words.split_last() {
-        Some((last, [])) => last.clone(),
-        Some((last, rest)) => format!("{} or {last}", rest.join(", ")),
-        None => String::new(),
-    }
+    did_you_mean(word, known).unwrap_or_else(|| otherwise.to_owned())
 }

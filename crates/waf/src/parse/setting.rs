@@ -1,7 +1,9 @@
 //! Directives that set one value for all rules, the forms of their values, and those that have no meaning here.
 
+use bartizan_model::listed;
+
 use super::arguments::Argument;
-use super::report::{Fault, IGNORED_DIRECTIVE, MALFORMED_SETTING, NOT_UTF8, excerpt, listed};
+use super::report::{Fault, IGNORED_DIRECTIVE, MALFORMED_SETTING, NOT_UTF8, excerpt};
 use super::text;
 use crate::ast::{Directive, Setting};
 

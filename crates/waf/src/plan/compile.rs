@@ -11,6 +11,7 @@ use crate::ast::{self, Action, Change as AstChange, Ctl, Directive, Disruptive, 
 use crate::gate::need::{self, Needs};
 use crate::inputs::Text;
 use crate::operator;
+use crate::run::plain_number;
 use crate::{Transform, Variable};
 
 use super::link::{self, Change, RuleSet};
@@ -456,10 +457,7 @@ impl Compiler {
             (Variable::Tx, Some(literal)) => Some(self.names.slot(literal)),
             _ => None,
         };
-        let number = |template: &Template| {
-            let text = std::str::from_utf8(template.literal()?).ok()?;
-            text.parse::<i64>().ok().filter(|number| number.to_string() == text)
-        };
+        let number = |template: &Template| template.literal().and_then(plain_number);
         let change = match &set.change {
             AstChange::Unset => Change::Unset,
             AstChange::Set(text) => {

@@ -9,6 +9,7 @@
 //! INVARIANT: a transaction over the folded plan has the same logged matches, the same interventions and, wherever a
 //! rule reads it, the same `TX` as over the plan as written; the regression tests and the property tests compare them.
 
+use crate::operator::CAPTURES_MAX;
 use crate::plan::{Effect, Head, Link, Plan, RuleSet, Skip, Source, Subject, Target, Test};
 use crate::run::transformed;
 
@@ -92,26 +93,18 @@ impl Folder {
                 continue;
             }
             match fate {
-                Fate::Out => {}
-                Fate::Stay => {
-                    self.shorten(plan, *index as usize);
-                    let Some(head) = plan.heads.get(*index as usize) else { continue };
-                    self.note(head, plan);
-                    if let Skip::To(to) = head.skip {
-                        conditional_until = conditional_until.max(to);
-                    }
-                    kept.push(*index);
-                }
-                Fate::Always => {
-                    self.note(head, plan);
-                    if let Skip::To(to) = head.skip {
-                        conditional_until = conditional_until.max(to);
-                    }
-                    kept.push(*index);
-                    if let Some(head) = plan.heads.get_mut(*index as usize) {
-                        head.links.iter_mut().for_each(|link| link.test = Test::Always);
-                    }
-                }
+                Fate::Out => continue,
+                Fate::Stay => self.shorten(plan, *index as usize),
+                Fate::Always => {}
+            }
+            let Some(head) = plan.heads.get(*index as usize) else { continue };
+            self.note(head, plan);
+            if let Skip::To(to) = head.skip {
+                conditional_until = conditional_until.max(to);
+            }
+            kept.push(*index);
+            if let (Fate::Always, Some(head)) = (fate, plan.heads.get_mut(*index as usize)) {
+                head.links.iter_mut().for_each(|link| link.test = Test::Always);
             }
         }
         moved.push(kept.len());
@@ -304,7 +297,7 @@ impl Folder {
                 self.read(url);
             }
             if link.is_capturing {
-                (0..10).for_each(|slot| self.forget(slot));
+                (0..CAPTURES_MAX).for_each(|slot| self.forget(slot));
             }
             for set in set_vars {
                 self.note_set(set, plan);

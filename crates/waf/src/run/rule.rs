@@ -10,7 +10,6 @@ use crate::transaction::Match;
 use crate::{Transform, Variable};
 
 use super::effect::EffectId;
-
 use super::expand::{Expander, full_name};
 use super::state::{Scratch, State};
 use super::tx::TxValue;
@@ -100,7 +99,7 @@ impl<'r> Runner<'r> {
             sifted: number.map(|number| self.state.sieve.sifted(number)),
         };
         sources.gather(link, &mut values);
-        let argument = argument.as_ref().map(|template| self.argument(index, template));
+        let argument = argument.as_ref().map(|template| self.expanded(index, template));
         let question = Question { matcher, is_negated: *is_negated, argument: argument.as_deref(), link };
         let mut any = false;
         for value in &values {
@@ -108,13 +107,6 @@ impl<'r> Runner<'r> {
         }
         self.state.scratch.values = values;
         any
-    }
-
-    fn argument(&mut self, index: usize, template: &Template) -> Vec<u8> {
-        let mut text = std::mem::take(&mut self.state.scratch.argument);
-        text.clear();
-        self.expander(index).expand(template, &mut text);
-        text
     }
 
     fn expander(&self, index: usize) -> Expander<'_> {

@@ -45,7 +45,6 @@ pub(crate) struct Scratch {
     pub(crate) values: Vec<Value>,
     pub(crate) now: Vec<u8>,
     pub(crate) next: Vec<u8>,
-    pub(crate) argument: Vec<u8>,
     pub(crate) captures: Captures,
 }
 

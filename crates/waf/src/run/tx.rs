@@ -104,6 +104,12 @@ pub(crate) fn push_number(text: &mut Text, number: i64) -> Span {
     }
 }
 
+/// The number that `text` is, written as a number is written: nothing is lost when it is kept as one.
+pub(crate) fn plain_number(text: &[u8]) -> Option<i64> {
+    let number: i64 = std::str::from_utf8(text).ok()?.parse().ok()?;
+    (number.to_string().as_bytes() == text).then_some(number)
+}
+
 /// The number that `text` begins with, as C's `atoi` reads it; 0 when it begins with none.
 pub(crate) fn leading_number(text: &[u8]) -> i64 {
     let text = text.trim_ascii_start();

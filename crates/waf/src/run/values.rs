@@ -42,9 +42,7 @@ impl Sources<'_> {
     fn is_candidate(&self, row: u32) -> bool {
         self.sifted.as_ref().is_none_or(|sifted| sifted.is_candidate(row))
     }
-}
 
-impl Sources<'_> {
     /// Every value that the link looks at, in the order of its targets.
     pub(crate) fn gather(&mut self, link: &Link, out: &mut Vec<Value>) {
         for target in &link.targets {
