@@ -6,6 +6,7 @@
 
 mod attack;
 mod client;
+mod exploit;
 mod flow;
 mod message;
 mod person;

@@ -250,6 +250,8 @@ fn verify(played: &Played) -> Result<()> {
     let expected = ledger.requests..=ledger.requests + unanswered;
     ensure!(expected.contains(&events), "{expected:?} requests were played, {events} events are stored");
     ensure!(ledger.failures == 0, "{} honest requests got no answer", ledger.failures);
+    let exploits = ledger.attacks.get("exploit").context("no exploit was played")?;
+    ensure!(exploits.denied == exploits.requests, "{} exploits were not denied", exploits.requests - exploits.denied);
     ensure!(ledger.honest.denied == 0, "{} honest requests were denied", ledger.honest.denied);
     ensure!(missing.is_empty(), "operations without an endpoint in the catalog: {missing:#?}\nfound: {found:#?}");
     Ok(())

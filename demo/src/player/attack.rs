@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::client::{Client, Message};
+use super::exploit;
 use crate::operations::{BANK, Op, SHOP};
 use crate::world::{FIRST_ACCOUNT, FIRST_USER, USERS, User};
 
@@ -10,6 +11,8 @@ use crate::world::{FIRST_ACCOUNT, FIRST_USER, USERS, User};
 const WALKER: User = User(FIRST_USER + 3);
 const WALKER_AGENT: &str = "python-requests/2.31.0";
 const STUFFER_AGENT: &str = "okhttp/3.12.1";
+/// What a tool says that does not say what it is.
+const EXPLOIT_AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";
 const SCANNER_AGENT: &str = "Mozilla/5.0 zgrab/0.x";
 /// Beyond the header limit of `demo/bartizan.yaml`, below the hard limit of the gateway.
 const HEADER_PADDING_BYTES: usize = 20 << 10;
@@ -47,20 +50,24 @@ enum Attack {
     DeniedNetwork,
     LargeHeader,
     LargeBody,
+    Exploit,
 }
 
-const ATTACKS: [Attack; 14] = [
+const ATTACKS: [Attack; 17] = [
     Attack::WalkIds,
     Attack::StuffCredentials,
     Attack::Scan,
+    Attack::Exploit,
     Attack::ForbiddenMethod,
     Attack::WalkIds,
     Attack::StuffCredentials,
     Attack::DeniedNetwork,
     Attack::WalkOldIds,
+    Attack::Exploit,
     Attack::StuffCredentials,
     Attack::Scan,
     Attack::LargeHeader,
+    Attack::Exploit,
     Attack::WalkIds,
     Attack::StuffCredentials,
     Attack::LargeBody,
@@ -72,6 +79,7 @@ pub(super) struct Attacks {
     walked: u64,
     scanned: usize,
     forbidden: usize,
+    exploited: usize,
     token: Option<String>,
 }
 
@@ -79,7 +87,7 @@ impl Attacks {
     /// Each thread begins elsewhere, so that together they play everything soon.
     pub(super) fn new(thread: u64) -> Self {
         let turn = usize::try_from(thread).unwrap_or(0) * 5;
-        Self { turn, walked: thread * 200, scanned: turn, forbidden: turn, token: None }
+        Self { turn, walked: thread * 200, scanned: turn, forbidden: turn, exploited: turn, token: None }
     }
 
     /// Plays one request.
@@ -115,6 +123,11 @@ impl Attacks {
             Attack::DeniedNetwork => {
                 let ip = format!("203.0.113.{}", random.u8(1..255));
                 send(client, &ip, WALKER_AGENT, of("denied-network", Op::Products));
+            }
+            Attack::Exploit => {
+                let message = exploit::message(self.exploited);
+                self.exploited += 1;
+                send(client, "198.51.100.77", EXPLOIT_AGENT, message);
             }
             Attack::LargeHeader => {
                 let mut message = of("large-header", Op::Categories);
@@ -161,7 +174,7 @@ fn stuff(client: &mut Client, random: &mut fastrand::Rng) {
 }
 
 /// A request for an operation without parameters.
-fn of(attack: &'static str, name: Op) -> Message<'static> {
+pub(super) fn of(attack: &'static str, name: Op) -> Message<'static> {
     let operation = name.operation();
     Message {
         host: operation.host,
@@ -175,7 +188,7 @@ fn of(attack: &'static str, name: Op) -> Message<'static> {
 }
 
 /// A request for what the API does not have.
-fn unlisted(attack: &'static str, host: &'static str, method: &'static str, path: &str) -> Message<'static> {
+pub(super) fn unlisted(attack: &'static str, host: &'static str, method: &'static str, path: &str) -> Message<'static> {
     Message {
         host,
         method,

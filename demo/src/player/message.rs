@@ -103,6 +103,16 @@ fn query(name: Op, random: &mut fastrand::Rng) -> Option<String> {
     }
 }
 
+/// What honest people write, words of SQL, shells and HTML among it: no rule may take them for attacks.
+const REVIEWS: [&str; 6] = [
+    "does what it should",
+    "Select the large one, or 1 of the small ones; drop by the shop & ask from where it ships.",
+    "It's \"ok\" -- union of two cheap parts. I'd update the manual, delete page 3 and where it says <5 kg> add 2 = 2.",
+    "cat loves it; dog too. echo in the box was ~100% | fine",
+    "My son O'Brien typed SELECT * FROM toys WHERE price < 10 into the search, very funny",
+    "<b>Great!</b> 5/5, see https://shop.example/products?sort=price&order=asc",
+];
+
 /// Media type and content; the outer `None` gives the step up, the inner means that there is no body.
 fn body(
     session: &Session,
@@ -139,7 +149,7 @@ fn body(
         Op::CreateChequeDeposit => json!({"account": account()?, "amount": 20_000, "currency": "EUR"}),
         Op::ChequeImage => return Some(Some((image_type(), image(random)))),
         Op::AdminChangeRole => json!({"role": "advisor"}),
-        Op::CreateReview => json!({"stars": random.u8(3..=5), "text": "does what it should"}),
+        Op::CreateReview => json!({"stars": random.u8(3..=5), "text": REVIEWS[random.usize(..REVIEWS.len())]}),
         Op::AddToCart => {
             let sku = session.found.get("sku").cloned().unwrap_or_else(|| Product(random.u64(..PRODUCTS)).sku());
             json!({"sku": sku, "quantity": random.u8(1..4)})

@@ -104,9 +104,15 @@ fn five_seconds_of_play_add_up() {
     assert!(missing.len() <= 4, "not played: {missing:?}");
     let answered = ledger.operations.iter().filter(|row| row.classes.contains_key("2xx")).count();
     assert!(answered + 6 >= played.len(), "{answered} of {} operations were answered well", played.len());
-    for attack in
-        ["object-enumeration", "credential-stuffing", "scanner", "forbidden-method", "denied-network", "large-header"]
-    {
+    for attack in [
+        "object-enumeration",
+        "credential-stuffing",
+        "scanner",
+        "forbidden-method",
+        "denied-network",
+        "large-header",
+        "exploit",
+    ] {
         assert!(ledger.attacks.get(attack).is_some_and(|tally| tally.requests > 0), "{attack} was not played");
     }
 }
