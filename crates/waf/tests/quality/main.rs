@@ -9,6 +9,7 @@ mod attack;
 mod benign;
 mod encode;
 mod engine;
+mod evasion;
 mod sample;
 mod table;
 
