@@ -453,6 +453,7 @@ fn multipart_flags(inputs: &mut Inputs, content: &Content<'_>, body: Body<'_>) {
 
 /// Fills what a response's head tells.
 pub(crate) fn response_head(inputs: &mut Inputs, head: &Response<'_>) {
+    inputs.part = Part::Response;
     inputs.set_number(Variable::ResponseStatus, head.status.into());
     inputs.set_text(Variable::ResponseProtocol, head.protocol);
     let status = head.status.to_string();
