@@ -176,7 +176,7 @@ impl<'c> Iterator for Siblings<'c> {
     }
 }
 
-/// The leaves of a tree with their paths; lends the path until the next step.
+/// The leaves, or nodes, of a tree with their paths; lends the path until the next step.
 pub struct Walk<'c> {
     content: &'c Content<'c>,
     next: u32,
@@ -202,6 +202,14 @@ impl<'c> Walk<'c> {
                 return Some((&self.path, node));
             }
         }
+    }
+
+    /// The next node of any kind and its path.
+    pub fn next_node(&mut self) -> Option<(&[u8], NodeRef<'c>)> {
+        let node = self.content.node_at(self.next)?;
+        self.next = self.next.saturating_add(1);
+        self.enter(node);
+        Some((&self.path, node))
     }
 
     /// The buffer, for [`Content::walk_in`].

@@ -77,9 +77,16 @@ impl<'a> Parser<'_, 'a, '_> {
             match event {
                 Event::Text(text) => {
                     self.check_ampersands(&text, start);
+                    if memchr::memmem::find(&text, b"]]>").is_some() {
+                        self.out.fault(FaultKind::XmlSyntax, start); // XML 1.0 §2.4
+                    }
+                    self.check_characters(&text, start);
                     self.text(&text, start)?;
                 }
-                Event::CData(text) => self.text(&text, start)?,
+                Event::CData(text) => {
+                    self.check_characters(&text, start);
+                    self.text(&text, start)?;
+                }
                 Event::GeneralRef(name) => self.reference(&name, start)?,
                 Event::Start(tag) => self.element(&tag, start)?,
                 Event::Empty(tag) => {
@@ -93,6 +100,9 @@ impl<'a> Parser<'_, 'a, '_> {
                 }
                 Event::DocType(text) => self.document_type(&text, start)?,
                 Event::Decl(declaration) => {
+                    if start != self.skipped {
+                        self.out.fault(FaultKind::XmlSyntax, start); // XML 1.0 §2.8: before everything else
+                    }
                     if let Some(Ok(encoding)) = declaration.encoding()
                         && !is_known_encoding(&encoding)
                     {
@@ -153,6 +163,14 @@ impl<'a> Parser<'_, 'a, '_> {
     fn check_ampersands(&mut self, text: &[u8], at: usize) {
         if let Some(ampersand) = memchr::memchr(b'&', text) {
             self.out.fault(FaultKind::XmlSyntax, at.saturating_add(ampersand));
+        }
+    }
+
+    /// Notes control characters, which XML does not have (§2.2); they stay as they are.
+    fn check_characters(&mut self, bytes: &[u8], start: usize) {
+        let is_control = |byte: &u8| *byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r');
+        if let Some(at) = bytes.iter().position(is_control) {
+            self.out.fault(FaultKind::XmlBadCharacter, start.saturating_add(at));
         }
     }
 
@@ -250,6 +268,10 @@ impl<'a> Parser<'_, 'a, '_> {
     }
 
     fn check_name(&mut self, name: &[u8], limit: Limit, at: usize) -> Result<(), Stop> {
+        // Of what a name may not begin with, only what servers refuse too; the rest is left to applications.
+        if name.first().is_none_or(|first| first.is_ascii_digit() || matches!(first, b'-' | b'.')) {
+            self.out.fault(FaultKind::XmlSyntax, at);
+        }
         self.out.within(limit, saturated(name.len()), at)?;
         let prefix = memchr::memchr(b':', name).unwrap_or(0);
         self.out.within(Limit::XmlNamespacePrefixLength, saturated(prefix), at)
@@ -293,15 +315,20 @@ impl<'a> Parser<'_, 'a, '_> {
         Ok(())
     }
 
-    /// A value with its references resolved.
+    /// A value as XML 1.0 §3.3.3 normalizes it: references resolved, and each literal line end or tab a space. What a
+    /// reference such as `&#10;` stands for is left as it is.
     fn attribute_value(&mut self, value: &[u8], raw: Span, at: usize) -> Result<Span, Stop> {
-        if memchr::memchr(b'&', value).is_none() {
+        self.check_characters(value, at);
+        if memchr::memchr(b'<', value).is_some() {
+            self.out.fault(FaultKind::XmlSyntax, at);
+        }
+        if memchr::memchr(b'&', value).is_none() && memchr::memchr3(b'\t', b'\n', b'\r', value).is_none() {
             return Ok(raw);
         }
         let mark = self.out.mark();
         let mut rest = value;
         while let Some((before, reference)) = memchr::memchr(b'&', rest).and_then(|at| rest.split_at_checked(at)) {
-            self.out.decoded_buffer(before.len() + 4, at)?.extend_from_slice(before);
+            push_spaced(before, self.out.decoded_buffer(before.len() + 4, at)?);
             let end = memchr::memchr2(b';', b'&', reference.get(1..).unwrap_or_default()).unwrap_or(0);
             let name = reference.get(1..=end).filter(|_| reference.get(end + 1) == Some(&b';'));
             let character = self.resolve(name.unwrap_or_default(), at)?;
@@ -317,7 +344,7 @@ impl<'a> Parser<'_, 'a, '_> {
                 }
             };
         }
-        self.out.decoded_buffer(rest.len(), at)?.extend_from_slice(rest);
+        push_spaced(rest, self.out.decoded_buffer(rest.len(), at)?);
         Ok(self.out.decoded_since(mark))
     }
 
@@ -325,6 +352,9 @@ impl<'a> Parser<'_, 'a, '_> {
         self.counts.comments += 1;
         self.out.within(Limit::XmlCommentCount, self.counts.comments, start)?;
         self.out.within(Limit::XmlCommentLength, saturated(text.len()), start)?;
+        if memchr::memmem::find(text, b"--").is_some() {
+            self.out.fault(FaultKind::XmlSyntax, start); // XML 1.0 §2.5
+        }
         self.child(start)?;
         let value = self.out.span_of(text, start)?;
         self.out.leaf(Kind::Comment, NameSpan::None, value, Span::source(start, self.position()))
@@ -347,6 +377,19 @@ impl<'a> Parser<'_, 'a, '_> {
         let declared = saturated(memchr::memmem::find_iter(text, b"<!ENTITY").count());
         self.counts.entities = self.counts.entities.saturating_add(declared);
         self.out.within(Limit::XmlEntityCount, self.counts.entities, start)
+    }
+}
+
+/// Appends bytes with line ends and tabs as spaces; CR LF is one line end (XML 1.0 §2.11).
+fn push_spaced(bytes: &[u8], out: &mut Vec<u8>) {
+    let mut before = 0;
+    for &byte in bytes {
+        match byte {
+            b'\n' if before == b'\r' => {}
+            b'\t' | b'\n' | b'\r' => out.push(b' '),
+            _ => out.push(byte),
+        }
+        before = byte;
     }
 }
 

@@ -61,24 +61,14 @@ pub enum Setting {
     ResponseBodyAccess,
     /// `SecResponseBodyMimeType`: media types apart by blanks
     ResponseBodyMimeType,
-    /// `SecRequestBodyLimit`: bytes
-    RequestBodyLimit,
-    /// `SecRequestBodyNoFilesLimit`: bytes
-    RequestBodyNoFilesLimit,
-    /// `SecRequestBodyLimitAction`: `Reject`, `ProcessPartial`
-    RequestBodyLimitAction,
     /// `SecRequestBodyJsonDepthLimit`
     RequestBodyJsonDepthLimit,
-    /// `SecResponseBodyLimit`: bytes
-    ResponseBodyLimit,
-    /// `SecResponseBodyLimitAction`
-    ResponseBodyLimitAction,
     /// `SecArgumentsLimit`
     ArgumentsLimit,
     /// `SecArgumentSeparator`: one byte
     ArgumentSeparator,
-    /// `SecCookieFormat`: 0 or 1
-    CookieFormat,
+    /// `SecParseXmlIntoArgs`: `On`, `Off`, `OnlyArgs`
+    ParseXmlIntoArgs,
     /// `SecCollectionTimeout`: seconds
     CollectionTimeout,
     /// `SecComponentSignature`
@@ -308,6 +298,12 @@ pub enum Ctl {
     RemoveByTag(String),
     /// `ruleRemoveByMsg=`: a regex
     RemoveByMessage(String),
+    /// `ruleRemoveMatchedById=`: ours; these rules do not look at the values that this link matched
+    RemoveMatchedById(Vec<IdRange>),
+    /// `ruleRemoveMatchedByTag=`: a regex; ours
+    RemoveMatchedByTag(String),
+    /// `ruleRemoveMatchedByMsg=`: a regex; ours
+    RemoveMatchedByMessage(String),
     /// `ruleRemoveTargetById=ids;target`
     RemoveTargetById(Vec<IdRange>, Target),
     /// `ruleRemoveTargetByTag=regex;target`

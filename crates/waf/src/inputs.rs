@@ -3,11 +3,16 @@
 //! Request heads are borrowed from the host and gone before the body is complete, so what is needed is copied once, in
 //! one buffer. Collections are lists of name and value; scalar variables are single spans.
 
+use bartizan_model::Part;
+use smallvec::SmallVec;
+
 use crate::Variable;
+use crate::cut::{Cut, Left};
+use crate::open::Opened;
 
 /// LIMIT: bytes that one exchange may bring into the buffer, decoded parts included; beyond it values are left out, and
 /// the transaction says so.
-const TEXT_BYTES_MAX: usize = 256 << 20;
+pub(crate) const TEXT_BYTES_MAX: usize = 256 << 20;
 
 /// Bytes within a [`Text`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,6 +106,31 @@ pub(crate) struct Item {
     pub(crate) value: Span,
     /// What the gate found for the value and for the name
     pub(crate) rows: (u32, u32),
+    /// The removals that took the value, and the name, away from rules; see `Plan::is_removed`
+    pub(crate) removals: (u32, u32),
+    pub(crate) standing: Standing,
+}
+
+/// How a member came to be one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It was sent
+    Sent,
+    /// It was found inside of another value; it is not counted
+    Inside,
+    /// It is a name and no value: of a JSON array, whose elements have numbers; it is not counted
+    Name,
+}
+
+/// Which value of the exchange one is: two with equal bytes, or of one name, are two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A member of a collection by its place in it; whether its name is meant
+    Member(List, u32, bool),
+    /// A variable with one value
+    Scalar(Variable),
+    /// Made by rules
+    Made,
 }
 
 /// The gate has not looked, or found nothing.
@@ -109,7 +139,7 @@ pub(crate) const NO_ROW: u32 = u32::MAX;
 impl Item {
     /// A member that the gate has not looked at.
     pub(crate) const fn new(name: Span, value: Span) -> Self {
-        Self { name, value, rows: (NO_ROW, NO_ROW) }
+        Self { name, value, rows: (NO_ROW, NO_ROW), removals: (0, 0), standing: Standing::Sent }
     }
 }
 
@@ -162,7 +192,14 @@ pub(crate) struct Inputs {
     lists: [Vec<Item>; List::COUNT],
     scalars: [Option<Span>; SCALARS],
     scalar_rows: [u32; SCALARS],
-    pub(crate) is_cut: bool,
+    scalar_removals: [u32; SCALARS],
+    /// Which part of the exchange is being filled in
+    pub(crate) part: Part,
+    /// Arguments so far, without those that were opened inside of values
+    pub(crate) arguments: usize,
+    /// What was opened inside of values
+    pub(crate) opened: Opened,
+    cuts: SmallVec<[Cut; 2]>,
 }
 
 impl Default for Inputs {
@@ -172,7 +209,11 @@ impl Default for Inputs {
             lists: Default::default(),
             scalars: [None; SCALARS],
             scalar_rows: [NO_ROW; SCALARS],
-            is_cut: false,
+            scalar_removals: [0; SCALARS],
+            part: Part::Query,
+            arguments: 0,
+            opened: Opened::default(),
+            cuts: SmallVec::new(),
         }
     }
 }
@@ -190,9 +231,26 @@ impl Inputs {
             if items.len() < ITEMS_MAX {
                 items.push(item);
             } else {
-                self.is_cut = true;
+                self.cut(Left::Members);
             }
         }
+    }
+
+    /// Notes that something is left out; once for each thing and part.
+    #[cold]
+    pub(crate) fn cut(&mut self, what: Left) {
+        let cut = Cut { part: self.part, what };
+        if !self.cuts.contains(&cut) {
+            self.cuts.push(cut);
+        }
+    }
+
+    /// What was left out so far.
+    pub(crate) fn cuts(&mut self) -> &[Cut] {
+        if self.text.is_full {
+            self.cut(Left::Text);
+        }
+        &self.cuts
     }
 
     /// The gate looks at everything anew.
@@ -216,6 +274,29 @@ impl Inputs {
         if let Some(slot) = self.scalar_rows.get_mut(variable as usize) {
             *slot = row;
         }
+    }
+
+    /// Marks a value with the number of a removal.
+    pub(crate) fn mark(&mut self, origin: Origin, removal: u32) {
+        let bit = 1u32.checked_shl(removal).unwrap_or(0);
+        match origin {
+            Origin::Member(list, at, is_name) => {
+                let items = self.lists.get_mut(list as usize);
+                let Some(item) = items.and_then(|items| items.get_mut(at as usize)) else { return };
+                *if is_name { &mut item.removals.1 } else { &mut item.removals.0 } |= bit;
+            }
+            Origin::Scalar(variable) => {
+                if let Some(marks) = self.scalar_removals.get_mut(variable as usize) {
+                    *marks |= bit;
+                }
+            }
+            Origin::Made => {}
+        }
+    }
+
+    /// The removals that a scalar variable is marked with.
+    pub(crate) fn scalar_removals(&self, variable: Variable) -> u32 {
+        self.scalar_removals.get(variable as usize).copied().unwrap_or(0)
     }
 
     /// Copies a member in.
@@ -257,6 +338,10 @@ impl Inputs {
         self.lists.iter_mut().for_each(Vec::clear);
         self.scalars = [None; SCALARS];
         self.scalar_rows = [NO_ROW; SCALARS];
-        self.is_cut = false;
+        self.scalar_removals = [0; SCALARS];
+        self.part = Part::Query;
+        self.arguments = 0;
+        self.opened = Opened::default();
+        self.cuts.clear();
     }
 }

@@ -8,8 +8,10 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::string_slice))]
 
 pub mod ast;
+mod cut;
 mod gate;
 mod inputs;
+mod open;
 mod operator;
 mod parse;
 mod plan;
@@ -19,6 +21,7 @@ mod transaction;
 mod transform;
 mod variable;
 
+pub use cut::{Cut, Left};
 pub use parse::{Parsed, Sources, parse};
 pub use plan::{Gates, Options, Plan, RuleInfo};
 pub use transaction::{Action, Intervention, Match, Request, Response, Transaction};

@@ -148,6 +148,11 @@ impl Matcher {
         }
     }
 
+    /// Whether [`Matcher::find`] captures a part of the value: not so `detectSQLi`, which gives a fingerprint.
+    pub(crate) const fn tells_part(&self) -> bool {
+        matches!(self, Self::Pattern(_) | Self::Phrases(_) | Self::Checked(_))
+    }
+
     /// As [`Matcher::is_match`], and tells in `captures` what matched, when it holds; they are left alone when it does not.
     ///
     /// `rx` gives its groups, `verify…` the number, `detectSQLi` the fingerprint, `detectXSS` the whole value, `pm` the phrase as

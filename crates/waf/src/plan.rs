@@ -35,6 +35,8 @@ pub struct Options {
     pub gates: Gates,
     /// JSON and XML bodies are taken apart by their media type, whether or not a rule says so
     pub detect_bodies: bool,
+    /// Values inside of values (JSON, tokens, Base64, percent-encoding in a string) are members of their own
+    pub opens_values: bool,
 }
 
 /// A compiled rule set.
@@ -51,6 +53,8 @@ pub struct Plan {
     pub(crate) initial_text: Text,
     /// Before the phases of requests, and before those of responses
     pub(crate) gates: [Gate; 2],
+    /// What `ctl:ruleRemoveMatched…` take matched values away from, by the number that values are marked with
+    pub(crate) value_removals: Vec<RuleSet>,
     /// The variables that some rule names: others need no value
     used: Vec<bool>,
     pub(crate) settings: Settings,
@@ -101,6 +105,21 @@ pub(crate) struct Settings {
     pub(crate) response_types: Vec<Vec<u8>>,
     pub(crate) json_depth_max: Option<usize>,
     pub(crate) arguments_max: Option<usize>,
+    pub(crate) xml: XmlInto,
+    /// Between the pairs of queries and forms
+    pub(crate) separator: u8,
+    pub(crate) components: Vec<String>,
+}
+
+/// Where XML goes: `SecParseXmlIntoArgs`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum XmlInto {
+    /// `Off`: to `XML`
+    Xml,
+    /// `On`: to `XML` and `ARGS`
+    Both,
+    /// `OnlyArgs`
+    Args,
 }
 
 impl Default for Settings {
@@ -112,6 +131,9 @@ impl Default for Settings {
             response_types: [b"text/plain".to_vec(), b"text/html".to_vec()].to_vec(),
             json_depth_max: None,
             arguments_max: None,
+            xml: XmlInto::Xml,
+            separator: b'&',
+            components: Vec::new(),
         }
     }
 }
@@ -204,12 +226,23 @@ impl Plan {
         &self.infos
     }
 
+    /// What `SecComponentSignature` names: the rule sets and their versions, such as `OWASP_CRS/4.28.0`.
+    pub fn components(&self) -> &[String] {
+        &self.settings.components
+    }
+
     /// What an effect that removes targets removes, and from which rules.
     pub(crate) fn removal(&self, id: EffectId) -> Option<(&RuleSet, &Target)> {
         match self.heads.get(id.0)?.links.get(id.1)?.effects.get(id.2)? {
             Effect::RemoveTarget(rules, target) => Some((rules, target)),
             _ => None,
         }
+    }
+
+    /// Whether a value with these marks is taken away from the rule of this index.
+    pub(crate) fn is_removed(&self, marks: u32, index: usize) -> bool {
+        marks != 0
+            && self.value_removals.iter().enumerate().any(|(at, rules)| marks >> at & 1 == 1 && rules.contains(index))
     }
 
     /// How many rules are left to run in each phase, and how many of them stand behind a gate.

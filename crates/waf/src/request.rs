@@ -3,19 +3,30 @@
 //! Where ModSecurity 2 and 3 differ, this follows 3: `REQUEST_URI` and `REQUEST_FILENAME` are percent-decoded once,
 //! `REQUEST_URI_RAW` is not. All decoding is `content`'s.
 
+use std::borrow::Cow;
+
 use bartizan_content::encoding::percent_decode;
-use bartizan_content::{Content, FaultKind, Format, Kind, Limit, Limits, decode};
-use bartizan_model::HeaderField;
+use bartizan_content::{Content, Fault, FaultClass, FaultKind, Format, Kind, Limit, Limits, decode};
+use bartizan_model::{HeaderField, Part};
 
 use crate::Variable;
 use crate::ast::BodyProcessor;
-use crate::inputs::{Inputs, Item, List};
-use crate::plan::Plan;
+use crate::cut::Left;
+use crate::inputs::{Inputs, Item, List, Span, Standing};
+use crate::open;
+use crate::plan::{Plan, XmlInto};
 use crate::run::{State, processor_name};
 use crate::transaction::{Request, Response};
 
 /// LIMIT: objects and arrays inside each other, unless `SecRequestBodyJsonDepthLimit` says less; ModSecurity's own.
 const JSON_DEPTH_MAX: u32 = 10_000;
+
+/// LIMIT: bytes of all paths of a document. Each repeats the names above its leaf, so that a small but deep body could fill
+/// the buffer; beyond the limit only the ends of paths are kept.
+pub(crate) const PATHS_BYTES_MAX: usize = 16 << 20;
+
+/// LIMIT: bytes that are kept of a path beyond that.
+const PATH_BYTES_MAX: usize = 256;
 
 /// Fills what a request's head tells.
 pub(crate) fn head(plan: &Plan, inputs: &mut Inputs, head: &Request<'_>) {
@@ -35,14 +46,26 @@ pub(crate) fn head(plan: &Plan, inputs: &mut Inputs, head: &Request<'_>) {
     connection(plan, inputs, head);
     time(plan, inputs, head);
     if !query.is_empty() {
-        let is_bad = form(inputs, List::ArgsGet, query);
+        let is_bad = form(plan, inputs, List::ArgsGet, query);
         number(plan, inputs, Variable::UrlencodedError, u64::from(is_bad));
     }
+    inputs.part = Part::Cookie;
     for field in head.headers.iter().filter(|field| field.name.eq_ignore_ascii_case(b"cookie")) {
-        for cookie in decode(Format::Cookies, field.value, &limits()).of_kind(Kind::Cookie) {
+        let cookies = decode(Format::Cookies, field.value, &limits());
+        for cookie in cookies.of_kind(Kind::Cookie) {
             inputs.push(List::Cookies, cookie.key(), cookie.value());
         }
+        stopped(inputs, &cookies);
     }
+    if plan.options.opens_values {
+        for (part, list) in
+            [(Part::Query, List::ArgsGet), (Part::Cookie, List::Cookies), (Part::Header, List::RequestHeaders)]
+        {
+            inputs.part = part;
+            open::open(inputs, list);
+        }
+    }
+    inputs.part = Part::Body;
     for variable in [Variable::ReqbodyError, Variable::ReqbodyProcessorError] {
         number(plan, inputs, variable, 0);
     }
@@ -126,13 +149,51 @@ fn time(plan: &Plan, inputs: &mut Inputs, head: &Request<'_>) {
 }
 
 /// Decodes a form or query; whether it breaks the encoding.
-fn form(inputs: &mut Inputs, list: List, source: &[u8]) -> bool {
-    let content = decode(Format::Form, source, &limits());
+fn form(plan: &Plan, inputs: &mut Inputs, list: List, source: &[u8]) -> bool {
+    let source = separated(source, plan.settings.separator);
+    let content = decode(Format::Form, &source, &limits());
     for pair in content.of_kind(Kind::Pair) {
-        inputs.push(list, pair.key(), pair.value());
+        if !argument(plan, inputs, list, pair.key(), pair.value()) {
+            break;
+        }
     }
-    inputs.is_cut |= content.stopped().is_some();
+    stopped(inputs, &content);
     !content.is_well_formed()
+}
+
+/// The source with `SecArgumentSeparator` between its pairs, as it would be with `&`.
+fn separated(source: &[u8], separator: u8) -> Cow<'_, [u8]> {
+    if separator == b'&' {
+        return Cow::Borrowed(source);
+    }
+    let mut with_ampersands = Vec::with_capacity(source.len());
+    for &byte in source {
+        match byte {
+            b'&' => with_ampersands.extend_from_slice(b"%26"),
+            _ if byte == separator => with_ampersands.push(b'&'),
+            _ => with_ampersands.push(byte),
+        }
+    }
+    Cow::Owned(with_ampersands)
+}
+
+/// Adds an argument; `false` when `SecArgumentsLimit` does not let it in, nor any after it. As in ModSecurity 3, the limit
+/// is for query and body together, and not for multipart bodies.
+fn argument(plan: &Plan, inputs: &mut Inputs, list: List, name: &[u8], value: &[u8]) -> bool {
+    if let Some(max) = plan.settings.arguments_max.filter(|max| inputs.arguments >= *max) {
+        inputs.cut(Left::Arguments(max));
+        return false;
+    }
+    inputs.arguments += 1;
+    inputs.push(list, name, value);
+    true
+}
+
+/// Notes that a decoder did not read to the end because of a limit.
+fn stopped(inputs: &mut Inputs, content: &Content<'_>) {
+    if let Some(limit) = content.stopped().and_then(|fault| fault.limit) {
+        inputs.cut(Left::Decoder(limit));
+    }
 }
 
 /// The media type of forms.
@@ -162,38 +223,51 @@ fn header<'i>(inputs: &'i Inputs, list: List, name: &[u8]) -> &'i [u8] {
     found.map(|item| inputs.text.at(item.value)).unwrap_or_default()
 }
 
-/// Fills what a request's body tells.
-pub(crate) fn body(plan: &Plan, state: &mut State, source: &[u8]) {
+/// Fills what a request's body tells. `is_whole`: there is no more of it than `source`.
+pub(crate) fn body(plan: &Plan, state: &mut State, source: &[u8], is_whole: bool) {
     let controls = state.controls;
     let inputs = &mut state.inputs;
     let is_read = controls.is_request_body_read && !source.is_empty();
     if is_read {
         match controls.processor {
             Some(BodyProcessor::UrlEncoded) => {
-                let is_bad = form(inputs, List::ArgsPost, source);
+                let is_bad = form(plan, inputs, List::ArgsPost, source);
                 if is_bad {
                     inputs.set_number(Variable::UrlencodedError, 1);
                 }
             }
-            Some(BodyProcessor::Json) => json(inputs, source, plan.settings.json_depth_max),
-            Some(BodyProcessor::Xml) => xml(inputs, source),
+            Some(BodyProcessor::Json) => json(plan, inputs, Body { source, is_whole }),
+            Some(BodyProcessor::Xml) => xml(plan, inputs, Body { source, is_whole }),
             Some(BodyProcessor::Multipart) => {
                 let content_type = header(inputs, List::RequestHeaders, b"content-type").to_vec();
-                multipart(inputs, &content_type, source);
+                multipart(inputs, &content_type, Body { source, is_whole });
             }
             None => {}
         }
-        let is_whole = matches!(controls.processor, None | Some(BodyProcessor::UrlEncoded)) || controls.is_body_forced;
-        if is_whole {
+        let is_raw = matches!(controls.processor, None | Some(BodyProcessor::UrlEncoded)) || controls.is_body_forced;
+        if is_raw {
             inputs.set_text(Variable::RequestBody, source);
         }
     }
     number(plan, inputs, Variable::RequestBodyLength, source.len() as u64);
     sizes(plan, inputs);
+    if plan.options.opens_values {
+        open::open(inputs, List::ArgsPost);
+    }
+}
+
+/// A body as far as it is there.
+#[derive(Clone, Copy)]
+struct Body<'a> {
+    source: &'a [u8],
+    is_whole: bool,
 }
 
 fn sizes(plan: &Plan, inputs: &mut Inputs) {
-    let size = |list: List| -> usize { inputs.list(list).iter().map(|item| item.name.len() + item.value.len()).sum() };
+    let size = |list: List| -> usize {
+        let sent = inputs.list(list).iter().filter(|item| item.standing == Standing::Sent);
+        sent.map(|item| item.name.len() + item.value.len()).sum()
+    };
     let arguments = size(List::ArgsGet) + size(List::ArgsPost);
     let files: usize = inputs
         .list(List::FilesSizes)
@@ -206,52 +280,129 @@ fn sizes(plan: &Plan, inputs: &mut Inputs) {
     number(plan, inputs, Variable::FilesCombinedSize, files as u64);
 }
 
-fn json(inputs: &mut Inputs, source: &[u8], depth_max: Option<usize>) {
+fn json(plan: &Plan, inputs: &mut Inputs, body: Body<'_>) {
     let mut limits = limits();
-    if let Some(depth) = depth_max.and_then(|depth| u32::try_from(depth).ok()) {
+    if let Some(depth) = plan.settings.json_depth_max.and_then(|depth| u32::try_from(depth).ok()) {
         limits.json_container_depth = depth;
     }
-    let content = decode(Format::Json, source, &limits);
+    let content = decode(Format::Json, body.source, &limits);
     let mut walk = content.walk();
-    while let Some((path, leaf)) = walk.next() {
-        let item = Item::new(inputs.text.push(path), inputs.text.push(leaf.value()));
-        inputs.add(List::ArgsPost, item);
+    let mut paths_bytes = 0;
+    while let Some((path, node)) = walk.next_node() {
+        // An element is named by its number, so that rules about names would not see the array's own at the end of one,
+        // where they look for `id__in`.
+        let is_named_array = node.kind() == Kind::Array && !node.key().is_empty();
+        if !is_named_array && !node.kind().is_leaf() {
+            continue;
+        }
+        let path = shortened(inputs, path, &mut paths_bytes);
+        if is_named_array {
+            let name = inputs.text.push(path);
+            inputs.add(List::ArgsPost, Item { standing: Standing::Name, ..Item::new(name, Span::default()) });
+        } else if !argument(plan, inputs, List::ArgsPost, path, node.value()) {
+            failed(inputs, "JSON parsing error: more arguments than `SecArgumentsLimit`");
+            break;
+        }
     }
-    processed(inputs, &content, "JSON parsing error");
+    processed(inputs, &content, body, "JSON parsing error");
 }
 
-fn xml(inputs: &mut Inputs, source: &[u8]) {
-    let content = decode(Format::Xml, source, &limits());
-    let mut text = Vec::new();
-    content.append_text(&mut text);
-    inputs.push(List::XmlText, b"/*", &text);
-    for attribute in content.of_kind(Kind::Attribute) {
-        inputs.push(List::XmlAttributes, b"//@*", attribute.value());
+/// The path, or its end when the paths before it used up what all may have.
+fn shortened<'p>(inputs: &mut Inputs, path: &'p [u8], bytes: &mut usize) -> &'p [u8] {
+    *bytes = bytes.saturating_add(path.len());
+    if *bytes <= PATHS_BYTES_MAX || path.len() <= PATH_BYTES_MAX {
+        return path;
     }
-    processed(inputs, &content, "XML parsing error");
+    inputs.cut(Left::Paths);
+    path.get(path.len() - PATH_BYTES_MAX..).unwrap_or_default()
+}
+
+fn xml(plan: &Plan, inputs: &mut Inputs, body: Body<'_>) {
+    let content = decode(Format::Xml, body.source, &limits());
+    if plan.settings.xml != XmlInto::Args {
+        let mut text = Vec::new();
+        content.append_text(&mut text);
+        inputs.push(List::XmlText, b"/*", &text);
+        for attribute in content.of_kind(Kind::Attribute) {
+            inputs.push(List::XmlAttributes, b"//@*", attribute.value());
+        }
+    }
+    if plan.settings.xml != XmlInto::Xml {
+        xml_arguments(plan, inputs, &content);
+    }
+    processed(inputs, &content, body, "XML parsing error");
+}
+
+/// `SecParseXmlIntoArgs`: the text of each element as an argument, `xml.order.item.sku`. Text on both sides of an element, a
+/// comment or an instruction is one, as an application sees it.
+fn xml_arguments(plan: &Plan, inputs: &mut Inputs, content: &Content<'_>) {
+    let (mut path, mut text, mut paths_bytes) = (Vec::new(), Vec::new(), 0);
+    for element in content.of_kind(Kind::Element) {
+        text.clear();
+        let texts = element.children().filter(|child| matches!(child.kind(), Kind::Text | Kind::Space));
+        texts.for_each(|child| text.extend_from_slice(child.value()));
+        if text.trim_ascii().is_empty() {
+            continue;
+        }
+        path.clear();
+        element.append_path(&mut path);
+        let path = shortened(inputs, &path, &mut paths_bytes);
+        if !argument(plan, inputs, List::ArgsPost, path, &text) {
+            failed(inputs, "XML parsing error: more arguments than `SecArgumentsLimit`");
+            return;
+        }
+    }
+}
+
+/// LIMIT: bytes before the end of a cut body in which a fault may be the cut's: the longest escape, twice.
+const CUT_MARGIN: usize = 24;
+
+/// The fault for which a body counts as broken: one against its format's grammar, and depth, as in ModSecurity. What
+/// comes of a body that was cut is no fault of the body; any other limit is ours, and told as such.
+fn broken<'c>(content: &'c Content<'_>, body: Body<'_>) -> Option<&'c Fault> {
+    let is_of_cut = |fault: &Fault| {
+        let is_end = matches!(fault.kind, FaultKind::UnexpectedEnd | FaultKind::MultipartNoFinalBoundary);
+        !body.is_whole && (is_end || fault.offset as usize + CUT_MARGIN >= body.source.len())
+    };
+    let is_broken = |fault: &&Fault| match fault.kind.class() {
+        FaultClass::Syntax => !is_of_cut(fault),
+        FaultClass::Limit => fault.limit == Some(Limit::JsonContainerDepth),
+        // What libxml2 refuses and our decoder only notes: XML is read leniently for the rules' sake.
+        FaultClass::Oddity if content.format() == Format::Xml => match fault.kind {
+            FaultKind::DuplicateKey => true,
+            FaultKind::XmlUnknownEntity => memchr::memmem::find(body.source, b"<!DOCTYPE").is_none(),
+            _ => false,
+        },
+        FaultClass::Oddity => false,
+    };
+    content.faults().iter().find(is_broken)
 }
 
 /// Notes whether the body could be taken apart whole.
-fn processed(inputs: &mut Inputs, content: &Content<'_>, message: &str) {
-    inputs.is_cut |= content.stopped().is_some();
-    if content.is_well_formed() && content.stopped().is_none() {
-        return;
-    }
+fn processed(inputs: &mut Inputs, content: &Content<'_>, body: Body<'_>, message: &str) {
+    stopped(inputs, content);
+    let Some(fault) = broken(content, body) else { return };
+    failed(inputs, &format!("{message}: {}", fault.name()));
+}
+
+/// Notes that the body could not be taken apart.
+fn failed(inputs: &mut Inputs, words: &str) {
     for variable in [Variable::ReqbodyError, Variable::ReqbodyProcessorError] {
         inputs.set_number(variable, 1);
     }
-    let words =
-        content.faults().first().map_or_else(|| message.to_owned(), |fault| format!("{message}: {}", fault.name()));
     for variable in [Variable::ReqbodyErrorMsg, Variable::ReqbodyProcessorErrorMsg] {
         inputs.set_text(variable, words.as_bytes());
     }
 }
 
-fn multipart(inputs: &mut Inputs, content_type: &[u8], source: &[u8]) {
-    let content = decode(Format::Multipart(content_type), source, &limits());
+fn multipart(inputs: &mut Inputs, content_type: &[u8], body: Body<'_>) {
+    let content = decode(Format::Multipart(content_type), body.source, &limits());
     for part in content.roots() {
         match part.kind() {
-            Kind::Field => inputs.push(List::ArgsPost, part.key(), part.value()),
+            Kind::Field => {
+                inputs.arguments += 1;
+                inputs.push(List::ArgsPost, part.key(), part.value());
+            }
             Kind::File => {
                 let filename = part.children().find(|child| child.kind() == Kind::Filename);
                 let filename = filename.map(|child| child.value()).unwrap_or_default();
@@ -267,12 +418,12 @@ fn multipart(inputs: &mut Inputs, content_type: &[u8], source: &[u8]) {
             inputs.push(List::PartHeaders, part.key(), line.raw());
         }
     }
-    multipart_flags(inputs, &content);
-    processed(inputs, &content, "multipart parsing error");
+    multipart_flags(inputs, &content, body);
+    processed(inputs, &content, body, "multipart parsing error");
 }
 
 /// The `MULTIPART_…` flags, and their sum.
-fn multipart_flags(inputs: &mut Inputs, content: &Content<'_>) {
+fn multipart_flags(inputs: &mut Inputs, content: &Content<'_>, body: Body<'_>) {
     const FLAGS: &[(Variable, FaultKind, bool)] = &[
         (Variable::MultipartBoundaryQuoted, FaultKind::MultipartBoundaryQuoted, true),
         (Variable::MultipartBoundaryWhitespace, FaultKind::MultipartBoundaryWhitespace, true),
@@ -285,7 +436,7 @@ fn multipart_flags(inputs: &mut Inputs, content: &Content<'_>) {
         (Variable::MultipartInvalidPart, FaultKind::MultipartInvalidPart, true),
         (Variable::MultipartUnmatchedBoundary, FaultKind::MultipartUnmatchedBoundary, false),
     ];
-    let mut is_strict = !content.is_well_formed();
+    let mut is_strict = broken(content, body).is_some();
     for (variable, fault, is_error) in FLAGS {
         let is_set = content.has(*fault);
         inputs.set_number(*variable, u64::from(is_set));
@@ -302,6 +453,7 @@ fn multipart_flags(inputs: &mut Inputs, content: &Content<'_>) {
 
 /// Fills what a response's head tells.
 pub(crate) fn response_head(inputs: &mut Inputs, head: &Response<'_>) {
+    inputs.part = Part::Response;
     inputs.set_number(Variable::ResponseStatus, head.status.into());
     inputs.set_text(Variable::ResponseProtocol, head.protocol);
     let status = head.status.to_string();

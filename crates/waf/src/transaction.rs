@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bartizan_model::{HeaderField, Timestamp};
 
 use crate::ast::{AllowScope, EngineMode};
+use crate::cut::Cut;
 use crate::plan::{Outcome, Plan, Skip};
 use crate::request;
 use crate::run::{Runner, State};
@@ -55,6 +56,9 @@ pub struct Match {
     pub data: Vec<u8>,
     /// The last value that matched, as `ARGS:id`; the name is the client's
     pub variable: Vec<u8>,
+    /// What the operator found in it, else the whole value: the first bytes, as transformed; holds what the client sent.
+    /// Empty for what rules made themselves, such as a score
+    pub matched: Vec<u8>,
     /// 0 (emergency) to 7 (debug)
     pub severity: Option<u8>,
 }
@@ -107,8 +111,20 @@ impl Transaction {
 
     /// The whole body, empty when there is none: phase 2.
     pub fn request_body(&mut self, body: &[u8]) -> Option<Intervention> {
-        request::body(&self.plan, self.state.as_deref_mut()?, body);
+        request::body(&self.plan, self.state.as_deref_mut()?, body, true);
         self.phase(1)
+    }
+
+    /// The first bytes of a longer body: phase 2. That it ends in the middle is no `REQBODY_ERROR`; it is for the host to
+    /// tell.
+    pub fn request_body_begin(&mut self, first: &[u8]) -> Option<Intervention> {
+        request::body(&self.plan, self.state.as_deref_mut()?, first, false);
+        self.phase(1)
+    }
+
+    /// What rules could not look at so far, in the order in which it came up.
+    pub fn cuts(&mut self) -> &[Cut] {
+        self.state.as_deref_mut().map(|state| state.inputs.cuts()).unwrap_or_default()
     }
 
     /// The response's head: phase 3.

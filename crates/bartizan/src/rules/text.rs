@@ -96,17 +96,21 @@ pub(super) fn rules_named(rules: &ExcludedRules) -> String {
     }
 }
 
+/// The end of the name of what was opened inside of a value.
+const INSIDE: &str = "(?:\\.(?:base64|json|jwt|url)(?:\\..*)?)?";
+
 /// Members are written as patterns: whatever a name is made of, nothing of it speaks SecLang.
 fn targets(member: &ExcludedMember) -> String {
     match member {
-        // Rules know the leaves of JSON as `json.items.0.note`.
+        // Rules know the leaves of JSON as `json.items.0.note`, of XML as `xml.order.note`, and what is inside of a value as
+        // `note.base64`: it is excluded with the value.
         ExcludedMember::Parameter(name) => {
             let path: Vec<String> = name.split('.').map(segment).collect();
-            let pattern = format!("/^(?:json\\.)?{}$/", path.join("\\."));
+            let pattern = format!("/^(?:(?:json|xml)\\.)?{}{INSIDE}$/", path.join("\\."));
             format!("!ARGS:{pattern}|!ARGS_GET:{pattern}|!ARGS_POST:{pattern}")
         }
-        ExcludedMember::Header(name) => format!("!REQUEST_HEADERS:/(?i)^{}$/", literal(name)),
-        ExcludedMember::Cookie(name) => format!("!REQUEST_COOKIES:/^{}$/", literal(name)),
+        ExcludedMember::Header(name) => format!("!REQUEST_HEADERS:/(?i)^{}{INSIDE}$/", literal(name)),
+        ExcludedMember::Cookie(name) => format!("!REQUEST_COOKIES:/^{}{INSIDE}$/", literal(name)),
     }
 }
 
@@ -140,15 +144,16 @@ mod tests {
         assert_eq!(exclusion(one(), None), "SecRuleRemoveById 942100\n");
         assert_eq!(
             exclusion(ExcludedRules::Ids { first: 1, last: 9 }, Some(ExcludedMember::Header("x-a".into()))),
-            "SecRuleUpdateTargetById 1-9 \"!REQUEST_HEADERS:/(?i)^x\\x2da$/\"\n"
+            "SecRuleUpdateTargetById 1-9 \"!REQUEST_HEADERS:/(?i)^x\\x2da(?:\\.(?:base64|json|jwt|url)(?:\\..*)?)?$/\"\n"
         );
         assert_eq!(
             exclusion(ExcludedRules::Tag("attack-sqli".into()), None),
             "SecRuleRemoveByTag \"^attack\\x2dsqli$\"\n"
         );
         assert!(
-            exclusion(one(), Some(ExcludedMember::Parameter("items.*.note".into())))
-                .contains("!ARGS:/^(?:json\\.)?items\\.[^.]+\\.note$/|")
+            exclusion(one(), Some(ExcludedMember::Parameter("items.*.note".into()))).contains(
+                "!ARGS:/^(?:(?:json|xml)\\.)?items\\.[^.]+\\.note(?:\\.(?:base64|json|jwt|url)(?:\\..*)?)?$/|"
+            )
         );
     }
 
@@ -156,6 +161,9 @@ mod tests {
     fn a_name_cannot_end_the_directive_that_it_stands_in() {
         let text =
             exclusion(ExcludedRules::Ids { first: 1, last: 1 }, Some(ExcludedMember::Cookie("a\"\n/|!ARGS\\".into())));
-        assert_eq!(text, "SecRuleUpdateTargetById 1 \"!REQUEST_COOKIES:/^a\\x22\\x0a\\x2f\\x7c\\x21ARGS\\x5c$/\"\n");
+        assert_eq!(
+            text,
+            "SecRuleUpdateTargetById 1 \"!REQUEST_COOKIES:/^a\\x22\\x0a\\x2f\\x7c\\x21ARGS\\x5c(?:\\.(?:base64|json|jwt|url)(?:\\..*)?)?$/\"\n"
+        );
     }
 }

@@ -32,7 +32,7 @@ pub(crate) static INCOMPLETE: CheckInfo = CheckInfo {
     owasp: "API8:2023",
     cwe: &[693],
     since: "0.2",
-    why: "what rules did not look at may hold anything: a body longer than they read, or one that could not be unpacked",
+    why: "what rules did not look at may hold anything: a body longer than they read, one that could not be unpacked, more members than they take",
     fix: "when such bodies are honest, raise the policy's `body_bytes_max`; otherwise lower the API's, so that they are refused",
 };
 
@@ -62,6 +62,8 @@ struct Run {
     /// Matches that are findings already
     told: usize,
     findings: usize,
+    /// Cuts that are findings already
+    told_cuts: usize,
     /// Phase 2 waits for the body
     waits: bool,
     /// Phase 4 waits for the response's body
@@ -88,8 +90,17 @@ pub(crate) fn run(ctx: &mut HeadContext<'_>) {
         }
         let transaction = Transaction::new(Arc::clone(plan));
         let (rules, mode) = (rules.clone(), policy.mode);
-        let mut run =
-            Run { policy: index, mode, rules, transaction, told: 0, findings: 0, waits, waits_for_response: false };
+        let mut run = Run {
+            policy: index,
+            mode,
+            rules,
+            transaction,
+            told: 0,
+            findings: 0,
+            told_cuts: 0,
+            waits,
+            waits_for_response: false,
+        };
         let stopped = head(ctx, &mut run.transaction);
         run.tell(stopped, &threats.names, ctx.notices);
         if waits {
@@ -128,16 +139,19 @@ impl Threats {
     pub(crate) fn request_end(&mut self, body: &HeldBody, out: &mut Notices) {
         for run in self.runs.iter_mut().filter(|run| run.waits) {
             run.waits = false;
-            let (mut bytes, is_cut) = body.first(run.rules.body_bytes_max);
+            let (mut bytes, mut is_cut) = body.first(run.rules.body_bytes_max);
             if is_cut {
                 out.push(beyond(Part::Body, run.rules.body_bytes_max), Ground::Noted);
             }
             let mut plain = Vec::new();
             if let Some(coding) = &self.coding {
-                inflate(coding, bytes, is_cut, run.rules.body_bytes_max, &mut plain, out);
+                is_cut |= !inflate(coding, bytes, is_cut, run.rules.body_bytes_max, &mut plain, out);
                 bytes = if plain.is_empty() { bytes } else { &plain };
             }
-            let stopped = run.transaction.request_body(bytes);
+            let stopped = match is_cut {
+                true => run.transaction.request_body_begin(bytes),
+                false => run.transaction.request_body(bytes),
+            };
             run.tell(stopped, &self.names, out);
         }
     }
@@ -208,6 +222,16 @@ impl Run {
         if let Some(info) = info {
             out.push(finding::of(info, None, location, true), ground(self.policy, silent));
         }
+        self.tell_cuts(out);
+    }
+
+    /// Findings of what rules could not look at since the last time.
+    fn tell_cuts(&mut self, out: &mut Notices) {
+        let cuts = self.transaction.cuts();
+        for cut in cuts.get(self.told_cuts..).unwrap_or_default() {
+            out.push(INCOMPLETE.finding(Location::part(cut.part), cut.to_string()), Ground::Noted);
+        }
+        self.told_cuts = cuts.len();
     }
 }
 
@@ -230,17 +254,20 @@ fn beyond(part: Part, max: usize) -> bartizan_model::Finding {
     INCOMPLETE.finding(Location::part(part), format!("rules looked at the first {max} bytes of a longer body"))
 }
 
-/// Unpacks a body, as far as rules look at it.
-fn inflate(coding: &[u8], bytes: &[u8], is_cut: bool, max: usize, out: &mut Vec<u8>, notices: &mut Notices) {
+/// Unpacks a body, as far as rules look at it; whether that is all of it.
+fn inflate(coding: &[u8], bytes: &[u8], is_cut: bool, max: usize, out: &mut Vec<u8>, notices: &mut Notices) -> bool {
     let inflated_bytes = u32::try_from(max).unwrap_or(u32::MAX);
     let limits = Limits { inflated_bytes, ..Limits::default() };
     let inflated = bartizan_content::inflate(coding, bytes, &limits);
-    let Some(plain) = inflated.bytes else { return };
-    *out = plain;
-    if let Some(fault) = inflated.fault.filter(|_| !is_cut) {
+    // What is broken by itself stays broken for the rules.
+    let is_whole = inflated.fault.is_none_or(|fault| fault.limit.is_none());
+    // Of a body that was cut, the end of a layer is missing anyway.
+    if let Some(fault) = inflated.fault.filter(|fault| !is_cut || fault.limit.is_some()) {
         let words = format!("the body could not be unpacked whole: {}", fault.name());
         notices.push(INCOMPLETE.finding(Location::part(Part::Body), words), Ground::Noted);
     }
+    *out = inflated.bytes.unwrap_or_default();
+    is_whole
 }
 
 /// Server-sent events end when they end; nobody may wait for that.

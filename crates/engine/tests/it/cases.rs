@@ -121,6 +121,8 @@ fn mismatch(key: &str, value: &str, passed: &Passed) -> Option<String> {
         }
         "decision" => decision(&event.decision),
         "findings" => joined(event.findings.iter().map(|finding| finding.check.to_string())),
+        "evidence" => joined(event.findings.iter().map(|finding| finding.evidence.to_string())),
+        "location" => joined(event.findings.iter().map(|finding| finding.location.to_string())),
         "client" => client(event),
         "missing" => missing(event),
         "parameters" => joined(

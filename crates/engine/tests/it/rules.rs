@@ -23,5 +23,7 @@ fn plan(files: &[PathBuf]) -> Arc<Plan> {
     let glob = |_: &Path| Err("no patterns here".to_owned());
     let Parsed { document, diagnostics } = parse(files, &Sources { read: &read, glob: &glob });
     assert_eq!(diagnostics, [], "{files:?}");
-    Arc::new(Plan::compile(&document, &Options { detect_bodies: true, ..Options::default() }).unwrap())
+    Arc::new(
+        Plan::compile(&document, &Options { detect_bodies: true, opens_values: true, ..Options::default() }).unwrap(),
+    )
 }

@@ -1,4 +1,8 @@
 //! `ctl:`: what a rule changes about the engine for the rest of one exchange.
+//!
+//! `ruleRemoveMatchedById`, `…ByTag` and `…ByMsg` are ours: where `ruleRemoveTargetById=942000-942999;ARGS` takes every
+//! argument from these rules, they take only the very values that the rule, or the link of a chain on which they stand,
+//! has matched. Another argument of the same name is still looked at.
 
 use bartizan_model::listed;
 
@@ -22,7 +26,7 @@ const PROCESSORS: &[(&str, BodyProcessor)] = &[
 const AUDIT: &[(&str, &str)] = &[("On", "On"), ("Off", "Off"), ("RelevantOnly", "RelevantOnly")];
 
 /// Its names, in one spelling.
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 16] = [
     "auditEngine",
     "auditLogParts",
     "forceRequestBodyVariable",
@@ -33,6 +37,9 @@ const NAMES: [&str; 13] = [
     "ruleRemoveById",
     "ruleRemoveByMsg",
     "ruleRemoveByTag",
+    "ruleRemoveMatchedById",
+    "ruleRemoveMatchedByMsg",
+    "ruleRemoveMatchedByTag",
     "ruleRemoveTargetById",
     "ruleRemoveTargetByMsg",
     "ruleRemoveTargetByTag",
@@ -93,6 +100,9 @@ fn effect(control: &Control<'_>, written: &Written<'_>, faults: &mut Vec<Fault>)
         "ruleRemoveById" => Ctl::RemoveById(text::id_ranges(value, *at, faults)),
         "ruleRemoveByTag" => Ctl::RemoveByTag(control.pattern(value, faults)),
         "ruleRemoveByMsg" => Ctl::RemoveByMessage(control.pattern(value, faults)),
+        "ruleRemoveMatchedById" => Ctl::RemoveMatchedById(text::id_ranges(value, *at, faults)),
+        "ruleRemoveMatchedByTag" => Ctl::RemoveMatchedByTag(control.pattern(value, faults)),
+        "ruleRemoveMatchedByMsg" => Ctl::RemoveMatchedByMessage(control.pattern(value, faults)),
         "ruleRemoveTargetById" => {
             let (ids, target): (Vec<IdRange>, Target) =
                 control.with_target(written, faults, |ids, faults| text::id_ranges(ids, *at, faults))?;

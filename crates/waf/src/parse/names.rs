@@ -118,7 +118,6 @@ pub(super) const UNSUPPORTED_DIRECTIVES: &[Unsupported] = &[
     ("SecHashMethodRx", NO_HASHES),
     ("SecHashParam", NO_HASHES),
     ("SecIgnoreRuleCompilationErrors", "a rule that does not compile never vanishes; take it out"),
-    ("SecParseXmlIntoArgs", "inspect XML with `XML:/*` and `XML://@*`"),
     ("SecRemoteRules", "fetch the rules yourself and `Include` the file"),
     ("SecRuleScript", NO_PERSISTENT_SCRIPTS),
     ("SecUploadApproveScript", NO_PERSISTENT_SCRIPTS),

@@ -56,6 +56,8 @@ const NO_DEBUG_LOG: &str = "the log is set in the configuration";
 const AUDIT_ELSEWHERE: &str = "where events go is set in the configuration";
 const LINEAR: &str = "matching is linear and needs no limit";
 const CONNECTIONS: &str = "limits of connections are set in the configuration";
+const BODY_LIMIT: &str =
+    "how much of a body rules see is the policy's `body_bytes_max`; a longer one is told (ENG-104)";
 const NO_LOOKUP: &str = "rules look nothing up";
 const NO_SIGNATURE: &str = "headers are not changed by rules";
 
@@ -69,15 +71,10 @@ pub(super) const SETTINGS: &[Row] = &[
     row("SecAuditLogRelevantStatus", Setting::AuditLogRelevantStatus, ANY),
     row("SecCollectionTimeout", Setting::CollectionTimeout, NUMBER),
     row("SecComponentSignature", Setting::ComponentSignature, ANY),
-    row("SecCookieFormat", Setting::CookieFormat, Form::Words(&["0", "1"])),
+    row("SecParseXmlIntoArgs", Setting::ParseXmlIntoArgs, Form::Words(&["On", "Off", "OnlyArgs"])),
     row("SecRequestBodyAccess", Setting::RequestBodyAccess, SWITCH),
     row("SecRequestBodyJsonDepthLimit", Setting::RequestBodyJsonDepthLimit, NUMBER),
-    row("SecRequestBodyLimit", Setting::RequestBodyLimit, NUMBER),
-    row("SecRequestBodyLimitAction", Setting::RequestBodyLimitAction, AT_LIMIT),
-    row("SecRequestBodyNoFilesLimit", Setting::RequestBodyNoFilesLimit, NUMBER),
     row("SecResponseBodyAccess", Setting::ResponseBodyAccess, SWITCH),
-    row("SecResponseBodyLimit", Setting::ResponseBodyLimit, NUMBER),
-    row("SecResponseBodyLimitAction", Setting::ResponseBodyLimitAction, AT_LIMIT),
     row("SecResponseBodyMimeType", Setting::ResponseBodyMimeType, Form::MediaTypes),
     row("SecResponseBodyMimeTypesClear", Setting::ResponseBodyMimeType, Form::Any(0, 0)),
     row("SecRuleEngine", Setting::RuleEngine, ENGINE),
@@ -94,6 +91,7 @@ pub(super) const SETTINGS: &[Row] = &[
     ignored("SecConnEngine", ENGINE, CONNECTIONS),
     ignored("SecConnReadStateLimit", Form::Any(1, 2), CONNECTIONS),
     ignored("SecConnWriteStateLimit", Form::Any(1, 2), CONNECTIONS),
+    ignored("SecCookieFormat", Form::Words(&["0", "1"]), "cookies are read as RFC 6265 has them, which is format 0"),
     ignored("SecDataDir", ANY, NO_FILES),
     ignored("SecDebugLog", ANY, NO_DEBUG_LOG),
     ignored("SecDebugLogLevel", Form::Number(9), NO_DEBUG_LOG),
@@ -108,6 +106,11 @@ pub(super) const SETTINGS: &[Row] = &[
     ignored("SecReadStateLimit", Form::Any(1, 2), CONNECTIONS),
     ignored("SecRemoteRulesFailAction", Form::Words(&["Abort", "Warn"]), "rules are only read from disk"),
     ignored("SecRequestBodyInMemoryLimit", NUMBER, NO_FILES),
+    ignored("SecRequestBodyLimit", NUMBER, BODY_LIMIT),
+    ignored("SecRequestBodyLimitAction", AT_LIMIT, BODY_LIMIT),
+    ignored("SecRequestBodyNoFilesLimit", NUMBER, BODY_LIMIT),
+    ignored("SecResponseBodyLimit", NUMBER, BODY_LIMIT),
+    ignored("SecResponseBodyLimitAction", AT_LIMIT, BODY_LIMIT),
     ignored("SecRuleInheritance", SWITCH, "there are no nested scopes of rules"),
     ignored("SecRulePerfTime", NUMBER, "what rules cost is told by the metrics"),
     ignored("SecRxPreFilter", SWITCH, "patterns are always filtered by literals first"),

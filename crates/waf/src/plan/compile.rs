@@ -16,7 +16,7 @@ use crate::{Transform, Variable};
 
 use super::link::{self, Change, RuleSet};
 use super::names::{Names, Template};
-use super::{Effect, Head, Link, Options, Outcome, Plan, RuleInfo, SetVarOp, Settings, Skip, Test};
+use super::{Effect, Head, Link, Options, Outcome, Plan, RuleInfo, SetVarOp, Settings, Skip, Source, Test, XmlInto};
 
 /// The phase of a rule that names none, as in ModSecurity.
 const PHASE: u8 = 2;
@@ -46,7 +46,7 @@ enum Stop<'d> {
 
 /// Compiles.
 pub(super) fn run(document: &Document, options: Options) -> Result<Plan, Vec<Diagnostic>> {
-    let mut compiler = Compiler { faults: Vec::new(), names: Names::new() };
+    let mut compiler = Compiler { faults: Vec::new(), names: Names::new(), value_removals: Vec::new() };
     let (mut drafts, order) = drafts(document);
     remove(document, &mut drafts);
     update(document, &mut drafts);
@@ -69,6 +69,7 @@ pub(super) fn run(document: &Document, options: Options) -> Result<Plan, Vec<Dia
             initial: Vec::new(),
             initial_text: Text::default(),
             gates: Default::default(),
+            value_removals: compiler.value_removals,
             used: Vec::new(),
             settings,
             options,
@@ -258,6 +259,7 @@ fn is_replaced(old: &Action, new: &Action) -> bool {
 
 fn settings(document: &Document) -> Settings {
     let mut settings = Settings::default();
+    let mut has_types = false;
     for (_, directive) in &document.directives {
         let Directive::Setting(setting, value) = directive else { continue };
         let is_on = value.eq_ignore_ascii_case("on");
@@ -269,12 +271,27 @@ fn settings(document: &Document) -> Settings {
             Setting::RequestBodyAccess => settings.is_request_body_read = is_on,
             Setting::ResponseBodyAccess => settings.is_response_body_read = is_on,
             Setting::ResponseBodyMimeType => {
-                settings.response_types =
-                    value.split_ascii_whitespace().map(|word| word.to_ascii_lowercase().into_bytes()).collect();
+                // The first takes the place of the defaults, later ones add to it; `…Clear` has no value.
+                if value.is_empty() || !has_types {
+                    settings.response_types.clear();
+                }
+                has_types = true;
+                let types = value.split_ascii_whitespace().map(|word| word.to_ascii_lowercase().into_bytes());
+                settings.response_types.extend(types);
             }
             Setting::RequestBodyJsonDepthLimit => settings.json_depth_max = value.parse().ok(),
             Setting::ArgumentsLimit => settings.arguments_max = value.parse().ok(),
-            _ => {}
+            Setting::ArgumentSeparator => settings.separator = value.bytes().next().unwrap_or(b'&'),
+            Setting::ParseXmlIntoArgs if is_on => settings.xml = XmlInto::Both,
+            Setting::ParseXmlIntoArgs if value.eq_ignore_ascii_case("onlyargs") => settings.xml = XmlInto::Args,
+            Setting::ParseXmlIntoArgs => settings.xml = XmlInto::Xml,
+            Setting::ComponentSignature => settings.components.push(value.clone()),
+            Setting::CollectionTimeout
+            | Setting::AuditEngine
+            | Setting::AuditLogParts
+            | Setting::AuditLogRelevantStatus
+            | Setting::AuditLogFormat
+            | Setting::Ignored => {}
         }
     }
     settings
@@ -297,9 +314,13 @@ fn default_actions<'d>(document: &'d Document, draft: &Draft<'d>, phase: u8) -> 
     defaults.iter().filter(|action| !matches!(action, Action::Phase(_))).collect()
 }
 
+/// LIMIT: `ctl:ruleRemoveMatched…` of one rule set; values are marked with a bit for each.
+const VALUE_REMOVALS_MAX: usize = u32::BITS as usize;
+
 struct Compiler {
     faults: Vec<Diagnostic>,
     names: Names,
+    value_removals: Vec<RuleSet>,
 }
 
 impl Compiler {
@@ -407,7 +428,39 @@ impl Compiler {
         for action in defaults.iter().copied().chain(draft.actions.iter().copied()) {
             self.effect(&mut link, action, draft.place, infos);
         }
+        self.check_removals(&link, draft.place);
         link
+    }
+
+    /// Only what the client sent can be taken away: a rule about `TX`, or about numbers of members, matches none of it.
+    fn check_removals(&mut self, link: &Link, place: &Place) {
+        let removes = link.effects.iter().any(|effect| matches!(effect, Effect::RemoveMatched(_)));
+        let is_sent = |target: &link::Target| {
+            let is_value = matches!(
+                target.source,
+                Source::Lists(..) | Source::Scalar(_) | Source::Matched(_) | Source::LastMatched(_)
+            );
+            is_value && !target.is_count
+        };
+        if removes && !link.targets.iter().any(is_sent) {
+            let message = "`ctl:ruleRemoveMatched…` on a rule that matches nothing of what the client sent".to_owned();
+            self.fault(place, message, "put it on the rule, or the link of its chain, that looks at the values");
+        }
+    }
+
+    /// The effect that takes what a link matched away from these rules.
+    fn remove_matched(&mut self, rules: RuleSet, place: &Place) -> Option<Effect> {
+        let known = self.value_removals.iter().position(|set| *set == rules);
+        let at = known.unwrap_or(self.value_removals.len());
+        if at >= VALUE_REMOVALS_MAX {
+            let message = format!("more than {VALUE_REMOVALS_MAX} `ctl:ruleRemoveMatched…` of different rules");
+            self.fault(place, message, "name the same rules in more than one of them, or take some out");
+            return None;
+        }
+        if known.is_none() {
+            self.value_removals.push(rules);
+        }
+        u32::try_from(at).ok().map(Effect::RemoveMatched)
     }
 
     fn test(&mut self, draft: &DraftLink<'_>) -> Test {
@@ -501,6 +554,9 @@ impl Compiler {
             Ctl::RemoveById(ranges) => return Some(Effect::RemoveRules(by_id(ranges))),
             Ctl::RemoveByTag(pattern) => return Some(Effect::RemoveRules(by_tag(pattern))),
             Ctl::RemoveByMessage(pattern) => return Some(Effect::RemoveRules(by_message(pattern))),
+            Ctl::RemoveMatchedById(ranges) => return self.remove_matched(by_id(ranges), place),
+            Ctl::RemoveMatchedByTag(pattern) => return self.remove_matched(by_tag(pattern), place),
+            Ctl::RemoveMatchedByMessage(pattern) => return self.remove_matched(by_message(pattern), place),
             Ctl::RemoveTargetById(ranges, target) => (by_id(ranges), target),
             Ctl::RemoveTargetByTag(pattern, target) => (by_tag(pattern), target),
             Ctl::RemoveTargetByMessage(pattern, target) => (by_message(pattern), target),

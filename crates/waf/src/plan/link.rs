@@ -142,6 +142,9 @@ pub(crate) enum Effect {
     ResponseBodyAccess(bool),
     /// `ctl:ruleRemove…`: these rules do not run any more
     RemoveRules(RuleSet),
+    /// `ctl:ruleRemoveMatched…`: the rules of this number among [`super::Plan::value_removals`] do not look at the values
+    /// that the link has matched
+    RemoveMatched(u32),
     /// `ctl:ruleRemoveTarget…`: these rules do not look there any more
     RemoveTarget(RuleSet, Target),
 }
@@ -219,7 +222,7 @@ pub(crate) fn source_of(variable: Variable, lower: Option<&[u8]>) -> Source {
 /// Compiles a target. `slot`: numbers a member of `TX`.
 pub(crate) fn target(target: &ast::Target, slot: &mut dyn FnMut(&[u8]) -> Slot) -> Result<Target, String> {
     let lower = match &target.selector {
-        Selector::Name(name) => Some(name.to_ascii_lowercase().into_bytes().into_boxed_slice()),
+        Selector::Name(name) => Some(plain_indexes(&name.to_ascii_lowercase()).into_bytes().into_boxed_slice()),
         Selector::All | Selector::Regex(_) => None,
     };
     let mut source = source_of(target.variable, lower.as_deref());
@@ -236,6 +239,16 @@ pub(crate) fn target(target: &ast::Target, slot: &mut dyn FnMut(&[u8]) -> Slot) 
         _ => Subject::All,
     };
     Ok(Target { variable: target.variable, source, subject, is_count: target.is_count, slots: Vec::new() })
+}
+
+/// ModSecurity 3 names elements of JSON arrays `json.items.array_0`, which is `json.items.0` here.
+fn plain_indexes(name: &str) -> String {
+    if !name.starts_with("json.") {
+        return name.to_owned();
+    }
+    let is_index = |digits: &&str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let steps = name.split('.').map(|step| step.strip_prefix("array_").filter(is_index).unwrap_or(step));
+    steps.collect::<Vec<_>>().join(".")
 }
 
 /// A regex over names, without regard to case.

@@ -2,6 +2,7 @@
 
 use crate::Variable;
 use crate::ast::{AllowScope, BodyProcessor, EngineMode};
+use crate::cut::Left;
 use crate::plan::{Effect, SetVarOp, Settings};
 
 use super::rule::Runner;
@@ -56,6 +57,12 @@ impl Runner<'_> {
             Effect::RequestBodyAccess(on) => self.state.controls.is_request_body_read = *on,
             Effect::ResponseBodyAccess(on) => self.state.controls.is_response_body_read = *on,
             Effect::RemoveRules(rules) => self.state.removed.extend(rules),
+            Effect::RemoveMatched(removal) => {
+                let matched = self.state.matched.iter().filter(|matched| matched.link == id.1);
+                for matched in matched {
+                    self.state.inputs.mark(matched.origin, *removal);
+                }
+            }
             Effect::RemoveTarget(..) => self.state.removed_targets.push(id),
         }
     }
@@ -89,7 +96,11 @@ impl Runner<'_> {
         };
         match (set.slot, name) {
             (Some(slot), _) => self.state.tx.set_slot(slot, new),
-            (None, Some(name)) => self.state.tx.set_named(&self.plan.names, &name, new),
+            (None, Some(name)) => {
+                if !self.state.tx.set_named(&self.plan.names, &name, new) {
+                    self.state.inputs.cut(Left::Variables);
+                }
+            }
             (None, None) => {}
         }
     }

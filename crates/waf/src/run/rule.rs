@@ -3,7 +3,8 @@
 //! The order of effects is ModSecurity's: a link's `setvar`s run for each value that matches, whether or not the chain
 //! goes on to match; its `ctl`s, and the outcome of the head, only when the whole chain has matched.
 
-use crate::inputs::Span;
+use crate::cut::Left;
+use crate::inputs::{ITEMS_MAX, Origin, Span};
 use crate::operator::{CAPTURES_MAX, Captures, Matcher};
 use crate::plan::{Head, Link, Plan, Slot, Template, Test};
 use crate::transaction::Match;
@@ -15,11 +16,15 @@ use super::state::{Scratch, State};
 use super::tx::TxValue;
 use super::values::{Matched, Sources, Value};
 
-/// LIMIT: matched values that a chain keeps for `MATCHED_VARS`.
-const MATCHED_MAX: usize = 4096;
+/// LIMIT: matched values that a chain keeps for `MATCHED_VARS`: as many as a collection has members, so that nobody hides
+/// a value behind many others. The transaction says when there were more.
+const MATCHED_MAX: usize = ITEMS_MAX;
 
 /// LIMIT: matches that a transaction keeps, after which rules still act but leave no trace.
 const MATCHES_MAX: usize = 1024;
+
+/// LIMIT: bytes of [`Match::matched`]; who shows it shows less.
+const MATCHED_BYTES_MAX: usize = 256;
 
 /// A plan over the state of one exchange.
 pub(crate) struct Runner<'r> {
@@ -45,6 +50,7 @@ impl<'r> Runner<'r> {
         let mut words = Words::default();
         for (place, link) in head.links.iter().enumerate() {
             let number = number.filter(|_| place == 0);
+            self.state.link = place;
             if !self.link(index, link, number, &mut words) {
                 return false;
             }
@@ -60,25 +66,48 @@ impl<'r> Runner<'r> {
                 words.message = link.message.as_ref().map_or(words.message, |template| self.expanded(index, template));
                 words.data = link.data.as_ref().map_or(words.data, |template| self.expanded(index, template));
             }
-            self.note(index, words);
+            self.note(index, head, words);
         }
         true
     }
 
-    fn note(&mut self, index: usize, words: Words) {
+    fn note(&mut self, index: usize, head: &Head, words: Words) {
         let Some(info) = self.plan.infos.get(index) else { return };
         if self.state.matches.len() >= MATCHES_MAX {
             return;
         }
         let name = self.state.matched.last().map(|matched| self.state.inputs.text.at(matched.name).to_vec());
+        let matched = self.matched_part(head);
         self.state.matches.push(Match {
             rule: info.id,
             index,
             message: words.message,
             data: words.data,
             variable: name.unwrap_or_default(),
+            matched,
             severity: words.severity.or(info.severity),
         });
+    }
+
+    /// What was found in the last value that the client sent: by the first link that looked for something there, so that a
+    /// chain shows what it is about and not what its last link makes sure of.
+    fn matched_part(&mut self, head: &Head) -> Vec<u8> {
+        let State { matched, inputs, scratch, .. } = &mut *self.state;
+        let Some(last) = matched.iter().rev().find(|matched| matched.origin != Origin::Made) else { return Vec::new() };
+        let same = matched.iter().filter(|matched| matched.origin == last.origin);
+        for found in same {
+            let Some(Test::Operator { matcher, is_negated: false, argument: None }) =
+                head.links.get(found.link).map(|link| &link.test)
+            else {
+                continue;
+            };
+            let bytes = inputs.text.at(found.value);
+            scratch.captures.clear();
+            let is_found = matcher.tells_part() && matcher.find(bytes, None, &mut scratch.captures);
+            let part = scratch.captures.iter(bytes).next().map(|(_, part)| part).filter(|_| is_found);
+            return part.unwrap_or(bytes).iter().take(MATCHED_BYTES_MAX).copied().collect();
+        }
+        inputs.text.at(last.value).iter().take(MATCHED_BYTES_MAX).copied().collect()
     }
 
     /// Runs one link; whether it matched.
@@ -162,7 +191,9 @@ impl<'r> Runner<'r> {
         let name = full_name(&mut self.state.inputs, value.variable, value.member);
         let span = self.state.inputs.text.push(bytes);
         if self.state.matched.len() < MATCHED_MAX {
-            self.state.matched.push(Matched { name, value: span });
+            self.state.matched.push(Matched { name, value: span, origin: value.origin, link: self.state.link });
+        } else {
+            self.state.inputs.cut(Left::Matched);
         }
         if link.is_capturing {
             self.capture(bytes);

@@ -35,6 +35,8 @@ pub(crate) struct State {
     pub(crate) removed: RuleSet,
     pub(crate) removed_targets: Vec<EffectId>,
     pub(crate) matched: Vec<Matched>,
+    /// The link of a chain that is being asked
+    pub(crate) link: usize,
     pub(crate) scratch: Scratch,
     pub(crate) sieve: Sieve,
 }

@@ -58,15 +58,18 @@ impl Tx {
         }
     }
 
-    /// Sets the member of this name, which is in lower case.
-    pub(crate) fn set_named(&mut self, names: &Names, lower: &[u8], value: TxValue) {
+    /// Sets the member of this name, which is in lower case; `false` when no more of them are kept.
+    pub(crate) fn set_named(&mut self, names: &Names, lower: &[u8], value: TxValue) -> bool {
         if let Some(slot) = names.find(lower) {
             self.set_slot(slot, value);
         } else if let Some(old) = self.made.get_mut(lower) {
             *old = value;
         } else if self.made.len() < MADE_MAX {
             self.made.insert(lower.into(), value);
+        } else {
+            return false;
         }
+        true
     }
 
     /// The members whose names rules have made.

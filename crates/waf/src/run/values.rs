@@ -1,7 +1,7 @@
 //! From targets to values: which members of which collections a link looks at.
 
 use crate::Variable;
-use crate::inputs::{Inputs, Span};
+use crate::inputs::{Inputs, Origin, Span, Standing};
 use crate::plan::{Link, Plan, Source, Target};
 
 use super::effect::EffectId;
@@ -15,6 +15,8 @@ pub(crate) struct Value {
     /// The member's name, for collections
     pub(crate) member: Option<Span>,
     pub(crate) value: Span,
+    /// Which value of the exchange it is
+    pub(crate) origin: Origin,
 }
 
 /// A value that matched, with its name as `MATCHED_VAR_NAME` says it.
@@ -22,6 +24,10 @@ pub(crate) struct Value {
 pub(crate) struct Matched {
     pub(crate) name: Span,
     pub(crate) value: Span,
+    /// Which value of the exchange it is
+    pub(crate) origin: Origin,
+    /// The link of the chain that matched it
+    pub(crate) link: usize,
 }
 
 /// What values are taken from.
@@ -49,7 +55,7 @@ impl Sources<'_> {
             if target.is_count {
                 let count = self.count(target, link);
                 let value = push_number(&mut self.inputs.text, i64::try_from(count).unwrap_or(i64::MAX));
-                out.push(Value { variable: target.variable, member: None, value });
+                out.push(Value { variable: target.variable, member: None, value, origin: Origin::Made });
             } else {
                 self.members(target, link, out);
             }
@@ -57,9 +63,18 @@ impl Sources<'_> {
     }
 
     fn count(&mut self, target: &Target, link: &Link) -> usize {
-        if let Source::Lists(lists, _) = target.source {
+        if let Source::Lists(lists, is_names) = target.source {
             let items = lists.iter().flat_map(|list| self.inputs.list(*list));
-            return items.filter(|item| self.is_meant(target, link, Some(item.name))).count();
+            let is_left = |removals: (u32, u32)| {
+                !self.plan.is_removed(if is_names { removals.1 } else { removals.0 }, self.index)
+            };
+            return items
+                .filter(|item| {
+                    item.standing == Standing::Sent
+                        && is_left(item.removals)
+                        && self.is_meant(target, link, Some(item.name))
+                })
+                .count();
         }
         let mut members = Vec::new();
         self.members(target, link, &mut members);
@@ -71,13 +86,16 @@ impl Sources<'_> {
         match target.source {
             Source::Lists(lists, is_names) => {
                 for list in lists {
-                    for item in self.inputs.list(*list) {
+                    for (at, item) in (0..).zip(self.inputs.list(*list)) {
                         let value = if is_names { item.name } else { item.value };
                         let row = if is_names { item.rows.1 } else { item.rows.0 };
-                        if !self.is_candidate(row) {
+                        let removals = if is_names { item.removals.1 } else { item.removals.0 };
+                        let is_there = is_names || item.standing != Standing::Name;
+                        if !is_there || !self.is_candidate(row) || self.plan.is_removed(removals, self.index) {
                             continue;
                         }
-                        let found = Value { variable, member: Some(item.name), value };
+                        let origin = Origin::Member(*list, at, is_names);
+                        let found = Value { variable, member: Some(item.name), value, origin };
                         if self.is_meant(target, link, Some(item.name)) {
                             out.push(found);
                         }
@@ -87,16 +105,17 @@ impl Sources<'_> {
             Source::Scalar(scalar) => {
                 if let Some(value) = self.inputs.scalar(scalar)
                     && self.is_candidate(self.inputs.scalar_row(scalar))
+                    && !self.plan.is_removed(self.inputs.scalar_removals(scalar), self.index)
                     && self.is_meant(target, link, None)
                 {
-                    out.push(Value { variable, member: None, value });
+                    out.push(Value { variable, member: None, value, origin: Origin::Scalar(scalar) });
                 }
             }
             Source::Slot(slot) => {
                 if let Some(value) = self.tx.slot(slot).span(&mut self.inputs.text) {
                     let member = self.inputs.text.push(self.plan.names.text(slot));
                     if self.is_meant(target, link, Some(member)) {
-                        out.push(Value { variable, member: Some(member), value });
+                        out.push(Value { variable, member: Some(member), value, origin: Origin::Made });
                     }
                 }
             }
@@ -104,13 +123,13 @@ impl Sources<'_> {
             Source::Matched(is_names) => {
                 out.extend(self.matched.iter().map(|matched| {
                     let value = if is_names { matched.name } else { matched.value };
-                    Value { variable, member: Some(matched.name), value }
+                    Value { variable, member: Some(matched.name), value, origin: matched.origin }
                 }));
             }
             Source::LastMatched(is_name) => {
                 out.extend(self.matched.last().map(|matched| {
                     let value = if is_name { matched.name } else { matched.value };
-                    Value { variable, member: None, value }
+                    Value { variable, member: None, value, origin: matched.origin }
                 }));
             }
             // Collections that outlive an exchange are empty until the host keeps them.
@@ -132,7 +151,7 @@ impl Sources<'_> {
         let Some(value) = value.span(&mut self.inputs.text) else { return };
         let member = self.inputs.text.push(name);
         if self.is_meant(target, link, Some(member)) {
-            out.push(Value { variable: target.variable, member: Some(member), value });
+            out.push(Value { variable: target.variable, member: Some(member), value, origin: Origin::Made });
         }
     }
 

@@ -18,7 +18,7 @@ use crate::harness::summary::Summary;
 use crate::harness::{exceptions, http, request, rule_set_folder, rules, suite};
 
 /// Tests that must hold. To be raised with the engine, never lowered.
-const PASSED_MIN: usize = 4_997;
+const PASSED_MIN: usize = 4_998;
 
 /// A rule set with its tests, or `None` after saying that there is none.
 fn rule_set() -> Result<Option<(PathBuf, Vec<Test>)>> {

@@ -193,7 +193,9 @@ fn place_value(
             format!("<?xml version=\"1.0\"?><item><id>5</id><{name}>{}</{name}></item>", xml(&text)),
         ),
         "xml-attribute" => {
-            post().with_body("text/xml", format!("<items><item {name}=\"{}\" lang=\"en\"/></items>", xml(&text)))
+            // A line end that is meant is a reference there: a literal one is a blank (XML 1.0 §3.3.3).
+            let value = xml(&text).replace('\n', "&#10;");
+            post().with_body("text/xml", format!("<items><item {name}=\"{value}\" lang=\"en\"/></items>"))
         }
         "multipart" => post().with_body(
             "multipart/form-data; boundary=x7Mq",

@@ -19,6 +19,8 @@ pub enum Configuration {
     OwnPack,
     CoreRuleSet,
     Both,
+    /// The Core Rule Set with our profile for APIs and without our rules; not in the table
+    Profile,
 }
 
 impl Configuration {
@@ -29,6 +31,7 @@ impl Configuration {
             Self::OwnPack => "own pack",
             Self::CoreRuleSet => "CRS 4.28 PL1",
             Self::Both => "own pack + CRS, API profile",
+            Self::Profile => "CRS, API profile",
         }
     }
 
@@ -41,6 +44,7 @@ impl Configuration {
         match self {
             Self::OwnPack => on + &own,
             Self::CoreRuleSet => on + &setup + &rules,
+            Self::Profile => format!("{on}{setup}Include {}/rules/api-profile.conf\n{rules}", workspace().display()),
             // The rules that are ours come before those that add up.
             Self::Both => on + &setup + &own + &rules,
         }
@@ -57,7 +61,7 @@ impl Configuration {
         let errors = diagnostics.iter().filter(|found| found.severity == DiagnosticSeverity::Error);
         let faults: Vec<String> = errors.map(ToString::to_string).collect();
         ensure!(faults.is_empty(), "faults in the rules:\n{}", faults.join("\n"));
-        let plan = Plan::compile(&document, &Options { gates, detect_bodies: true });
+        let plan = Plan::compile(&document, &Options { gates, detect_bodies: true, opens_values: true });
         plan.map(Arc::new).map_err(|faults| {
             anyhow::anyhow!("{}", faults.iter().map(|fault| format!("{fault}\n")).collect::<String>())
         })

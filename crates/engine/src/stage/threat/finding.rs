@@ -27,6 +27,11 @@ impl Names {
 
     /// Where a variable is, named as `ARGS:id`; `None` for those that are nowhere, such as `TX:score`.
     pub(crate) fn location(&self, variable: &[u8]) -> Option<Location> {
+        // A link that looks at what the links before it matched names that.
+        let mut variable = variable;
+        while let Some(matched) = variable.strip_prefix(b"MATCHED_VARS:") {
+            variable = matched;
+        }
         let mut parts = variable.splitn(2, |byte| *byte == b':');
         let (collection, member) = (parts.next()?, parts.next().unwrap_or_default());
         let collection = std::str::from_utf8(collection).ok()?;
@@ -61,15 +66,22 @@ impl Names {
             let written = pair.split(|byte| *byte == b'=').next().unwrap_or_default();
             let mut decoded = Vec::with_capacity(written.len());
             redact::decode_onto(&mut decoded, written, true);
-            decoded == member
+            let inside = member.strip_prefix(decoded.as_slice()).filter(|_| !decoded.is_empty());
+            decoded == member || inside.is_some_and(is_inside)
         })
     }
+}
+
+/// Whether this is the end of the name of something that was opened inside of a value, as `.base64`.
+fn is_inside(end: &[u8]) -> bool {
+    let mut steps = end.split(|byte| *byte == b'.');
+    steps.next() == Some(b"") && matches!(steps.next(), Some(b"base64" | b"json" | b"jwt" | b"url"))
 }
 
 /// The finding of a match, or of a rule that stops without logging.
 pub(crate) fn of(info: &RuleInfo, found: Option<&Match>, location: Location, is_stopping: bool) -> Finding {
     let mut evidence = words(&info.message, found.map(|found| found.message.as_slice()).unwrap_or_default());
-    if let Some(part) = found.and_then(|found| matched_part(&found.data, &found.variable)) {
+    if let Some(part) = found.and_then(shown_part) {
         evidence.push_str(": `");
         evidence.push_str(&redact::shape(part, EXCERPT_CHARS_MAX));
         evidence.push('`');
@@ -124,6 +136,12 @@ fn words(written: &str, expanded: &[u8]) -> String {
     text
 }
 
+/// What matched, as the rule says it, else as the engine of the rules does.
+fn shown_part(found: &Match) -> Option<&[u8]> {
+    let matched = Some(found.matched.as_slice()).filter(|matched| !matched.is_empty());
+    matched_part(&found.data, &found.variable).or(matched)
+}
+
 /// What matched, out of `logdata` as the Core Rule Set writes it (`Matched Data: … found within ARGS:id: …`), and as
 /// ours do (`… in ARGS:id`).
 fn matched_part<'d>(data: &'d [u8], variable: &[u8]) -> Option<&'d [u8]> {
@@ -149,6 +167,8 @@ mod tests {
             ("id=1", "ARGS:id", "query.id"),
             ("a%5B0%5D=1", "ARGS:a[0]", "query.a[0]"),
             ("", "ARGS:id", "body.id"),
+            ("id=1", "ARGS:id.json.a", "query.id.json.a"),
+            ("id=1", "ARGS:id.a", "body.id.a"),
             ("", "ARGS:json.items.0.sku", "body.items.0.sku"),
             ("", "REQUEST_HEADERS:User-Agent", "header.user-agent"),
             ("", "REQUEST_COOKIES:sid", "cookie.sid"),
@@ -159,6 +179,7 @@ mod tests {
             ("", "ARGS:jane@example.com", "body.{email}"),
             ("", "ARGS:1' OR '1", "body.0' aa '0"),
             ("", "RESPONSE_BODY", "response"),
+            ("id=1", "MATCHED_VARS:MATCHED_VARS:ARGS:id", "query.id"),
         ] {
             assert_eq!(located(query, variable), place, "{variable}");
         }

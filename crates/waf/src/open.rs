@@ -1,0 +1,276 @@
+//! Opens values that hold values: JSON, tokens, Base64 and percent-encoding inside of a string become members of their own.
+//!
+//! An attack in a wrapping that the application takes off is an attack all the same. So `note` with a string of JSON gets
+//! a member `note.json.a.b` for each leaf, a token `auth.jwt.header.alg` and `auth.jwt.payload.sub`, Base64 that is text
+//! `note.base64`, and what is still percent-encoded `note.url`; what is found there is opened in turn. The value itself
+//! stays. Members that were opened are values like others for rules, exclusions can name them, and they count neither in
+//! `&ARGS` nor in `ARGS_COMBINED_SIZE` nor against `SecArgumentsLimit`, which are about what was sent.
+//!
+//! Sources: RFC 4648 §4, §5; RFC 7519; RFC 2397. No other engine does this; it is an [option](crate::Options) of the plan.
+
+use bartizan_content::encoding::percent_decode;
+use bartizan_content::{Format, Limits, decode};
+
+use crate::cut::Left;
+use crate::inputs::{Inputs, Item, List, Span, Standing};
+
+/// LIMIT: wrappings inside each other; honest ones have two (a token in a cookie that is percent-encoded).
+const DEPTH_MAX: u32 = 3;
+
+/// LIMIT: members that one exchange gets by opening; a token has a dozen claims.
+const MEMBERS_MAX: usize = 2_048;
+
+/// LIMIT: bytes of their names and values together.
+const BYTES_MAX: usize = 4 << 20;
+
+/// Letters of Base64 below which nothing is opened: shorter attacks have no room, and short words decode by chance.
+const BASE64_LETTERS_MIN: usize = 8;
+
+/// LIMIT: letters of an authorization scheme in front of a token.
+const SCHEME_LETTERS_MAX: usize = 16;
+
+/// What was opened so far in an exchange.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Opened {
+    members: usize,
+    bytes: usize,
+}
+
+/// A value that is to be opened.
+struct Waiting {
+    name: Span,
+    value: Span,
+    depth: u32,
+}
+
+/// What is inside of a value.
+#[derive(Debug, Default)]
+struct Found {
+    /// The end of each name, and the value
+    members: Vec<(Vec<u8>, Vec<u8>)>,
+    /// There is more
+    is_cut: bool,
+}
+
+impl Found {
+    fn one(suffix: &[u8], value: Vec<u8>) -> Self {
+        Self { members: vec![(suffix.to_vec(), value)], is_cut: false }
+    }
+}
+
+/// Opens the members of a list.
+pub(crate) fn open(inputs: &mut Inputs, list: List) {
+    let sent = inputs.list(list).len();
+    let mut waiting = Vec::new();
+    for at in 0..sent {
+        let Some(item) = inputs.list(list).get(at).copied() else { return };
+        if list == List::RequestHeaders && !is_opened_header(inputs.text.at(item.name)) {
+            continue;
+        }
+        waiting.push(Waiting { name: item.name, value: item.value, depth: 0 });
+        while let Some(next) = waiting.pop() {
+            if !step(inputs, list, &next, &mut waiting) {
+                return;
+            }
+        }
+    }
+}
+
+/// Opens one value; `false` when no more may be opened.
+fn step(inputs: &mut Inputs, list: List, next: &Waiting, waiting: &mut Vec<Waiting>) -> bool {
+    let Some(found) = inside(inputs.text.at(next.value)) else { return true };
+    if found.is_cut || next.depth >= DEPTH_MAX {
+        inputs.cut(Left::Inner);
+    }
+    if next.depth >= DEPTH_MAX {
+        return true;
+    }
+    for (suffix, value) in found.members {
+        let Opened { members, bytes } = inputs.opened;
+        let bytes = bytes + next.name.len() + 1 + suffix.len() + value.len();
+        if members >= MEMBERS_MAX || bytes > BYTES_MAX {
+            inputs.cut(Left::Inner);
+            return false;
+        }
+        inputs.opened = Opened { members: members + 1, bytes };
+        let name = inputs.text.at(next.name).to_vec();
+        let name = inputs.text.push_all(&[&name, b".", &suffix]);
+        let value = inputs.text.push(&value);
+        inputs.add(list, Item { standing: Standing::Inside, ..Item::new(name, value) });
+        waiting.push(Waiting { name, value, depth: next.depth + 1 });
+    }
+    true
+}
+
+/// Whether a header field is looked into: not those whose form HTTP itself gives, nor the cookies, which are on their own.
+fn is_opened_header(name: &[u8]) -> bool {
+    const CLOSED: [&[u8]; 8] = [b"accept", b"content-", b"cookie", b"host", b"if-", b"sec-", b"trace", b"user-agent"];
+    !CLOSED.iter().any(|closed| name.get(..closed.len()).is_some_and(|start| start.eq_ignore_ascii_case(closed)))
+}
+
+/// What is inside of a value; `None` when it is what it is.
+fn inside(value: &[u8]) -> Option<Found> {
+    let value = value.trim_ascii();
+    let value = value.strip_prefix(b"\"").and_then(|inner| inner.strip_suffix(b"\"")).unwrap_or(value);
+    match value {
+        [b'{', .., b'}'] | [b'[', .., b']'] => json(value, b""),
+        _ => token(value).or_else(|| base64_text(value)).or_else(|| percent_encoded(value)),
+    }
+}
+
+/// The leaves of a string of JSON, named `json.a.b`, behind what stands before.
+fn json(value: &[u8], before: &[u8]) -> Option<Found> {
+    // More leaves than may be opened need not be decoded; the tree has them and the objects around them.
+    let nodes = u32::try_from(MEMBERS_MAX * 2).unwrap_or(u32::MAX);
+    let content = decode(Format::Json, value, &Limits { nodes, ..Limits::default() });
+    if content.stopped().is_some_and(|fault| fault.limit.is_none()) {
+        return None; // it only looked like it
+    }
+    let mut found = Found { members: Vec::new(), is_cut: content.stopped().is_some() };
+    let mut walk = content.walk();
+    while let Some((path, leaf)) = walk.next() {
+        let path = if before.is_empty() { path } else { path.strip_prefix(b"json").unwrap_or(path) };
+        found.members.push(([before, path].concat(), leaf.value().to_vec()));
+    }
+    Some(found)
+}
+
+/// Head and payload of a token, with or without its scheme in front.
+fn token(value: &[u8]) -> Option<Found> {
+    let at = memchr::memchr(b' ', value).filter(|at| *at <= SCHEME_LETTERS_MAX);
+    let value = at.and_then(|at| value.get(at + 1..)).unwrap_or(value).trim_ascii();
+    let mut parts = value.split(|byte| *byte == b'.');
+    let (head, payload) = (parts.next()?, parts.next()?);
+    parts.next()?; // a signature, though it may be empty
+    if !head.starts_with(b"e") {
+        return None; // Base64 of a brace
+    }
+    let head = base64(head).filter(|head| head.starts_with(b"{"))?;
+    let mut found = json(&head, b"jwt.header")?;
+    match base64(payload) {
+        Some(payload) if payload.starts_with(b"{") => {
+            let payload = json(&payload, b"jwt.payload").unwrap_or_default();
+            found.members.extend(payload.members);
+            found.is_cut |= payload.is_cut;
+        }
+        Some(payload) if is_text(&payload) => found.members.push((b"jwt.payload".to_vec(), payload)),
+        _ => {}
+    }
+    Some(found)
+}
+
+/// Base64 that is text, as a whole value or in a `data:` URL.
+fn base64_text(value: &[u8]) -> Option<Found> {
+    let value = match value.strip_prefix(b"data:") {
+        Some(url) => url.get(memchr::memmem::find(url, b";base64,")? + 8..)?,
+        None => value,
+    };
+    // PERF: six bytes tell chance from text nearly always.
+    let begin = value.first_chunk::<8>().filter(|_| value.len() >= BASE64_LETTERS_MIN)?;
+    if !base64(begin).is_some_and(|begin| begin.iter().all(|byte| !is_control(*byte))) {
+        return None;
+    }
+    let text = base64(value).filter(|text| is_text(text))?;
+    Some(Found::one(b"base64", text))
+}
+
+/// What is percent-encoded still, or again.
+fn percent_encoded(value: &[u8]) -> Option<Found> {
+    memchr::memchr(b'%', value)?;
+    let mut decoded = Vec::with_capacity(value.len());
+    percent_decode(value, &mut decoded);
+    (decoded != value).then(|| Found::one(b"url", decoded))
+}
+
+/// Decodes Base64 of either alphabet, with or without padding; `None` when it is not.
+fn base64(value: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(value.len() * 3 / 4);
+    let (mut bits, mut count) = (0u32, 0u32);
+    let padding = value.iter().rev().take(2).take_while(|byte| **byte == b'=').count();
+    for byte in value.get(..value.len() - padding)? {
+        let six = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' | b'-' => 62,
+            b'/' | b'_' => 63,
+            b'\r' | b'\n' => continue, // lines of mail
+            _ => return None,
+        };
+        bits = bits << 6 | u32::from(six);
+        count += 1;
+        if count % 4 == 0 {
+            let [_, bytes @ ..] = bits.to_be_bytes();
+            out.extend(bytes);
+        }
+    }
+    match (count % 4, (bits << (6 * (4 - count % 4) % 24)).to_be_bytes()) {
+        (2, [_, first, ..]) => out.push(first),
+        (3, [_, first, second, _]) => out.extend([first, second]),
+        (1, _) => return None,
+        _ => {}
+    }
+    Some(out)
+}
+
+fn is_text(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && !bytes.iter().any(|byte| is_control(*byte)) && std::str::from_utf8(bytes).is_ok()
+}
+
+const fn is_control(byte: u8) -> bool {
+    byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r') || byte == 0x7f
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(value: &str, expected: &[(&str, &str)]) {
+        let found = inside(value.as_bytes()).unwrap_or_default();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let found: Vec<_> = found.members.iter().map(|(name, value)| (text(name), text(value))).collect();
+        let found: Vec<_> = found.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(found, expected, "{value}");
+    }
+
+    #[test]
+    fn every_wrapping_is_opened() {
+        check(r#"{"a":{"b":"c"},"d":[1]}"#, &[("json.a.b", "c"), ("json.d.0", "1")]);
+        check("MSBVTklPTiBTRUxFQ1Q=", &[("base64", "1 UNION SELECT")]);
+        check("MSBVTklPTiBTRUxFQ1Q", &[("base64", "1 UNION SELECT")]);
+        check("Pz8_Pz8_Pj4-Pj4-", &[("base64", "??????>>>>>>")]);
+        check("data:text/html;base64,PHNjcmlwdD4xPC9zY3JpcHQ+", &[("base64", "<script>1</script>")]);
+        check("%27%20or%201", &[("url", "' or 1")]);
+        let token = "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiInIG9yIDEifQ.";
+        check(token, &[("jwt.header.alg", "none"), ("jwt.payload.sub", "' or 1")]);
+    }
+
+    #[test]
+    fn what_only_looks_like_a_wrapping_is_left_closed() {
+        for value in [
+            "",
+            "word",
+            "internationalization",
+            "550e8400-e29b-41d4-a716-446655440000",
+            "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJ",
+            "{not json}",
+            "[see below]",
+            "100 %",
+            "www.example.com",
+            "e.g. this. one",
+        ] {
+            check(value, &[]);
+        }
+    }
+
+    #[test]
+    fn base64_of_every_length_is_decoded() {
+        for (encoded, plain) in
+            [("", ""), ("YQ", "a"), ("YQ==", "a"), ("YWI=", "ab"), ("YWJj", "abc"), ("YWJjZA", "abcd")]
+        {
+            assert_eq!(base64(encoded.as_bytes()).as_deref(), Some(plain.as_bytes()), "{encoded}");
+        }
+        assert_eq!(base64(b"Y"), None);
+        assert_eq!(base64(b"YWJj!"), None);
+    }
+}
