@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bartizan_engine::{Answer, Inputs, Inspection, Snapshot, Step, answer_ending};
+use bartizan_engine::{Answer, Counters, Inputs, Inspection, Snapshot, Step, answer_ending};
 use bartizan_model::{
     Connection, Ending, Event, Exchange, HeaderField, Outcome, RequestHead, RequestId, Response, ResponseHead, Source,
 };
@@ -25,7 +25,8 @@ pub fn snapshot(config: &str, endpoints: &str) -> Arc<Snapshot> {
     let config = crate::document::config(config);
     let endpoints = crate::document::endpoints(endpoints);
     let plans = crate::rules::plans(&config);
-    let inputs = Inputs { generation: 1, endpoints: &endpoints, plans: &plans, key: [7; 32] };
+    let counters = Counters::default();
+    let inputs = Inputs { generation: 1, endpoints: &endpoints, plans: &plans, counters: &counters, key: [7; 32] };
     Arc::new(Snapshot::compile(&config, inputs))
 }
 
