@@ -48,7 +48,10 @@ const fn words(status: u16) -> (&'static str, &'static str) {
         413 => ("Content Too Large", "The request body is larger than is allowed here."),
         414 => ("URI Too Long", "The request target is longer than is allowed here."),
         422 => ("Unprocessable Content", "The request's content goes beyond what is allowed here."),
-        429 => ("Too Many Requests", "More was asked for than is allowed here; the Retry-After field says when to come again."),
+        429 => (
+            "Too Many Requests",
+            "More was asked for than is allowed here; the Retry-After field says when to come again.",
+        ),
         431 => ("Request Header Fields Too Large", "The request's header section is larger than is allowed here."),
         502 => ("Bad Gateway", "The service behind the gateway could not be reached, or did not answer properly."),
         504 => ("Gateway Timeout", "The service behind the gateway did not answer in time."),
@@ -102,13 +105,7 @@ fn problem(status: u16, check: Option<&str>, id: RequestId) -> Answer {
     typed_problem("about:blank", status, check, &[], id)
 }
 
-fn typed_problem(
-    r#type: &'static str,
-    status: u16,
-    check: Option<&str>,
-    violated: &[&str],
-    id: RequestId,
-) -> Answer {
+fn typed_problem(r#type: &'static str, status: u16, check: Option<&str>, violated: &[&str], id: RequestId) -> Answer {
     let (title, detail) = words(status);
     let request_id = id.to_string();
     let problem = Problem { r#type, title, status, detail, request_id: &request_id, violated };
@@ -170,9 +167,15 @@ mod tests {
     #[test]
     fn every_refusal_has_words_of_its_own() {
         use Refusal::*;
-        for refusal in
-            [BadRequest, Forbidden, MethodNotAllowed, ContentTooLarge, UriTooLong, TooManyRequests, HeaderFieldsTooLarge]
-        {
+        for refusal in [
+            BadRequest,
+            Forbidden,
+            MethodNotAllowed,
+            ContentTooLarge,
+            UriTooLong,
+            TooManyRequests,
+            HeaderFieldsTooLarge,
+        ] {
             assert_ne!(words(refusal.status()).0, words(500).0, "{refusal:?}");
         }
     }

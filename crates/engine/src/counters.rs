@@ -98,9 +98,8 @@ mod tests {
     #[test]
     fn a_limit_that_reads_the_same_keeps_its_table_and_another_does_not() {
         let counters = Counters::default();
-        let table = |requests, keys_max| {
-            counters.table("p", "quota", "address", Meter::window(requests, 1_000_000), keys_max)
-        };
+        let table =
+            |requests, keys_max| counters.table("p", "quota", "address", Meter::window(requests, 1_000_000), keys_max);
         let first = table(10, 100);
         assert!(Arc::ptr_eq(&first, &table(10, 100)));
         assert!(!Arc::ptr_eq(&first, &table(11, 100)));

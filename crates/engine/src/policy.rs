@@ -83,12 +83,14 @@ pub(crate) struct Subject<'a> {
 impl Policies {
     pub(crate) fn compile(config: &Config, plans: &Plans, counters: &Counters, fingerprinter: Fingerprinter) -> Self {
         let running = config.policies.iter().filter(|policy| policy.mode != Mode::Off);
-        let list: Box<[Policy]> = running.map(|policy| Policy {
-            name: policy.name.as_str().into(),
-            mode: policy.mode,
-            scope: CompiledScope::new(&policy.scope, config),
-            rule: Rule::new(policy, plans, counters, fingerprinter),
-        }).collect();
+        let list: Box<[Policy]> = running
+            .map(|policy| Policy {
+                name: policy.name.as_str().into(),
+                mode: policy.mode,
+                scope: CompiledScope::new(&policy.scope, config),
+                rule: Rule::new(policy, plans, counters, fingerprinter),
+            })
+            .collect();
         let has_rates = list.iter().any(|policy| matches!(policy.rule, Rule::Rate(_)));
         Self { list, has_rates }
     }
@@ -134,12 +136,7 @@ impl CompiledScope {
 }
 
 impl Rule {
-    fn new(
-        policy: &bartizan_config::Policy,
-        plans: &Plans,
-        counters: &Counters,
-        fingerprinter: Fingerprinter,
-    ) -> Self {
+    fn new(policy: &bartizan_config::Policy, plans: &Plans, counters: &Counters, fingerprinter: Fingerprinter) -> Self {
         match &policy.rule {
             PolicyRule::Methods { allow } => Self::Methods {
                 allow: allow.iter().map(|method| method.as_bytes().into()).collect(),
@@ -162,9 +159,7 @@ impl Rule {
                 body_bytes_max: usize::try_from(*body_bytes_max).unwrap_or(usize::MAX),
                 responses: *responses,
             }),
-            PolicyRule::Rate(rate) => {
-                Self::Rate(Box::new(RateRules::new(&policy.name, rate, counters, fingerprinter)))
-            }
+            PolicyRule::Rate(rate) => Self::Rate(Box::new(RateRules::new(&policy.name, rate, counters, fingerprinter))),
         }
     }
 }

@@ -50,7 +50,8 @@ impl Timestamp {
         let begins = jiff::Timestamp::from_microsecond(self.0)
             .map(|time| time.to_zoned(utc.clone()).date().first_of_month())
             .and_then(|begins| Ok((begins, begins.checked_add(jiff::Span::new().months(1))?)));
-        let at = |date: jiff::civil::Date| date.to_zoned(utc.clone()).map(|date| Self(date.timestamp().as_microsecond()));
+        let at =
+            |date: jiff::civil::Date| date.to_zoned(utc.clone()).map(|date| Self(date.timestamp().as_microsecond()));
         let span = begins.and_then(|(begins, ends)| Ok((at(begins)?, at(ends)?)));
         span.unwrap_or((self, self))
     }

@@ -35,9 +35,7 @@ pub(super) fn rate(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &do
             .response_bytes_max
             .as_ref()
             .map(|size| checker.size(&at.key("response_bytes_max"), size, defaults::RESPONSE_BYTES)),
-        page_size: written
-            .page_size_max
-            .map(|max| PageSize { parameters: written.page_size_parameters.clone(), max }),
+        page_size: written.page_size_max.map(|max| PageSize { parameters: written.page_size_parameters.clone(), max }),
         login: written.login.as_ref().map(|written| login(checker, &at.key("login"), written)),
         keys_max: written.keys_max,
         announce: written.announce,

@@ -192,10 +192,8 @@ fn rule(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &document::Pol
         .content
         .as_ref()
         .map(|content| PolicyRule::Content(Box::new(super::content::content(checker, &at.key("content"), content))));
-    let rate = written
-        .rate
-        .as_ref()
-        .map(|rate| PolicyRule::Rate(Box::new(super::rate::rate(checker, &at.key("rate"), rate))));
+    let rate =
+        written.rate.as_ref().map(|rate| PolicyRule::Rate(Box::new(super::rate::rate(checker, &at.key("rate"), rate))));
     let mut rules = [methods, addresses, limits, threats, content, rate].into_iter().flatten();
     match (rules.next(), rules.next()) {
         (Some(only), None) => Some(only),

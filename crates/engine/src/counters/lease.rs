@@ -2,7 +2,7 @@
 //!
 //! One [`Ledger`] a key is kept in the shared store. It grants blocks of tokens, each a part of what remains, down to
 //! single ones near the limit. A gateway's [`Lease`] spends them without asking, asks for more in the background when
-//! few are left, and gives back what it did not spend when the lease lapses. So the request path waits for the store
+//! few are left or the lease ends soon, and gives back what it did not spend when the lease lapses. So the request path waits for the store
 //! only when nothing is held: once for each gateway, key and lapse.
 //!
 //! Never more than the limit: a token granted at `g` is spent before `g + lease`. The ledger counts grants in windows
@@ -10,7 +10,10 @@
 //! measures the lease from when it *asked*, on its own clock: clocks need not agree, and a slow answer shortens the
 //! lease. Tokens of a gateway that dies count as spent. By calendar, a lease ends with its window.
 //!
-//! The store's side is small on purpose: [`Ledger::grant`] is one script there.
+//! The store's side is small on purpose: [`Ledger::grant`] is one script there. The host's side is one table of leases a
+//! limit and one task that asks, gives back and lets lapse; a request that meets [`Spend::Ask`] waits for that task with
+//! a time limit, and is then judged by the limit's [`Failure`]. Once the store answers again, [`Ledger::report`] tells it
+//! what was admitted without it.
 
 use super::calendar::Period;
 use super::meter::Meter;
@@ -71,6 +74,8 @@ pub struct Lease {
     tokens: u64,
     block: u64,
     granted_at: u64,
+    /// From when on it is worth asking for the next, so that nobody has to wait for it
+    renew_at: u64,
     until: u64,
     refused_until: u64,
     is_asking: bool,
@@ -182,7 +187,7 @@ impl Lease {
     pub fn spend(&mut self, now: u64, amount: u64) -> Spend {
         if now < self.until && self.tokens >= amount {
             self.tokens -= amount;
-            let ask = !self.is_asking && self.tokens * 4 < self.block;
+            let ask = !self.is_asking && (now >= self.renew_at || self.tokens * 4 < self.block);
             self.is_asking |= ask;
             return Spend::Admitted { ask };
         }
@@ -207,6 +212,7 @@ impl Lease {
             tokens: grant.tokens,
             block: grant.tokens,
             granted_at: grant.granted_at,
+            renew_at: asked_at.saturating_add(grant.lease_us / 4 * 3),
             until: asked_at.saturating_add(grant.lease_us),
             refused_until: 0,
             is_asking: false,
@@ -393,9 +399,8 @@ mod tests {
     fn a_warm_key_asks_seldom_and_never_waits() {
         let mut cluster = Cluster::new(Terms::rolling(100_000, 60 * SECOND, 4), 4, 2_000, false);
         (0..10_000).for_each(|request| cluster.request(0, BEGIN + request * 5_000));
-        // Each lapse of the lease costs one request here that would have waited for an answer.
+        assert_eq!(cluster.admitted.len(), 9_999, "all but the first, which had to ask");
         let lapses = 10_000 * 5_000 / Terms::rolling(1, 60 * SECOND, 4).lease_us();
-        assert!(10_000 - cluster.admitted.len() as u64 <= lapses * 2, "{}", cluster.admitted.len());
         assert!(cluster.asked <= lapses * 2, "{}", cluster.asked);
     }
 

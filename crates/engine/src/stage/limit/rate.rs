@@ -80,7 +80,7 @@ pub(crate) struct Rates {
     response_bytes: u64,
     /// The request went no further than this stage
     is_given_back: bool,
-    logins: SmallVec<[Attempt; 1]>,
+    logins: Vec<Attempt>,
 }
 
 /// What one limit said.
@@ -207,7 +207,11 @@ fn quota_meter(quota: &bartizan_config::Quota) -> (Meter, Option<u64>, String) {
         }
         QuotaWindow::Calendar { length_ms, start } => {
             let period = Period::Every { length_us: length_ms * MILLISECOND, start_us: start.as_micros() };
-            (Meter::calendar(quota.requests, period), Some(length_ms), format!("a calendar window of {}", span(length_ms)))
+            (
+                Meter::calendar(quota.requests, period),
+                Some(length_ms),
+                format!("a calendar window of {}", span(length_ms)),
+            )
         }
         QuotaWindow::Month => (Meter::calendar(quota.requests, Period::Month), None, "a month".to_owned()),
     }
@@ -328,7 +332,8 @@ impl Rates {
     pub(crate) fn response_head(&mut self, head: &ResponseHead<'_>, has_body: bool, out: &mut Notices) {
         self.logins.iter_mut().for_each(|attempt| attempt.response_head(head.status));
         self.logins.clear();
-        let length = head.header("content-length").and_then(|value| std::str::from_utf8(value).ok()?.trim().parse().ok());
+        let length =
+            head.header("content-length").and_then(|value| std::str::from_utf8(value).ok()?.trim().parse().ok());
         match length {
             Some(bytes) if has_body => self.compare(bytes, out),
             _ => {}

@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bartizan_content::{Format, Limits, decode, inflate};
-use bartizan_model::{Location, Mode, Part};
+use bartizan_model::{Location, Mode, Part, Source};
 use smallvec::SmallVec;
 
 use super::checks;
@@ -58,6 +58,8 @@ pub(crate) struct Attempt {
     policy: PolicyIndex,
     login: Arc<Login>,
     address: Option<IpAddr>,
+    /// A recording without addresses cannot tell sources apart
+    has_source: bool,
     content_type: Option<Box<[u8]>>,
     coding: Option<Box<[u8]>>,
     at: u64,
@@ -123,6 +125,7 @@ pub(crate) fn begin(
         policy,
         login: Arc::clone(login),
         address: ctx.facts.client.ip,
+        has_source: ctx.facts.client.ip.is_some() || ctx.source == Source::Gateway,
         content_type: ctx.fields.content_type.map(Box::from),
         coding: ctx.head.header("content-encoding").map(Box::from),
         at,
@@ -144,9 +147,12 @@ impl Attempt {
         let (bytes, _) = body.first(login.body_bytes_max);
         let accounts = self.accounts(bytes);
         let is_crowd = accounts.len() > ACCOUNTS_MAX;
-        let mut source = login.fingerprinter.begin();
-        source.network(SOURCE, self.address);
-        let mut exceeded = self.take(false, source.finish());
+        let mut exceeded = None;
+        if self.has_source {
+            let mut source = login.fingerprinter.begin();
+            source.network(SOURCE, self.address);
+            exceeded = self.take(false, source.finish());
+        }
         for account in accounts.iter().take(ACCOUNTS_MAX) {
             let mut material = login.fingerprinter.begin();
             material.piece(ACCOUNT, account.as_bytes());
