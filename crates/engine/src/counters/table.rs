@@ -59,7 +59,7 @@ pub(crate) struct Taken {
 pub(crate) struct Table {
     meter: Meter,
     shards: Box<[Mutex<Shard>]>,
-    /// LIMIT: entries of a shard, so many that the configured number of keys fills four fifths of them
+    /// LIMIT: entries of a shard, so many that its part of the configured keys fills four fifths of them
     entries_max: usize,
     overflowed: AtomicU64,
 }
@@ -91,7 +91,9 @@ impl Table {
     /// No counts yet, and room for `keys_max` keys.
     pub(crate) fn new(meter: Meter, keys_max: u32) -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::new(Shard::default())).collect();
-        let keys = (keys_max as usize).div_ceil(SHARDS);
+        // Hashing spreads keys unevenly: four standard deviations more than a shard's part.
+        let part = (keys_max as usize).div_ceil(SHARDS);
+        let keys = part + 4 * part.isqrt();
         Self { meter, shards, entries_max: (keys * 5).div_ceil(4) + 1, overflowed: AtomicU64::new(0) }
     }
 
