@@ -19,14 +19,14 @@ const ROUND: u64 = 200_000;
 const ROUNDS: usize = 5;
 
 const KINDS: [(&str, &str); 6] = [
-    ("spike arrest", "spike_arrest: { requests: 100000, per: 1h, burst: 100000 }"),
+    ("spike arrest", "spike_arrest: { requests: 1, per: 1d, burst: 1000 }"),
     ("quota, rolling, 50", "quota: { requests: 50, per: 30d }"),
     ("quota, rolling, 10,000", "quota: { requests: 10000, per: 30d }"),
     ("quota, rolling, 1,000,000", "quota: { requests: 1000000, per: 30d }"),
     ("quota, calendar", "quota: { requests: 1000000, per: month }"),
     (
         "spike arrest and quota",
-        "spike_arrest: { requests: 100000, per: 1h, burst: 100000 }\n      quota: { requests: 10000, per: 30d }",
+        "spike_arrest: { requests: 1, per: 1d, burst: 1000 }\n      quota: { requests: 10000, per: 30d }",
     ),
 ];
 
