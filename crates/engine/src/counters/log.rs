@@ -1,14 +1,15 @@
 //! A sliding log: the time of each admission in the window. Exact, for limits small enough to remember each one.
 //!
-//! One word holds the oldest time in ticks, then a cell of 32 bits for each admission: its distance from the oldest, plus
-//! one. A tick is a microsecond, longer for windows beyond 18 minutes; times are rounded so that an admission is never
-//! forgotten early: an entry leaves when a whole window has passed since.
+//! Words: the oldest time in ticks, then how many entries there are and how far the newest is from the oldest, then a
+//! cell of 32 bits for each entry: its distance from the oldest. A tick is a microsecond, longer for windows beyond 18
+//! minutes; times are rounded so that an admission is never forgotten early: an entry leaves when a whole window has
+//! passed since.
 
 use smallvec::SmallVec;
 
 use super::{CLOCK_STEP_US, cells};
 
-/// LIMIT: admissions that are remembered one by one; at 264 bytes a key, about what the sub-buckets take.
+/// LIMIT: admissions that are remembered one by one; at 272 bytes a key, about what the sub-buckets take.
 pub(crate) const ENTRIES_MAX: u32 = 64;
 
 /// Ticks that a window is cut into at most: distances fit into 32 bits with room for clocks that disagree.
@@ -34,51 +35,67 @@ impl Log {
     }
 
     pub(crate) fn words(&self) -> usize {
-        1 + cells::words(BITS, self.limit as usize)
+        2 + cells::words(BITS, self.limit as usize)
     }
 
     pub(crate) fn settle(&self, state: &mut [u64], now: u64) {
-        let mut entries = self.entries(state);
-        let newest = entries.last().copied().unwrap_or_default();
+        let Span { oldest, newest, count } = Span::of(state);
+        let is_ahead = newest.saturating_mul(self.tick_us) > now.saturating_add(CLOCK_STEP_US);
+        let has_left = now / self.tick_us >= oldest.saturating_add(self.window_ticks);
+        // PERF: most of the time nothing has left since.
+        if count == 0 || (!is_ahead && !has_left) {
+            return;
+        }
+        let mut entries = Self::entries(state);
         let back = newest.saturating_sub(now.div_ceil(self.tick_us));
         if back.saturating_mul(self.tick_us) > CLOCK_STEP_US {
             entries.iter_mut().for_each(|entry| *entry = entry.saturating_sub(back));
         }
         let now = now / self.tick_us;
         entries.retain(|entry| now < entry.saturating_add(self.window_ticks));
-        self.keep(state, &entries);
+        Self::keep(state, &entries);
     }
 
     pub(crate) fn remaining(&self, state: &[u64]) -> u64 {
-        u64::from(self.limit).saturating_sub(self.entries(state).len() as u64)
+        u64::from(self.limit).saturating_sub(Span::of(state).count as u64)
     }
 
     /// Beyond the limit the oldest are forgotten for the newest.
     pub(crate) fn add(&self, state: &mut [u64], now: u64, amount: u64) {
-        let mut entries = self.entries(state);
-        let time = now.div_ceil(self.tick_us).max(entries.last().copied().unwrap_or_default());
+        let Span { oldest, newest, count } = Span::of(state);
+        let time = now.div_ceil(self.tick_us).max(newest);
+        if let [_, span, cells @ ..] = state
+            && amount == 1
+            && (1..self.limit as usize).contains(&count)
+            && time - oldest < cells::max(BITS)
+        {
+            cells::write(cells, BITS, count, time - oldest);
+            *span = ((time - oldest) << BITS) | (count as u64 + 1);
+            return;
+        }
+        let mut entries = Self::entries(state);
         for _ in 0..amount.min(self.limit.into()) {
             entries.push(time);
         }
         let excess = entries.len().saturating_sub(self.limit as usize);
         entries.drain(..excess);
-        self.keep(state, &entries);
+        Self::keep(state, &entries);
     }
 
     pub(crate) fn give_back(&self, state: &mut [u64], at: u64, amount: u64) {
         let time = at.div_ceil(self.tick_us);
         let mut left = amount;
-        let mut entries = self.entries(state);
+        let mut entries = Self::entries(state);
         entries.retain(|entry| {
             let is_given = *entry == time && left > 0;
             left -= u64::from(is_given);
             !is_given
         });
-        self.keep(state, &entries);
+        Self::keep(state, &entries);
     }
 
     pub(crate) fn wait(&self, state: &[u64], now: u64, amount: u64) -> u64 {
-        let entries = self.entries(state);
+        let entries = Self::entries(state);
         let free = u64::from(self.limit).saturating_sub(entries.len() as u64);
         match amount.checked_sub(free) {
             _ if amount > u64::from(self.limit) => u64::MAX,
@@ -91,25 +108,47 @@ impl Log {
     }
 
     pub(crate) fn expires(&self, state: &[u64]) -> u64 {
-        self.entries(state).last().map_or(0, |newest| self.leaves(*newest))
+        let Span { newest, count, .. } = Span::of(state);
+        if count == 0 { 0 } else { self.leaves(newest) }
     }
 
     fn leaves(&self, entry: u64) -> u64 {
         entry.saturating_add(self.window_ticks).saturating_mul(self.tick_us)
     }
 
-    fn entries(&self, state: &[u64]) -> Entries {
-        let Some((oldest, cells)) = state.split_first() else { return Entries::new() };
-        let distances = (0..self.limit as usize).map(|at| cells::read(cells, BITS, at));
-        distances.take_while(|distance| *distance > 0).map(|distance| oldest.saturating_add(distance - 1)).collect()
+    fn entries(state: &[u64]) -> Entries {
+        let Span { oldest, count, .. } = Span::of(state);
+        let [_, _, cells @ ..] = state else { return Entries::new() };
+        (0..count).map(|at| oldest.saturating_add(cells::read(cells, BITS, at))).collect()
     }
 
-    fn keep(&self, state: &mut [u64], entries: &[u64]) {
-        let Some((oldest, cells)) = state.split_first_mut() else { return };
-        *oldest = entries.first().copied().unwrap_or_default();
-        cells.fill(0);
+    fn keep(state: &mut [u64], entries: &[u64]) {
+        let [oldest, span, cells @ ..] = state else { return };
+        let (first, last) = (entries.first().copied().unwrap_or_default(), entries.last().copied().unwrap_or_default());
+        *oldest = first;
+        *span = (last.saturating_sub(first).min(cells::max(BITS)) << BITS) | entries.len() as u64;
         for (at, entry) in entries.iter().enumerate() {
-            cells::write(cells, BITS, at, entry.saturating_sub(*oldest) + 1);
+            cells::write(cells, BITS, at, entry.saturating_sub(first));
+        }
+    }
+}
+
+/// The ends of a log.
+struct Span {
+    oldest: u64,
+    newest: u64,
+    count: usize,
+}
+
+impl Span {
+    fn of(state: &[u64]) -> Self {
+        match state {
+            [oldest, span, ..] => Self {
+                oldest: *oldest,
+                newest: oldest.saturating_add(span >> BITS),
+                count: (span & cells::max(BITS)) as usize,
+            },
+            _ => Self { oldest: 0, newest: 0, count: 0 },
         }
     }
 }

@@ -3,7 +3,7 @@
 //! | meter | state a key | never more than |
 //! |---|---|---|
 //! | [`Gcra`] | 8 B | N + burst in any window |
-//! | [`Log`] (N ≤ 64) | 8 + 4 N B | N in any window, exact |
+//! | [`Log`] (N ≤ 64) | 16 + 4 N B | N in any window, exact |
 //! | [`Buckets`] | 16 B + 61 cells of 2, 4 or 8 B | N in any window; admits at least 98 % of what exact counting would of a steady stream |
 //! | [`Calendar`] | 24 B | N in each calendar window |
 //! | [`InFlight`] | 8 B | N at once |
