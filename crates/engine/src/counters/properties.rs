@@ -229,7 +229,7 @@ fn sub_buckets_admit_nearly_what_exact_counting_does() {
         let table = Table::new(Meter::volume(limit as u64, 60 * SECOND), 1000);
         let ours = arrivals.iter().filter(|time| table.take(key(1), **time, 1, false).is_admitted).count();
         let part = ours as f64 / exact(&arrivals, limit, 60 * SECOND) as f64;
-        assert!(part >= 0.98 && part <= 1.0, "{limit} at {load}: {part}");
+        assert!((0.98..=1.0).contains(&part), "{limit} at {load}: {part}");
     }
 }
 
