@@ -111,6 +111,7 @@ pub struct Quota {
     #[schemars(range(min = 1, max = defaults::QUOTA_REQUESTS_MAX), example = 1000)]
     pub requests: u64,
     /// Length of the window, or `month`, which is a calendar window.
+    #[schemars(extend("x-bounds" = duration_bounds(defaults::RATE_WINDOW)), example = &"1h")]
     pub per: Span,
     /// Where windows begin.
     #[serde(default)]
@@ -151,10 +152,10 @@ pub struct Login {
     /// Member of the JSON or form body with the account's name, compared without case; a path in JSON has points.
     #[schemars(length(min = 1, max = defaults::MEMBER_NAME_CHARS_MAX), example = &"user.email")]
     pub account: String,
-    /// Failed attempts at one account.
+    /// Failed attempts at one account; 5 in `15m` unless written otherwise.
     #[serde(default = "per_account")]
     pub per_account: Attempts,
-    /// Failed attempts from one network.
+    /// Failed attempts from one network; 50 in `15m` unless written otherwise.
     #[serde(default = "per_source")]
     pub per_source: Attempts,
     /// Statuses of the answer to a failed attempt.
@@ -198,8 +199,6 @@ impl JsonSchema for Span {
             "description": "A length of time, such as `1h`, or `month`.",
             "type": "string",
             "pattern": units::SPAN_PATTERN,
-            "x-bounds": duration_bounds(defaults::RATE_WINDOW),
-            "examples": ["1h"],
         })
     }
 }

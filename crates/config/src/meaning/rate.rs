@@ -47,7 +47,8 @@ pub(super) fn rate(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &do
 /// What contradicts itself, or limits nothing.
 fn faults(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &document::Rate, rate: &Rate) {
     let is_written = rate.counts() > 0 || written.quota.is_some();
-    if !is_written && rate.response_bytes_max.is_none() && rate.page_size.is_none() && rate.login.is_none() {
+    let is_more = rate.response_bytes_max.is_some() || rate.page_size.is_some() || rate.login.is_some();
+    if !is_written && !is_more && !checker.is_partial {
         let help = "add `spike_arrest`, `quota`, `concurrency`, `bandwidth`, `response_bytes_max`, `page_size_max` or \
                     `login`";
         checker.error(at, report::EMPTY, "`rate` limits nothing".to_owned(), help);
