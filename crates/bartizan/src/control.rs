@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use arc_swap::ArcSwap;
 use bartizan_config::Config;
 use bartizan_console::{ReloadOutcome, Reloaded, RuleNote, RunningConfig};
-use bartizan_engine::{Inputs, Snapshot};
+use bartizan_engine::{Counters, Inputs, Snapshot};
 use bartizan_gateway::GatewayHandle;
 use bartizan_model::{Diagnostic, DiagnosticSeverity, Endpoint};
 use bartizan_store::{NewRevision, RevisionCause, RevisionOutcome, Store};
@@ -31,6 +31,8 @@ pub(crate) struct Control {
     current: Mutex<Current>,
     gateway: OnceLock<GatewayHandle>,
     store: OnceLock<Store>,
+    /// Counts of rate limits: they go on after a reload
+    counters: Counters,
     key: [u8; 32],
 }
 
@@ -58,7 +60,8 @@ impl Control {
     /// Compiles the first Snapshot.
     pub(crate) fn new(start: Start, endpoints: Vec<Endpoint>, key: [u8; 32]) -> Self {
         let Start { path, data_dir, text, config, rules } = start;
-        let inputs = Inputs { generation: 1, endpoints: &endpoints, plans: rules.plans(), key };
+        let counters = Counters::default();
+        let inputs = Inputs { generation: 1, endpoints: &endpoints, plans: rules.plans(), counters: &counters, key };
         let snapshot = Arc::new(Snapshot::compile(&config, inputs));
         let running = ArcSwap::from_pointee(RunningConfig {
             revision: 0,
@@ -71,7 +74,7 @@ impl Control {
         });
         let current = Mutex::new(Current { snapshot, rules, endpoints });
         let (gateway, store) = (OnceLock::new(), OnceLock::new());
-        Self { path, data_dir, started: config, running, current, gateway, store, key }
+        Self { path, data_dir, started: config, running, current, gateway, store, counters, key }
     }
 
     /// The Snapshot that runs.
@@ -130,7 +133,8 @@ impl Control {
             config.data.directory.clone_from(directory);
         }
         let generation = current.snapshot.generation() + 1;
-        let inputs = Inputs { generation, endpoints: &current.endpoints, plans: rules.plans(), key: self.key };
+        let (counters, key) = (&self.counters, self.key);
+        let inputs = Inputs { generation, endpoints: &current.endpoints, plans: rules.plans(), counters, key };
         let snapshot = Arc::new(Snapshot::compile(&config, inputs));
         let mut restart_needed = restart_needed(&self.started, &config);
         match self.gateway.get().map(|gateway| gateway.reload(&config, Arc::clone(&snapshot))) {

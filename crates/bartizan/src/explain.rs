@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use bartizan_engine::{Inputs, Judged, Snapshot, judge};
+use bartizan_engine::{Counters, Inputs, Judged, Snapshot, judge};
 use bartizan_gateway::{FormFault, admit};
 use bartizan_model::{Action, Endpoint, Exchange, HttpVersion, Request, RequestId, Scheme, Source};
 use bartizan_store::Store;
@@ -17,7 +17,9 @@ use crate::{REFUSED, catalog, clock, document, output};
 pub(crate) fn run(options: &Explain) -> Result<u8> {
     let Some(Valid { config, rules, .. }) = document::load_or_explain(&options.config)? else { return Ok(REFUSED) };
     let endpoints = learned(options)?;
-    let inputs = Inputs { generation: 1, endpoints: &endpoints, plans: rules.plans(), key: [0; 32] };
+    let counters = Counters::default();
+    let inputs =
+        Inputs { generation: 1, endpoints: &endpoints, plans: rules.plans(), counters: &counters, key: [0; 32] };
     let snapshot = Snapshot::compile(&config, inputs);
     let mut exchange = exchange(options)?;
     if let Err(fault) = admit(&mut exchange.request, &config.limits) {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use bartizan_catalog::Catalog;
-use bartizan_engine::{Inputs, Snapshot, judge};
+use bartizan_engine::{Counters, Inputs, Snapshot, judge};
 use bartizan_integrations::tell::{AccessLog, BadLine, FieldMap, Format, ReadOptions, Reader, detect};
 use bartizan_model::{Action, Event, Timestamp};
 use bartizan_store::{Store, StoreOptions};
@@ -60,8 +60,10 @@ pub(crate) fn run(options: &Replay) -> Result<u8> {
         None => (Catalog::new(catalog::limits(&[0; 32])), [0; 32]),
     };
     let plans = rules.plans();
-    let compile =
-        |endpoints: &[_]| Arc::new(Snapshot::compile(&config, Inputs { generation: 1, endpoints, plans, key }));
+    let compile = |endpoints: &[_]| {
+        let counters = &Counters::default(); // each pass counts for itself, on the recorded clock
+        Arc::new(Snapshot::compile(&config, Inputs { generation: 1, endpoints, plans, counters, key }))
+    };
 
     let snapshot = compile(&known.learned());
     let mut scratch = known.clone();

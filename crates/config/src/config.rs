@@ -3,6 +3,10 @@
 //! Written → meant → running: `document.rs` is what people write, this is what it means, `engine::Snapshot` is what
 //! runs. Every field here changes behavior and has a test for that.
 
+mod rate;
+
+pub use rate::*;
+
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
@@ -290,6 +294,8 @@ pub enum PolicyRule {
     Threats(Threats),
     /// Threat limits on what requests hold
     Content(Box<Content>),
+    /// Rate limits
+    Rate(Box<Rate>),
 }
 
 /// Threat limits.
@@ -426,6 +432,7 @@ impl PolicyRule {
             Self::Limits { .. } => "limits",
             Self::Threats(_) => "threats",
             Self::Content(_) => "content",
+            Self::Rate(_) => "rate",
         }
     }
 }

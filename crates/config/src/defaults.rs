@@ -86,6 +86,29 @@ pub(crate) const CONTENT_BODY_BYTES: Range = range(MIB, KIB, 64 * MIB);
 /// LIMIT: characters of a regular expression in a policy.
 pub(crate) const PATTERN_CHARS_MAX: u64 = 4096;
 
+/// A second: what a pace is thought in.
+pub(crate) const SPIKE_WINDOW: Range = range(SECOND, 1, DAY);
+/// Windows of quotas and bandwidth; a year covers every plan that is sold.
+pub(crate) const RATE_WINDOW: Range = range(HOUR, SECOND, 366 * DAY);
+/// LIMIT: requests of a pace: a thousand million in its time are no limit.
+pub(crate) const RATE_REQUESTS_MAX: u64 = 1_000_000_000;
+/// LIMIT: requests of a quota.
+pub(crate) const QUOTA_REQUESTS_MAX: u64 = 1_000_000_000_000;
+/// LIMIT: requests in flight; more than any machine has connections for.
+pub(crate) const CONCURRENCY_MAX: u64 = 1_000_000;
+/// One request is one request.
+pub(crate) const WEIGHT_OF_REQUEST: Range = range(1, 1, 1_000_000);
+/// Bytes of a bandwidth quota.
+pub(crate) const BANDWIDTH_BYTES: Range = range(GIB, KIB, 1 << 50);
+/// Largest response body that a policy can demand.
+pub(crate) const RESPONSE_BYTES: Range = range(MIB, 1, 16 * GIB);
+/// A million clients: 32 MB for a pace, some 200 MB for a large rolling quota, and only when they come.
+pub(crate) const RATE_KEYS: Range = range(1_000_000, 1000, 100_000_000);
+/// Some minutes slow guessing to a few hundred tries a day; an hour would lock people out.
+pub(crate) const LOGIN_WINDOW: Range = range(15 * MINUTE, SECOND, 366 * DAY);
+/// Forms and JSON of a login are a few hundred bytes.
+pub(crate) const LOGIN_BODY_BYTES: Range = range(64 * KIB, KIB, MIB);
+
 /// Beside the configuration file, unless said otherwise.
 pub(crate) const DATA_DIRECTORY: &str = "bartizan-data";
 /// Loopback only: reaching it from elsewhere is a choice that someone must write down.

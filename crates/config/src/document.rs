@@ -4,9 +4,12 @@
 //! Shapes only: what a name refers to, whether an address is one, and what contradicts what is checked in `meaning`.
 
 mod content;
+mod rate;
 mod threats;
 
 pub use self::content::{Content, Pattern, PatternPart};
+pub(crate) use self::rate::MONTH;
+pub use self::rate::{Attempts, Login, Quota, QuotaWindow, Rate, RateCount, RateKey};
 pub use self::threats::{Exclusion, RuleName, Threats};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -353,7 +356,7 @@ pub struct Api {
 }
 
 /// What must hold for a part of the traffic: exactly one of `methods`, `addresses`, `limits`,
-/// `threats` and `content`.
+/// `threats`, `content` and `rate`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
@@ -376,6 +379,8 @@ pub struct Policy {
     pub threats: Option<Threats>,
     /// Threat limits on what requests hold; what goes beyond them is answered 422.
     pub content: Option<Content>,
+    /// Rate limits: how often, how many at once; what goes beyond them is answered 429.
+    pub rate: Option<Rate>,
 }
 
 /// How far a policy may go.

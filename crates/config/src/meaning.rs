@@ -4,6 +4,7 @@
 //! discards the result when anything was reported as an error.
 
 mod content;
+mod rate;
 mod routes;
 mod threats;
 mod upstreams;

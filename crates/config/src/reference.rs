@@ -82,7 +82,8 @@ fn section(text: &mut String, schema: &Value, path: &str, node: &Value) {
         let _ = writeln!(text, "| {} |", cells.map(|cell| cell.replace('|', "\\|")).join(" | "));
     }
     for (key, member) in node.get("properties").and_then(Value::as_object).into_iter().flatten() {
-        choices(text, schema, key, resolved(schema, member));
+        let node = resolved(schema, member);
+        choices(text, schema, key, node.get("items").map_or(node, |items| resolved(schema, items)));
     }
 }
 
@@ -108,7 +109,8 @@ fn choices(text: &mut String, schema: &Value, key: &str, node: &Value) {
                     words_of(inner).into_iter().map(|word| format!("`{word}`")).chain(fields).collect::<Vec<_>>()
                 })
                 .collect();
-            let _ = writeln!(text, "- `{name}: …`: {description} It takes {}.", takes.join(", "));
+            let takes = if takes.is_empty() { String::new() } else { format!(" It takes {}.", takes.join(", ")) };
+            let _ = writeln!(text, "- `{name}: …`: {description}{takes}");
         }
     }
 }

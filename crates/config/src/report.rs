@@ -28,6 +28,7 @@ pub(crate) const MALFORMED_PATH: &str = "CFG-023";
 pub(crate) const MALFORMED_TOKEN: &str = "CFG-024";
 pub(crate) const MALFORMED_NAME: &str = "CFG-025";
 pub(crate) const MALFORMED_PATTERN: &str = "CFG-026";
+pub(crate) const MALFORMED_TIME: &str = "CFG-027";
 pub(crate) const NOT_UNIQUE: &str = "CFG-030";
 pub(crate) const UNKNOWN_NAME: &str = "CFG-031";
 pub(crate) const CONTRADICTION: &str = "CFG-032";

@@ -194,6 +194,7 @@ impl<'a> Shape<'a, '_> {
         let (what, help) = match pattern {
             units::DURATION_PATTERN => ("duration", DURATION_HELP),
             units::SIZE_PATTERN => ("size", SIZE_HELP),
+            units::SPAN_PATTERN => ("duration", SPAN_HELP),
             _ => ("value", "see docs/configure.md"),
         };
         let message = format!("{} is `{}`, which is not a {what}", name_of(at), excerpt(&written));
@@ -223,6 +224,7 @@ impl<'a> Shape<'a, '_> {
         let (expected, help) = match (title, kind.and_then(Value::as_str)) {
             (Some("duration"), _) => ("a duration", DURATION_HELP),
             (Some("size"), _) => ("a size", SIZE_HELP),
+            (Some("duration or month"), _) => ("a duration", SPAN_HELP),
             (_, Some("string")) => ("text", "if it looks like a number or a truth value, quote it"),
             (_, Some("integer")) => ("a whole number", "write digits without unit and quotes"),
             (_, Some("boolean")) => ("`true` or `false`", "write `true` or `false`, without quotes"),
@@ -286,6 +288,7 @@ impl<'a> Shape<'a, '_> {
 }
 
 const DURATION_HELP: &str = "write digits and `ms`, `s`, `m`, `h` or `d`, such as `500ms`, `30s`, `5m` or `7d`";
+const SPAN_HELP: &str = "write digits and `ms`, `s`, `m`, `h` or `d`, such as `1h`, or `month`";
 const SIZE_HELP: &str = "write bytes, or digits and `KiB`, `MiB`, `GiB` or `TiB`, such as `64KiB` or `1MiB`";
 
 /// Whether a mapping can be switched off.

@@ -2,6 +2,8 @@
 
 /// What a duration looks like, for the JSON Schema.
 pub(crate) const DURATION_PATTERN: &str = "^[0-9]{1,12}(ms|s|m|h|d)$";
+/// What a duration or a month looks like, for the JSON Schema.
+pub(crate) const SPAN_PATTERN: &str = "^([0-9]{1,12}(ms|s|m|h|d)|month)$";
 /// What a size looks like, for the JSON Schema; a bare number counts bytes.
 pub(crate) const SIZE_PATTERN: &str = "^[0-9]{1,15}(B|KiB|MiB|GiB|TiB)?$";
 

@@ -259,6 +259,7 @@ fn summary(rule: &PolicyRule) -> String {
             parts.extend((!content.patterns.is_empty()).then(|| format!("{} patterns", content.patterns.len())));
             parts.join(", ")
         }
+        PolicyRule::Rate(rate) => rate.summary(),
     }
 }
 

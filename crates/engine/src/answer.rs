@@ -30,7 +30,9 @@ impl Refusal {
             Self::ContentTooLarge => 413,
             Self::UriTooLong => 414,
             Self::UnprocessableContent => 422,
+            Self::TooManyRequests => 429,
             Self::HeaderFieldsTooLarge => 431,
+            Self::BadGateway => 502,
             Self::Rule(status) => status,
         }
     }
@@ -46,6 +48,10 @@ const fn words(status: u16) -> (&'static str, &'static str) {
         413 => ("Content Too Large", "The request body is larger than is allowed here."),
         414 => ("URI Too Long", "The request target is longer than is allowed here."),
         422 => ("Unprocessable Content", "The request's content goes beyond what is allowed here."),
+        429 => (
+            "Too Many Requests",
+            "More was asked for than is allowed here; the Retry-After field says when to come again.",
+        ),
         431 => ("Request Header Fields Too Large", "The request's header section is larger than is allowed here."),
         502 => ("Bad Gateway", "The service behind the gateway could not be reached, or did not answer properly."),
         504 => ("Gateway Timeout", "The service behind the gateway did not answer in time."),
@@ -61,6 +67,8 @@ struct Problem<'a> {
     status: u16,
     detail: &'static str,
     request_id: &'a str,
+    #[serde(rename = "violated-policies", skip_serializing_if = "<[&str]>::is_empty")]
+    violated: &'a [&'a str],
 }
 
 /// The answer to a request that `decision` stopped. [`crate::Inspection::answer`] adds the `Allow` field that a 405
@@ -71,6 +79,14 @@ pub fn answer(decision: &Decision, id: RequestId) -> Answer {
         Action::Allow => None,
     };
     problem(decision.status, check, id)
+}
+
+/// The answer to a request that is beyond its limits, as draft-ietf-httpapi-ratelimit-headers-10 has it; `violated` names
+/// them, where clients are told of them at all.
+pub(crate) fn quota_exceeded(decision: &Decision, violated: &[&str], id: RequestId) -> Answer {
+    const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";
+    let check = decision.check.as_ref().map(|check| check.as_str());
+    typed_problem(QUOTA_EXCEEDED, decision.status, check, violated, id)
 }
 
 /// The answer the host owes after this ending; `None` when the client has its answer, or is gone.
@@ -86,9 +102,13 @@ pub fn answer_ending(ending: Ending, id: RequestId) -> Option<Answer> {
 }
 
 fn problem(status: u16, check: Option<&str>, id: RequestId) -> Answer {
+    typed_problem("about:blank", status, check, &[], id)
+}
+
+fn typed_problem(r#type: &'static str, status: u16, check: Option<&str>, violated: &[&str], id: RequestId) -> Answer {
     let (title, detail) = words(status);
     let request_id = id.to_string();
-    let problem = Problem { r#type: "about:blank", title, status, detail, request_id: &request_id };
+    let problem = Problem { r#type, title, status, detail, request_id: &request_id, violated };
     let body = serde_json::to_vec(&problem).unwrap_or_default(); // strings and a number cannot fail
     let mut headers = vec![
         ("content-type", "application/problem+json".to_owned()),
@@ -147,7 +167,15 @@ mod tests {
     #[test]
     fn every_refusal_has_words_of_its_own() {
         use Refusal::*;
-        for refusal in [BadRequest, Forbidden, MethodNotAllowed, ContentTooLarge, UriTooLong, HeaderFieldsTooLarge] {
+        for refusal in [
+            BadRequest,
+            Forbidden,
+            MethodNotAllowed,
+            ContentTooLarge,
+            UriTooLong,
+            TooManyRequests,
+            HeaderFieldsTooLarge,
+        ] {
             assert_ne!(words(refusal.status()).0, words(500).0, "{refusal:?}");
         }
     }

@@ -43,6 +43,13 @@ pub const CHECKS: &[&CheckInfo] = &[
     &limit::header::BYTES,
     &limit::header::COUNT,
     &limit::body::INFO,
+    &limit::rate::checks::SPIKE,
+    &limit::rate::checks::QUOTA,
+    &limit::rate::checks::CONCURRENCY,
+    &limit::rate::checks::BANDWIDTH,
+    &limit::rate::checks::RESPONSE,
+    &limit::rate::checks::PAGE,
+    &limit::rate::checks::LOGIN,
 ];
 
 #[cfg(test)]

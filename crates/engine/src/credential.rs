@@ -4,6 +4,7 @@
 //! cannot be read back. What names the holder is hashed, not what changes with each request: Basic's user
 //! (RFC 7617 §2), Digest's username (RFC 7616 §3.4), a token or key as a whole.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use bartizan_model::{Actor, ActorKind, AuthKind, AuthKinds, Secret};
@@ -11,6 +12,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::address::network_of;
+use crate::fields::Fields;
+use crate::parameters::Parameters;
 
 /// LIMIT: longest Basic credential that is decoded; a longer one is hashed as it stands.
 const BASIC_BYTES_MAX: usize = 1024;
@@ -29,7 +32,18 @@ pub(crate) struct Credentials<'a> {
     pub(crate) client_certificate: bool,
 }
 
-impl Credentials<'_> {
+impl<'a> Credentials<'a> {
+    /// What a head shows.
+    pub(crate) fn read(fields: &Fields<'a>, parameters: &Parameters<'a>, client_certificate: bool) -> Self {
+        Self {
+            authorization: fields.authorization.map(authorization),
+            key_header: fields.key,
+            query_key: parameters.query_key,
+            session: parameters.session,
+            client_certificate,
+        }
+    }
+
     /// The kinds that were seen.
     pub(crate) fn kinds(&self) -> AuthKinds {
         [
@@ -46,25 +60,36 @@ impl Credentials<'_> {
 
     /// Whom the request is charged to: the strongest credential, else the session, else the network.
     pub(crate) fn actor(&self, address: Option<IpAddr>, key: &Secret<[u8; 32]>) -> Actor {
-        if let Some((kind, holder)) = self.authorization {
-            return match kind {
-                AuthKind::Basic => {
-                    hashed(key, ActorKind::Credential, b"basic", basic_user(holder).as_deref().unwrap_or(holder))
-                }
-                AuthKind::Digest => {
-                    hashed(key, ActorKind::Credential, b"digest", digest_user(holder).unwrap_or(holder))
-                }
-                _ => hashed(key, ActorKind::Credential, b"token", holder),
+        match self.holder() {
+            Some(holder) => hashed(key, holder.kind, holder.domain, &holder.name),
+            None => network(address),
+        }
+    }
+
+    /// Who holds the strongest credential, else the session.
+    pub(crate) fn holder(&self) -> Option<Holder<'_>> {
+        let holder = |kind, domain, name| Some(Holder { kind, domain, name });
+        if let Some((kind, name)) = self.authorization {
+            let (domain, name): (&[u8], _) = match kind {
+                AuthKind::Basic => (b"basic", basic_user(name).map_or(Cow::Borrowed(name), Cow::Owned)),
+                AuthKind::Digest => (b"digest", Cow::Borrowed(digest_user(name).unwrap_or(name))),
+                _ => (b"token", Cow::Borrowed(name)),
             };
+            return holder(ActorKind::Credential, domain, name);
         }
         if let Some(value) = self.key_header.or(self.query_key) {
-            return hashed(key, ActorKind::Credential, b"token", value);
+            return holder(ActorKind::Credential, b"token", Cow::Borrowed(value));
         }
-        if let Some(value) = self.session {
-            return hashed(key, ActorKind::Session, b"session", value);
-        }
-        network(address)
+        self.session.and_then(|value| holder(ActorKind::Session, b"session", Cow::Borrowed(value)))
     }
+}
+
+/// Who holds a credential: never leaves this crate but as a keyed hash.
+pub(crate) struct Holder<'a> {
+    pub(crate) kind: ActorKind,
+    /// What kind of name it is
+    pub(crate) domain: &'static [u8],
+    pub(crate) name: Cow<'a, [u8]>,
 }
 
 /// The client's network, or nobody.

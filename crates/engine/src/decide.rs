@@ -17,7 +17,9 @@ pub(crate) enum Refusal {
     ContentTooLarge,
     UriTooLong,
     UnprocessableContent,
+    TooManyRequests,
     HeaderFieldsTooLarge,
+    BadGateway,
     /// A rule's own status, of an error
     Rule(u16),
 }
@@ -52,6 +54,11 @@ impl Notices {
 
     pub(crate) fn len(&self) -> usize {
         self.findings.len()
+    }
+
+    /// Whether something enforced speaks against the exchange.
+    pub(crate) fn is_stop(&self, policies: &Policies) -> bool {
+        self.grounds.iter().any(|ground| is_enforced(policies, *ground))
     }
 
     pub(crate) fn into_findings(self) -> Vec<Finding> {
@@ -117,7 +124,7 @@ mod tests {
             finding.severity = *severity;
             notices.push(finding, Ground::Policy(at as PolicyIndex, Refusal::Forbidden));
         }
-        decide(&Policies::compile(&config, &crate::Plans::new()), &notices)
+        decide(&crate::testing::policies(&config), &notices)
     }
 
     #[test]

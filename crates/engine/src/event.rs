@@ -10,7 +10,6 @@ use bartizan_model::{
 
 use crate::credential::{self, Credentials};
 use crate::fields::Fields;
-use crate::parameters::Parameters;
 use crate::redact;
 use crate::stage::Facts;
 
@@ -56,18 +55,11 @@ impl Seen {
     pub(crate) fn head(
         head: &RequestHead<'_>,
         fields: &Fields<'_>,
+        parameters: Vec<Parameter>,
+        credentials: &Credentials<'_>,
         facts: &mut Facts,
-        client_certificate: bool,
         key: &Secret<[u8; 32]>,
     ) -> Self {
-        let parameters = Parameters::read(head, fields);
-        let credentials = Credentials {
-            authorization: fields.authorization.map(credential::authorization),
-            key_header: fields.key,
-            query_key: parameters.query_key,
-            session: parameters.session,
-            client_certificate,
-        };
         Self {
             scheme: head.scheme,
             version: head.version,
@@ -76,7 +68,7 @@ impl Seen {
             path: redact::mask_path(head.path()),
             auth: credentials.kinds(),
             actor: credentials.actor(facts.client.ip, key),
-            parameters: parameters.list,
+            parameters,
             user_agent: fields.user_agent.map(|value| redact::cut(value, USER_AGENT_BYTES_MAX).into()),
             request_type: fields.content_type.and_then(media_type),
         }

@@ -26,6 +26,16 @@ policies:
   - { name: inside, mode: enforce, scope: { apis: [shop], paths: [/v1/admin/**] }, addresses: { allow: [10.0.0.0/8] } }
   - { name: sizes, mode: enforce, limits: { target_bytes_max: 200, header_bytes_max: 400, body_bytes_max: 32 } }
   - { name: payloads, mode: enforce, scope: { paths: [/v1/**] }, content: { limits: { json_container_depth: 2, form_field_count: 4 } } }
+  - name: often
+    mode: enforce
+    rate:
+      key: [principal, { header: x-tenant }, { cookie: session }, { query: q }, endpoint]
+      weight_header: x-cost
+      spike_arrest: { requests: 5, per: 1s, burst: 3 }
+      quota: { requests: 10, per: 1m }
+      concurrency: 2
+      page_size_max: 50
+      login: { account: user, per_account: { attempts: 3, per: 1m }, per_source: { attempts: 5, per: 1m } }
 ";
     let parsed = bartizan_config::parse(text, "fuzz.yaml", std::path::Path::new(""));
     let Some(config) = parsed.config else { panic!("the configuration is valid: {:?}", parsed.diagnostics) };
@@ -34,7 +44,9 @@ policies:
         .filter_map(|text| text.parse().ok())
         .map(|template| Endpoint { method: "GET".into(), host: "shop.example".into(), template })
         .collect();
-    let inputs = Inputs { generation: 1, endpoints: &endpoints, plans: &crate::Plans::new(), key: [7; 32] };
+    let counters = crate::Counters::default();
+    let inputs =
+        Inputs { generation: 1, endpoints: &endpoints, plans: &crate::Plans::new(), counters: &counters, key: [7; 32] };
     Arc::new(Snapshot::compile(&config, inputs))
 }
 

@@ -16,17 +16,20 @@ use smallvec::SmallVec;
 
 use crate::answer::{self, Answer};
 use crate::checks;
+use crate::credential::Credentials;
 use crate::decide::{Ground, Notices, Refusal, decide};
 use crate::event::{Ended, Seen, response_type};
 use crate::fields::Fields;
 use crate::held::HeldBody;
+use crate::parameters::Parameters;
 use crate::path::Readings;
 use crate::policy::Rule;
 use crate::snapshot::{Route, Snapshot};
 use crate::stage::content::Contents;
 use crate::stage::limit::body::BodyGate;
+use crate::stage::limit::rate::{self, Rates};
 use crate::stage::threat::Threats;
-use crate::stage::{Facts, HeadContext, REQUEST_HEAD};
+use crate::stage::{Facts, HeadContext, LIMIT, REQUEST_HEAD};
 
 /// What the host does next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +90,7 @@ pub struct Inspection {
     held: HeldBody,
     contents: Contents,
     threats: Threats,
+    rates: Rates,
     is_request_complete: bool,
     response: ResponseState,
     notices: Notices,
@@ -133,6 +137,7 @@ impl Inspection {
             held: HeldBody::default(),
             contents: Contents::default(),
             threats: Threats::default(),
+            rates: Rates::default(),
             is_request_complete: false,
             response: ResponseState::default(),
             notices: Notices::default(),
@@ -147,36 +152,56 @@ impl Inspection {
         debug_assert!(self.seen.is_none(), "one head per inspection");
         let fields = Fields::scan(head.headers);
         let readings = Readings::of(head.path());
+        let parameters = Parameters::read(head, &fields);
+        let credentials = Credentials::read(&fields, &parameters, self.client_certificate);
+        let mut is_limited = false;
         for (name, stage) in REQUEST_HEAD {
             let before = self.notices.len();
-            stage(&mut HeadContext {
-                snapshot: &self.snapshot,
-                source: self.source,
-                id: self.id,
-                now: self.begun,
-                peer: self.peer,
-                local: self.local,
-                lacks_headers: self.missing.headers,
-                head,
-                fields: &fields,
-                readings: &readings,
-                facts: &mut self.facts,
-                body: &mut self.body,
-                held: &mut self.held,
-                contents: &mut self.contents,
-                threats: &mut self.threats,
-                notices: &mut self.notices,
-            });
+            stage(&mut self.context(head, &fields, &readings, &credentials));
+            is_limited |= *name == LIMIT;
             self.trace.push((name, self.notices.len()));
             self.decide_if_new(before);
             if self.decision.is_stop() {
+                if !is_limited {
+                    rate::count_denied(&mut self.context(head, &fields, &readings, &credentials));
+                }
                 break;
             }
         }
         self.missing.request_body |= self.contents.is_blind || self.threats.is_blind;
         let key = self.snapshot.key();
-        self.seen = Some(Seen::head(head, &fields, &mut self.facts, self.client_certificate, key));
+        self.seen = Some(Seen::head(head, &fields, parameters.list, &credentials, &mut self.facts, key));
         self.step()
+    }
+
+    /// What a stage sees.
+    fn context<'a>(
+        &'a mut self,
+        head: &'a RequestHead<'a>,
+        fields: &'a Fields<'a>,
+        readings: &'a Readings<'a>,
+        credentials: &'a Credentials<'a>,
+    ) -> HeadContext<'a> {
+        HeadContext {
+            snapshot: &self.snapshot,
+            source: self.source,
+            id: self.id,
+            now: self.begun,
+            peer: self.peer,
+            local: self.local,
+            lacks_headers: self.missing.headers,
+            head,
+            fields,
+            readings,
+            credentials,
+            facts: &mut self.facts,
+            body: &mut self.body,
+            held: &mut self.held,
+            contents: &mut self.contents,
+            threats: &mut self.threats,
+            rates: &mut self.rates,
+            notices: &mut self.notices,
+        }
     }
 
     /// A piece of the request's body, in order.
@@ -201,6 +226,11 @@ impl Inspection {
         self.body.is_held = false;
         if self.is_request_complete {
             let before = self.notices.len();
+            self.rates.request_end(&self.held, &mut self.notices);
+            self.decide_if_new(before);
+        }
+        if !self.decision.is_stop() {
+            let before = self.notices.len();
             self.contents.request_end(&self.held, &mut self.notices);
             self.decide_if_new(before);
         }
@@ -220,6 +250,7 @@ impl Inspection {
         self.response.is_body_expected = !is_empty;
         let has_body = !is_empty && self.seen.as_ref().is_none_or(|seen| !seen.is_head_request());
         let before = self.notices.len();
+        self.rates.response_head(head, has_body, &mut self.notices);
         self.threats.response_head(head, has_body, &mut self.response.held, &mut self.notices);
         self.decide_if_new(before);
         self.response_step()
@@ -229,6 +260,14 @@ impl Inspection {
     /// [`Self::response_end`] says [`Step::Continue`].
     pub fn response_body(&mut self, chunk: &[u8]) -> Step {
         self.response.held.push(chunk);
+        self.count_response_body(chunk.len() as u64)
+    }
+
+    /// As [`Self::response_body`], for a recording that knows a body's size but not its bytes.
+    pub(crate) fn count_response_body(&mut self, bytes: u64) -> Step {
+        let before = self.notices.len();
+        self.rates.response_body(bytes, &mut self.notices);
+        self.decide_if_new(before);
         self.response_step()
     }
 
@@ -289,11 +328,31 @@ impl Inspection {
         &mut self.missing
     }
 
-    /// The answer to give after a [`Step::Stop`], with `Allow` on a 405.
+    /// The answer to give after a [`Step::Stop`], with `Allow` on a 405, and on a 429 of a rate limit with `Retry-After`
+    /// and what clients are told of their limits.
     pub fn answer(&self) -> Answer {
+        let check = self.decision.check.as_ref().map_or("", |check| check.as_str());
+        let policies = self.snapshot.policies();
+        if check == rate::checks::LOGIN.id {
+            let mut answer = answer::answer(&self.decision, self.id);
+            answer.headers.extend(self.rates.login_retry_after());
+            return answer;
+        }
+        if rate::checks::COUNTED.iter().any(|info| info.id == check) {
+            let mut answer = answer::quota_exceeded(&self.decision, &self.rates.violated(policies), self.id);
+            answer.headers.extend(self.rates.retry_after(policies));
+            answer.headers.extend(self.rates.response_fields(policies));
+            return answer;
+        }
         let mut answer = answer::answer(&self.decision, self.id);
         answer.headers.extend(self.allow().map(|allow| ("allow", allow.to_owned())));
         answer
+    }
+
+    /// Header fields to set on the upstream's response, names in lower case: `RateLimit-Policy` and `RateLimit` of the
+    /// limits that admitted the request, where their policies announce them.
+    pub fn response_fields(&self) -> Vec<(&'static str, String)> {
+        self.rates.response_fields(self.snapshot.policies())
     }
 
     /// The deciding policy's list of methods.
@@ -306,7 +365,7 @@ impl Inspection {
         deciding.find(|policy| Some(&policy.name) == self.decision.policy.as_ref()).and_then(|policy| {
             match &policy.rule {
                 Rule::Methods { allow_field, .. } => Some(&**allow_field),
-                Rule::Addresses { .. } | Rule::Limits(_) | Rule::Threats(_) | Rule::Content(_) => None,
+                Rule::Addresses { .. } | Rule::Limits(_) | Rule::Threats(_) | Rule::Content(_) | Rule::Rate(_) => None,
             }
         })
     }
@@ -315,6 +374,7 @@ impl Inspection {
     pub fn finish(mut self, outcome: Outcome, now: Timestamp) -> Event {
         self.missing.request_body |= self.body.is_expected && !self.is_request_complete;
         self.missing.response_body |= self.response.is_body_expected && !self.response.is_complete;
+        self.rates.finish(self.snapshot.policies(), &outcome, now);
         let seen = self.seen.unwrap_or_else(|| Seen::nothing(self.scheme, self.version, &self.facts));
         let ended = Ended {
             id: self.id,

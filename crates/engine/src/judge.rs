@@ -135,8 +135,10 @@ fn respond(inspection: &mut Inspection, response: &Response, outcome: Outcome) -
     if let Step::Stop(_) = inspection.response_head(&ResponseHead { status: response.status, headers: &headers }) {
         return stopped(inspection, outcome);
     }
-    if let Some(body) = &response.body {
-        inspection.response_body(body);
+    match (&response.body, response.body_bytes) {
+        (Some(body), _) => _ = inspection.response_body(body),
+        (None, Some(bytes)) => _ = inspection.count_response_body(bytes),
+        (None, None) => {}
     }
     let outcome = Outcome { status: response.status, ..outcome };
     if let Step::Stop(_) = inspection.response_end() {

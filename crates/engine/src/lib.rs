@@ -7,7 +7,7 @@
 //! ```text
 //! Engine::begin ─► request_head ─► identify ─► route ─► access ─► limit ─► content ─► threat ─► decide ─► Step
 //!                  request_body ─► limit ─► decide ─► Step
-//!                  request_end  ─► content ─► threat ─► decide ─► Step
+//!                  request_end  ─► limit ─► content ─► threat ─► decide ─► Step
 //!                  finish       ─► Event
 //! ```
 
@@ -16,6 +16,7 @@
 mod address;
 mod answer;
 mod checks;
+mod counters;
 mod credential;
 mod decide;
 mod endpoints;
@@ -40,6 +41,8 @@ mod testing;
 
 pub use answer::{Answer, answer, answer_ending};
 pub use checks::CHECKS;
+pub use counters::lease;
+pub use counters::{Counters, TableStats};
 pub use inspection::{Engine, Inspection, Step};
 pub use judge::{Judged, StageTrace, judge};
 pub use snapshot::{Inputs, Plans, Route, Snapshot};

@@ -52,8 +52,7 @@ impl<'a> Parameters<'a> {
     }
 
     fn read_query(&mut self, query: &'a [u8]) {
-        for item in query.split(|&byte| byte == b'&').filter(|item| !item.is_empty()).take(ITEMS_MAX) {
-            let (name, value) = split_pair(item);
+        for (name, value) in query_pairs(query).take(ITEMS_MAX) {
             let name = decode(name);
             let kind = ValueKind::of(&decode(value.get(..VALUE_BYTES_MAX * 3).unwrap_or(value)));
             if self.query_key.is_none() && !value.is_empty() && is_key_name(&name, kind) {
@@ -70,8 +69,7 @@ impl<'a> Parameters<'a> {
 
     /// RFC 6265 §4.2: pairs apart by `;`, nothing decoded.
     fn read_cookies(&mut self, cookies: &'a [u8]) {
-        for item in cookies.split(|&byte| byte == b';').map(<[u8]>::trim_ascii).take(ITEMS_MAX) {
-            let (name, value) = split_pair(item);
+        for (name, value) in cookie_pairs(cookies).take(ITEMS_MAX) {
             if name.is_empty() {
                 continue;
             }
@@ -96,13 +94,24 @@ impl<'a> Parameters<'a> {
     }
 }
 
+/// Names and values of a query string, not decoded.
+pub(crate) fn query_pairs(query: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    query.split(|&byte| byte == b'&').filter(|item| !item.is_empty()).map(split_pair)
+}
+
+/// Names and values of a Cookie field.
+pub(crate) fn cookie_pairs(cookies: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    cookies.split(|&byte| byte == b';').map(<[u8]>::trim_ascii).map(split_pair)
+}
+
 /// Name and value at the first `=`; without one, a name alone.
 fn split_pair(item: &[u8]) -> (&[u8], &[u8]) {
     let at = memchr::memchr(b'=', item).unwrap_or(item.len());
     (item.get(..at).unwrap_or(item), item.get(at + 1..).unwrap_or_default())
 }
 
-fn decode(text: &[u8]) -> Cow<'_, [u8]> {
+/// Percent-decoded, `+` as a space.
+pub(crate) fn decode(text: &[u8]) -> Cow<'_, [u8]> {
     if memchr::memchr2(b'%', b'+', text).is_none() {
         return Cow::Borrowed(text);
     }

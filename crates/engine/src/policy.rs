@@ -7,10 +7,13 @@ use bartizan_model::Mode;
 use bartizan_waf::Plan;
 
 use crate::address::AddressSet;
+use crate::counters::Counters;
 use crate::path::{Pattern, Readings};
 use crate::routes::ApiIndex;
 use crate::snapshot::Plans;
 use crate::stage::content::ContentRules;
+use crate::stage::limit::rate::RateRules;
+use crate::stage::limit::rate::key::Fingerprinter;
 
 /// Number of a policy within its Snapshot.
 pub(crate) type PolicyIndex = u32;
@@ -19,6 +22,7 @@ pub(crate) type PolicyIndex = u32;
 #[derive(Debug, Default)]
 pub(crate) struct Policies {
     list: Box<[Policy]>,
+    has_rates: bool,
 }
 
 /// One policy.
@@ -46,6 +50,7 @@ pub(crate) enum Rule {
     Limits(SizeLimits),
     Threats(RuleSet),
     Content(Arc<ContentRules>),
+    Rate(Box<RateRules>),
 }
 
 /// Attack rules of one policy.
@@ -76,15 +81,23 @@ pub(crate) struct Subject<'a> {
 }
 
 impl Policies {
-    pub(crate) fn compile(config: &Config, plans: &Plans) -> Self {
+    pub(crate) fn compile(config: &Config, plans: &Plans, counters: &Counters, fingerprinter: Fingerprinter) -> Self {
         let running = config.policies.iter().filter(|policy| policy.mode != Mode::Off);
-        let list = running.map(|policy| Policy {
-            name: policy.name.as_str().into(),
-            mode: policy.mode,
-            scope: CompiledScope::new(&policy.scope, config),
-            rule: Rule::new(&policy.rule, plans.get(&policy.name)),
-        });
-        Self { list: list.collect() }
+        let list: Box<[Policy]> = running
+            .map(|policy| Policy {
+                name: policy.name.as_str().into(),
+                mode: policy.mode,
+                scope: CompiledScope::new(&policy.scope, config),
+                rule: Rule::new(policy, plans, counters, fingerprinter),
+            })
+            .collect();
+        let has_rates = list.iter().any(|policy| matches!(policy.rule, Rule::Rate(_)));
+        Self { list, has_rates }
+    }
+
+    /// Whether any policy has rate limits.
+    pub(crate) fn has_rates(&self) -> bool {
+        self.has_rates
     }
 
     pub(crate) fn policy(&self, index: PolicyIndex) -> Option<&Policy> {
@@ -123,8 +136,8 @@ impl CompiledScope {
 }
 
 impl Rule {
-    fn new(rule: &PolicyRule, plan: Option<&Arc<Plan>>) -> Self {
-        match rule {
+    fn new(policy: &bartizan_config::Policy, plans: &Plans, counters: &Counters, fingerprinter: Fingerprinter) -> Self {
+        match &policy.rule {
             PolicyRule::Methods { allow } => Self::Methods {
                 allow: allow.iter().map(|method| method.as_bytes().into()).collect(),
                 allow_field: allow.join(", ").into(),
@@ -142,10 +155,11 @@ impl Rule {
             }
             PolicyRule::Content(content) => Self::Content(Arc::new(ContentRules::new(content))),
             PolicyRule::Threats(Threats { responses, body_bytes_max, .. }) => Self::Threats(RuleSet {
-                plan: plan.cloned(),
+                plan: plans.get(&policy.name).cloned(),
                 body_bytes_max: usize::try_from(*body_bytes_max).unwrap_or(usize::MAX),
                 responses: *responses,
             }),
+            PolicyRule::Rate(rate) => Self::Rate(Box::new(RateRules::new(&policy.name, rate, counters, fingerprinter))),
         }
     }
 }

@@ -11,9 +11,11 @@ use bartizan_model::{Endpoint, Secret};
 use bartizan_waf::Plan;
 
 use crate::address::AddressSet;
+use crate::counters::Counters;
 use crate::endpoints::EndpointRouter;
 use crate::policy::Policies;
 use crate::routes::Routes;
+use crate::stage::limit::rate::key::Fingerprinter;
 
 /// Compiled attack rules by the name of their policy. The host reads the files that the policies name.
 pub type Plans = BTreeMap<String, Arc<Plan>>;
@@ -27,6 +29,8 @@ pub struct Inputs<'a> {
     pub endpoints: &'a [Endpoint],
     /// Attack rules of the policies that have some
     pub plans: &'a Plans,
+    /// Counts of rate limits: the host's own, so that they go on after a reload; a replay has its own
+    pub counters: &'a Counters,
     /// Installation key for the keyed hashes of credentials
     pub key: [u8; 32],
 }
@@ -66,11 +70,12 @@ struct Core {
 impl Snapshot {
     /// Compiles a valid configuration; cannot fail.
     pub fn compile(config: &Config, inputs: Inputs<'_>) -> Self {
+        let key = Secret::new(inputs.key);
         let core = Core {
             routes: Routes::compile(config),
-            policies: Policies::compile(config, inputs.plans),
+            policies: Policies::compile(config, inputs.plans, inputs.counters, Fingerprinter::new(&key)),
             trusted_proxies: AddressSet::new(&config.trusted_proxies),
-            key: Secret::new(inputs.key),
+            key,
         };
         Self { generation: inputs.generation, core: Arc::new(core), endpoints: EndpointRouter::new(inputs.endpoints) }
     }

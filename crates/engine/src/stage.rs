@@ -16,6 +16,7 @@ use std::sync::Arc;
 use bartizan_model::{Client, EndpointRef, RequestHead, RequestId, Source, Timestamp};
 use smallvec::SmallVec;
 
+use crate::credential::Credentials;
 use crate::decide::Notices;
 use crate::fields::Fields;
 use crate::held::HeldBody;
@@ -25,17 +26,21 @@ use crate::policy::{Policy, PolicyIndex};
 use crate::snapshot::{Route, Snapshot};
 use content::Contents;
 use limit::body::BodyGate;
+use limit::rate::Rates;
 use threat::Threats;
 
 /// One stage: its name in traces, and what it does.
 pub(crate) type Stage = (&'static str, fn(&mut HeadContext<'_>));
+
+/// Name of the stage that counts: what stops a request before it is counted where all requests count.
+pub(crate) const LIMIT: &str = "limit";
 
 /// What a request's head goes through.
 pub(crate) const REQUEST_HEAD: &[Stage] = &[
     ("identify", identify::run),
     ("route", route::run),
     ("access", access::run),
-    ("limit", limit::run),
+    (LIMIT, limit::run),
     ("content", content::run),
     ("threat", threat::run),
 ];
@@ -54,6 +59,8 @@ pub(crate) struct HeadContext<'a> {
     pub(crate) lacks_headers: bool,
     pub(crate) head: &'a RequestHead<'a>,
     pub(crate) fields: &'a Fields<'a>,
+    /// Seen, not verified
+    pub(crate) credentials: &'a Credentials<'a>,
     pub(crate) readings: &'a Readings<'a>,
     /// What stages found out for those after them and for the event
     pub(crate) facts: &'a mut Facts,
@@ -62,6 +69,8 @@ pub(crate) struct HeadContext<'a> {
     pub(crate) held: &'a mut HeldBody,
     pub(crate) contents: &'a mut Contents,
     pub(crate) threats: &'a mut Threats,
+    /// What was counted for it
+    pub(crate) rates: &'a mut Rates,
     pub(crate) notices: &'a mut Notices,
 }
 

@@ -1,7 +1,10 @@
 //! Builders for unit tests.
 
 use bartizan_config::{Api, Config, Data, HostHeader, Limits, Policy, PolicyRule, Scope};
-use bartizan_model::Mode;
+use bartizan_model::{Mode, Secret};
+
+use crate::policy::Policies;
+use crate::stage::limit::rate::key::Fingerprinter;
 
 /// The smallest configuration: one API on every host, no policies.
 pub(crate) fn config() -> Config {
@@ -44,4 +47,10 @@ pub(crate) fn config() -> Config {
 pub(crate) fn policy(name: &str, mode: Mode) -> Policy {
     let rule = PolicyRule::Addresses { allow: Vec::new(), deny: vec!["0.0.0.0/0".parse().unwrap()] };
     Policy { name: name.into(), mode, scope: Scope::default(), rule }
+}
+
+/// The policies of `config`, compiled.
+pub(crate) fn policies(config: &Config) -> Policies {
+    let fingerprinter = Fingerprinter::new(&Secret::new([7; 32]));
+    Policies::compile(config, &crate::Plans::new(), &crate::Counters::default(), fingerprinter)
 }

@@ -161,6 +161,7 @@ mod tests {
             generation: 1,
             endpoints: &[],
             plans: &bartizan_engine::Plans::new(),
+            counters: &bartizan_engine::Counters::default(),
             key: [0; 32],
         };
         let snapshot = Arc::new(bartizan_engine::Snapshot::compile(&config, inputs));

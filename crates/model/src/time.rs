@@ -43,6 +43,19 @@ impl Timestamp {
         Self(self.0.saturating_add(micros))
     }
 
+    /// The calendar month in UTC that this time is in: its first instant, and that of the next month. Outside the years
+    /// -9999 to 9999 an empty span.
+    pub fn month(self) -> (Self, Self) {
+        let utc = jiff::tz::TimeZone::UTC;
+        let begins = jiff::Timestamp::from_microsecond(self.0)
+            .map(|time| time.to_zoned(utc.clone()).date().first_of_month())
+            .and_then(|begins| Ok((begins, begins.checked_add(jiff::Span::new().months(1))?)));
+        let at =
+            |date: jiff::civil::Date| date.to_zoned(utc.clone()).map(|date| Self(date.timestamp().as_microsecond()));
+        let span = begins.and_then(|(begins, ends)| Ok((at(begins)?, at(ends)?)));
+        span.unwrap_or((self, self))
+    }
+
     /// Microseconds from `earlier` to `self`; 0 when the clock went backwards.
     pub const fn micros_since(self, earlier: Self) -> u64 {
         let delta = self.0.saturating_sub(earlier.0);

@@ -5,7 +5,7 @@ use std::io::BufReader;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use bartizan_engine::{Inputs, Snapshot, judge};
+use bartizan_engine::{Counters, Inputs, Snapshot, judge};
 use bartizan_integrations::tell::{Format, ReadOptions, Reader};
 use bartizan_model::{Action, Event, Exchange, Source, Timestamp};
 use bartizan_waf::RuleInfo;
@@ -127,7 +127,9 @@ struct Tally {
 /// Runs recorded requests and compares with their labels: `{"attack": true}` must be denied, `false` must not.
 fn test(options: &TestRules) -> Result<u8> {
     let Some(valid) = document::load_or_explain(&options.rules.config)? else { return Ok(REFUSED) };
-    let inputs = Inputs { generation: 1, endpoints: &[], plans: valid.rules.plans(), key: [0; 32] };
+    let counters = Counters::default();
+    let inputs =
+        Inputs { generation: 1, endpoints: &[], plans: valid.rules.plans(), counters: &counters, key: [0; 32] };
     let snapshot = Arc::new(Snapshot::compile(&valid.config, inputs));
     let file = File::open(&options.file).with_context(|| format!("`{}` cannot be read", options.file.display()))?;
     let mut tally = Tally::default();

@@ -54,7 +54,13 @@ pub(crate) fn play(count: usize) -> Traffic {
     let exchanges: Vec<Exchange> = (0..count).map(|number| call(number, count)).collect();
     let snapshot = Arc::new(Snapshot::compile(
         &config,
-        Inputs { generation: 1, endpoints: &[], plans: &bartizan_engine::Plans::new(), key: [7; 32] },
+        Inputs {
+            generation: 1,
+            endpoints: &[],
+            plans: &bartizan_engine::Plans::new(),
+            counters: &bartizan_engine::Counters::default(),
+            key: [7; 32],
+        },
     ));
     let mut teacher = Catalog::new(CatalogLimits::default());
     for event in judged(&exchanges, &snapshot) {

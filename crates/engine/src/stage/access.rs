@@ -14,7 +14,7 @@ pub(crate) fn run(ctx: &mut HeadContext<'_>) {
                 let addresses = [ctx.facts.client.ip, ctx.facts.rival];
                 addresses::check(ctx.source, addresses, allow, deny, index, ctx.notices);
             }
-            Rule::Limits(_) | Rule::Threats(_) | Rule::Content(_) => {}
+            Rule::Limits(_) | Rule::Threats(_) | Rule::Content(_) | Rule::Rate(_) => {}
         }
     }
 }

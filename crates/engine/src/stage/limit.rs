@@ -1,7 +1,8 @@
-//! How much a request may be: target, header section, header fields, body.
+//! How much a request may be (target, header section, header fields, body), and how many of them there may be.
 
 pub(crate) mod body;
 pub(crate) mod header;
+pub(crate) mod rate;
 pub(crate) mod target;
 
 use crate::policy::Rule;
@@ -14,8 +15,9 @@ pub(crate) fn run(ctx: &mut HeadContext<'_>) {
                 target::check(ctx.head.target, limits, index, ctx.notices);
                 header::check(ctx.fields.bytes, ctx.head.headers.len(), limits, index, ctx.notices);
             }
-            Rule::Methods { .. } | Rule::Addresses { .. } | Rule::Threats(_) | Rule::Content(_) => {}
+            Rule::Methods { .. } | Rule::Addresses { .. } | Rule::Threats(_) | Rule::Content(_) | Rule::Rate(_) => {}
         }
     }
     body::open(ctx);
+    rate::run(ctx);
 }

@@ -31,7 +31,7 @@ fn every_check_has_two_cases_that_fire_and_two_that_stay_quiet() {
         for (key, value) in &case.expect {
             let (tally, words): (_, Vec<&str>) = match key.as_str() {
                 "quiet" => (&mut quiet, value.split(", ").collect()),
-                "decision" => (&mut fires, value.split(' ').skip(2).take(1).collect()),
+                "decision" | "inline" => (&mut fires, value.split(' ').skip(2).take(1).collect()),
                 "findings" if !case.expect.iter().any(|(key, _)| key == "decision") => {
                     (&mut fires, value.split(", ").collect())
                 }
@@ -74,8 +74,21 @@ fn fault(case: &Case) -> Option<String> {
     if let Some(body) = &case.body {
         exchange.request.body = Some(body.clone());
     }
-    let replayed = judge(&snapshot, &exchange, Source::Exchanges, ID, Timestamp::default()).event;
     let source = if wants("inline") { Source::Gateway } else { Source::Exchanges };
+    let recorded = host::snapshot(&case.config, &case.endpoints); // with counts of its own
+    let mut open = Vec::new();
+    for before in &case.before {
+        let exchange = document::exchange(&before.request, Some(&before.response));
+        for _ in 0..before.times {
+            if before.is_open {
+                open.push(host::open(&snapshot, &exchange));
+            } else {
+                host::pass(&snapshot, &exchange, source, WHOLE);
+                judge(&recorded, &exchange, Source::Exchanges, ID, Timestamp::default());
+            }
+        }
+    }
+    let replayed = judge(&recorded, &exchange, Source::Exchanges, ID, Timestamp::default()).event;
     let passed = host::pass(&snapshot, &exchange, source, WHOLE);
     if !wants("inline") && !wants("replay-missing") && passed.event != replayed {
         return Some(format!("inline {:#?}\n    is not replayed {replayed:#?}", passed.event));
@@ -95,7 +108,8 @@ fn malformed(snapshot: &Arc<Snapshot>, reason: String) -> Passed {
     let answer = inspection.answer();
     assert_eq!(Some(&answer), answer_ending(Ending::Malformed, ID).as_ref(), "one answer for one fault");
     let outcome = Outcome { ending: Ending::Malformed, status: answer.status, ..Outcome::default() };
-    Passed { event: inspection.finish(outcome, now), steps: vec!["stop"], answer: Some(answer), forwarded: 0 }
+    let event = inspection.finish(outcome, now);
+    Passed { event, steps: vec!["stop"], answer: Some(answer), forwarded: 0, fields: Vec::new() }
 }
 
 fn mismatch(key: &str, value: &str, passed: &Passed) -> Option<String> {
@@ -115,6 +129,11 @@ fn mismatch(key: &str, value: &str, passed: &Passed) -> Option<String> {
             let field = answer.and_then(|answer| answer.headers.iter().find(|(name, _)| *name == "allow"));
             text(field.map(|(_, value)| value.as_str()))
         }
+        "retry-after" | "ratelimit" | "ratelimit-policy" => {
+            let fields = passed.answer.as_ref().map_or(&passed.fields, |answer| &answer.headers);
+            text(fields.iter().find(|(name, _)| *name == key).map(|(_, value)| value.as_str()))
+        }
+        "answer" => text(passed.answer.as_ref().and_then(|answer| std::str::from_utf8(&answer.body).ok())),
         "actor" => {
             let kind = event.actor.kind.as_str();
             if value.contains(' ') { format!("{kind} {}", event.actor.id) } else { kind.to_owned() }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bartizan_engine::{Answer, Inputs, Inspection, Snapshot, Step, answer_ending};
+use bartizan_engine::{Answer, Counters, Inputs, Inspection, Snapshot, Step, answer_ending};
 use bartizan_model::{
     Connection, Ending, Event, Exchange, HeaderField, Outcome, RequestHead, RequestId, Response, ResponseHead, Source,
 };
@@ -19,13 +19,16 @@ pub struct Passed {
     pub answer: Option<Answer>,
     /// Body bytes that reached the upstream
     pub forwarded: usize,
+    /// What was to be set on the upstream's response
+    pub fields: Vec<(&'static str, String)>,
 }
 
 pub fn snapshot(config: &str, endpoints: &str) -> Arc<Snapshot> {
     let config = crate::document::config(config);
     let endpoints = crate::document::endpoints(endpoints);
     let plans = crate::rules::plans(&config);
-    let inputs = Inputs { generation: 1, endpoints: &endpoints, plans: &plans, key: [7; 32] };
+    let counters = Counters::default();
+    let inputs = Inputs { generation: 1, endpoints: &endpoints, plans: &plans, counters: &counters, key: [7; 32] };
     Arc::new(Snapshot::compile(&config, inputs))
 }
 
@@ -57,8 +60,17 @@ pub fn pass(snapshot: &Arc<Snapshot>, exchange: &Exchange, source: Source, chunk
         outcome.status = answer.status;
         outcome.response_bytes = answer.body.len() as u64;
     }
+    let fields = if given.is_none() { inspection.response_fields() } else { Vec::new() };
     let event = inspection.finish(outcome, begun.plus_micros(exchange.duration_us.unwrap_or(0) as i64));
-    Passed { event, steps, answer: given, forwarded }
+    Passed { event, steps, answer: given, forwarded, fields }
+}
+
+/// The request's half of `exchange`, which then waits for its response.
+pub fn open(snapshot: &Arc<Snapshot>, exchange: &Exchange) -> Inspection {
+    let begun = exchange.time.unwrap();
+    let mut inspection = Inspection::new(Arc::clone(snapshot), &connection(exchange), ID, Source::Gateway, begun);
+    request(&mut inspection, exchange, 1 << 20, &mut Vec::new(), &mut 0);
+    inspection
 }
 
 /// The response's half; the answer that was given in its place, if one was.

@@ -5,4 +5,5 @@ mod corpus;
 mod document;
 mod host;
 mod properties;
+mod rates;
 mod rules;

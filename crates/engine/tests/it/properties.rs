@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use bartizan_engine::{Engine, Inputs, Plans, Snapshot, fuzz, judge};
+use bartizan_engine::{Counters, Engine, Inputs, Plans, Snapshot, fuzz, judge};
 use bartizan_model::{Connection, Exchange, HttpVersion, Request, Response, Scheme, Source, Timestamp};
 use proptest::prelude::*;
 
@@ -215,7 +215,8 @@ fn the_trace_tells_each_stages_findings() {
 fn an_inspection_finishes_on_the_snapshot_it_began_with() {
     let strict = "policies: [{ name: read-only, mode: enforce, methods: { allow: [GET] } }]";
     let plans = Plans::new();
-    let inputs = |generation| Inputs { generation, endpoints: &[], plans: &plans, key: [7; 32] };
+    let counters = Counters::default();
+    let inputs = |generation| Inputs { generation, endpoints: &[], plans: &plans, counters: &counters, key: [7; 32] };
     let engine = Engine::new(Snapshot::compile(&document::config(strict), inputs(1)));
     let connection = Connection { peer: None, local: None, tls: None };
     let exchange = document::exchange("POST / HTTP/1.1\nHost: a.example", None);

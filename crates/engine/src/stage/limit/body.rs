@@ -50,7 +50,7 @@ pub(crate) fn open(ctx: &mut HeadContext<'_>) {
                 let ground = Ground::Policy(index, Refusal::ContentTooLarge);
                 limits.body_bytes_max.map(|max| Limit { max, ground })
             }
-            Rule::Methods { .. } | Rule::Addresses { .. } | Rule::Threats(_) | Rule::Content(_) => None,
+            Rule::Methods { .. } | Rule::Addresses { .. } | Rule::Threats(_) | Rule::Content(_) | Rule::Rate(_) => None,
         })
         .collect();
     if let Some(route) = route.filter(|route| !route.streaming) {

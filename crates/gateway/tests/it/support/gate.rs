@@ -90,7 +90,13 @@ impl Drop for Gate {
 pub(crate) fn snapshot(config: &Config, generation: u64) -> Arc<Snapshot> {
     Arc::new(Snapshot::compile(
         config,
-        Inputs { generation, endpoints: &[], plans: &bartizan_engine::Plans::new(), key: [7; 32] },
+        Inputs {
+            generation,
+            endpoints: &[],
+            plans: &bartizan_engine::Plans::new(),
+            counters: &bartizan_engine::Counters::default(),
+            key: [7; 32],
+        },
     ))
 }
 

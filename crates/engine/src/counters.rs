@@ -1,0 +1,109 @@
+//! How often each key of each limit came by: the engine's only shared mutable state, bounded.
+//!
+//! Each limit of a policy has a [`Table`] of its own, so that nobody can push one limit's keys out by flooding another.
+//! A table belongs to a limit, not to a Snapshot: a limit that reads the same after a reload (policy, kind, numbers,
+//! key) goes on with its counts. The registry holds tables weakly; one that no Snapshot uses any more is gone.
+//!
+//! Time comes in. It is never read here, so a recording is counted on its own clock and gives the same counts each time.
+
+mod buckets;
+mod calendar;
+mod cells;
+mod gcra;
+mod in_flight;
+pub mod lease;
+mod log;
+mod meter;
+#[cfg(test)]
+mod properties;
+mod table;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use bartizan_model::Timestamp;
+
+pub(crate) use calendar::Period;
+pub(crate) use meter::Meter;
+pub(crate) use table::{Fingerprint, Slot, Table};
+
+/// A clock that steps back by less than this is waited for; further back, counters carry on from where they were.
+/// Threads that read the clock before others, and recordings ordered by when exchanges ended, look like small steps.
+pub(crate) const CLOCK_STEP_US: u64 = 60_000_000;
+
+/// Tables by the limit they belong to. Give every Snapshot of one host the same `Counters`, and every replay its own.
+#[derive(Default)]
+pub struct Counters {
+    tables: Mutex<BTreeMap<String, Weak<Table>>>,
+}
+
+/// What one limit's table holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableStats {
+    /// The limit: policy, kind and numbers
+    pub limit: String,
+    /// Keys that have a count of their own, some perhaps expired and not yet swept
+    pub keys: u64,
+    /// Bytes that the counts take
+    pub bytes: u64,
+    /// How often a new key found the table full and shared the overflow count
+    pub overflowed_total: u64,
+}
+
+impl Counters {
+    /// The table of this limit: the one in use, or a new one for at most `keys_max` keys.
+    pub(crate) fn table(&self, policy: &str, kind: &str, key: &str, meter: Meter, keys_max: u32) -> Arc<Table> {
+        let limit = format!("{policy} {kind} by {key}: {meter:?}, {keys_max} keys");
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        tables.retain(|_, table| table.strong_count() > 0);
+        if let Some(table) = tables.get(&limit).and_then(Weak::upgrade) {
+            return table;
+        }
+        let table = Arc::new(Table::new(meter, keys_max));
+        tables.insert(limit, Arc::downgrade(&table));
+        table
+    }
+
+    /// Every table in use, by limit.
+    pub fn stats(&self) -> Vec<TableStats> {
+        let tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        let live: Vec<(String, Arc<Table>)> =
+            tables.iter().filter_map(|(limit, table)| Some((limit.clone(), table.upgrade()?))).collect();
+        drop(tables);
+        live.into_iter()
+            .map(|(limit, table)| {
+                let (keys, bytes) = table.size();
+                TableStats { limit, keys, bytes, overflowed_total: table.overflowed() }
+            })
+            .collect()
+    }
+}
+
+impl fmt::Debug for Counters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Counters")
+    }
+}
+
+/// Microseconds since the epoch; a recording's absurd clock before it counts as the epoch.
+pub(crate) fn micros(now: Timestamp) -> u64 {
+    u64::try_from(now.as_micros()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_that_reads_the_same_keeps_its_table_and_another_does_not() {
+        let counters = Counters::default();
+        let table =
+            |requests, keys_max| counters.table("p", "quota", "address", Meter::window(requests, 1_000_000), keys_max);
+        let first = table(10, 100);
+        assert!(Arc::ptr_eq(&first, &table(10, 100)));
+        assert!(!Arc::ptr_eq(&first, &table(11, 100)));
+        assert!(!Arc::ptr_eq(&first, &table(10, 101)));
+        assert_eq!(counters.stats().len(), 1, "tables that nobody uses are gone");
+    }
+}

@@ -1,0 +1,440 @@
+//! Quotas shared by gateways, leased in blocks: the rules, without the network.
+//!
+//! One [`Ledger`] a key is kept in the shared store. It grants blocks of tokens, each a part of what remains, down to
+//! single ones near the limit. A gateway's [`Lease`] spends them without asking, asks for more in the background when
+//! few are left or the lease ends soon, and gives back what it did not spend when the lease lapses. So the request path waits for the store
+//! only when nothing is held: once for each gateway, key and lapse.
+//!
+//! Never more than the limit: a token granted at `g` is spent before `g + lease`. The ledger counts grants in windows
+//! that are longer by the lease, so whatever is spent in one window was granted in one of the ledger's. A gateway
+//! measures the lease from when it *asked*, on its own clock: clocks need not agree, and a slow answer shortens the
+//! lease. Tokens of a gateway that dies count as spent. By calendar, a lease ends with its window.
+//!
+//! The store's side is small on purpose: [`Ledger::grant`] is one script there. The host's side is one table of leases a
+//! limit and one task that asks, gives back and lets lapse; a request that meets [`Spend::Ask`] waits for that task with
+//! a time limit, and is then judged by the limit's [`Failure`]. Once the store answers again, [`Ledger::report`] tells it
+//! what was admitted without it.
+
+use super::calendar::Period;
+use super::meter::Meter;
+
+/// A block is this part of a gateway's even share of what remains: large enough to ask seldom, small enough that what
+/// idle gateways hold is little.
+const BLOCKS_OF_A_SHARE: u64 = 4;
+
+/// Leases that fit into a window: what the longer window of the ledger costs is one part in so many.
+const LEASES_OF_A_WINDOW: u64 = 240;
+
+/// Least length of a lease in microseconds: many round trips to a store nearby.
+const LEASE_MIN_US: u64 = 100_000;
+
+/// Numbers of a shared quota.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    limit: u64,
+    gateways: u64,
+    window_us: u64,
+    /// Windows by the calendar
+    period: Option<Period>,
+}
+
+/// What the store grants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// Tokens to spend; 0 when nothing remains
+    pub tokens: u64,
+    /// The store's time of the grant, in microseconds: goes back with what is not spent
+    pub granted_at: u64,
+    /// How long they hold, from when the gateway asked, in microseconds
+    pub lease_us: u64,
+    /// When nothing was granted: how long until there may be more, in microseconds
+    pub wait_us: u64,
+}
+
+/// Tokens that were not spent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Return {
+    /// From [`Grant::granted_at`]
+    pub granted_at: u64,
+    /// How many
+    pub tokens: u64,
+}
+
+/// The store's side of one key.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    terms: Terms,
+    meter: Meter,
+    state: Vec<u64>,
+}
+
+/// A gateway's side of one key.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Lease {
+    tokens: u64,
+    block: u64,
+    granted_at: u64,
+    /// From when on it is worth asking for the next, so that nobody has to wait for it
+    renew_at: u64,
+    until: u64,
+    refused_until: u64,
+    is_asking: bool,
+}
+
+/// What a gateway does with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spend {
+    /// Admit it
+    Admitted {
+        /// And ask the store for more, without waiting for it
+        ask: bool,
+    },
+    /// Refuse it: the store has nothing for so many microseconds
+    Refused {
+        /// Microseconds
+        wait_us: u64,
+    },
+    /// Nothing is held: ask the store and wait for its answer, or for that to another request's question
+    Ask {
+        /// No other request has asked yet
+        is_first: bool,
+    },
+}
+
+/// What holds while the store cannot be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// Every request is admitted
+    Open,
+    /// Every request is refused
+    Closed,
+    /// Each gateway admits its even share of the limit. In the window in which the store goes away that may come on top
+    /// of what was leased; from the next on, never more than the limit in all
+    Share,
+}
+
+impl Terms {
+    /// At most `limit` in any window of this length, over so many gateways; all at least 1.
+    pub fn rolling(limit: u64, window_us: u64, gateways: u64) -> Self {
+        Self { limit, gateways: gateways.max(1), window_us, period: None }
+    }
+
+    /// At most `limit` in each window of this length, one of which begins at `start_us`.
+    pub fn calendar(limit: u64, length_us: u64, start_us: i64, gateways: u64) -> Self {
+        let period = Some(Period::Every { length_us, start_us });
+        Self { limit, gateways: gateways.max(1), window_us: length_us, period }
+    }
+
+    /// How long a lease holds, in microseconds.
+    pub fn lease_us(&self) -> u64 {
+        (self.window_us / LEASES_OF_A_WINDOW).max(LEASE_MIN_US)
+    }
+
+    /// What a gateway may admit by itself while the store cannot be reached, in its own window.
+    pub fn share(&self, failure: Failure) -> u64 {
+        match failure {
+            Failure::Open => u64::MAX,
+            Failure::Closed => 0,
+            Failure::Share => self.limit / self.gateways,
+        }
+    }
+
+    /// Tokens of one grant: at least what is asked for, while it remains.
+    fn block(&self, remaining: u64, amount: u64) -> u64 {
+        let part = remaining / (BLOCKS_OF_A_SHARE * self.gateways);
+        if amount > remaining { 0 } else { part.max(amount).max(1).min(remaining) }
+    }
+}
+
+impl Ledger {
+    /// Nothing granted yet.
+    pub fn new(terms: Terms) -> Self {
+        let meter = match terms.period {
+            Some(period) => Meter::calendar(terms.limit, period),
+            None => Meter::window(terms.limit, terms.window_us + terms.lease_us()),
+        };
+        Self { state: vec![0; meter.words()], meter, terms }
+    }
+
+    /// A gateway asks for at least `amount` tokens; `now` is the store's time in microseconds.
+    pub fn grant(&mut self, now: u64, amount: u64) -> Grant {
+        self.meter.settle(&mut self.state, now);
+        let tokens = self.terms.block(self.meter.remaining(&self.state, now), amount);
+        self.meter.add(&mut self.state, now, tokens);
+        let lease_us = match self.terms.period {
+            Some(_) => self.meter.expires(&self.state).saturating_sub(now).min(self.terms.lease_us()),
+            None => self.terms.lease_us(),
+        };
+        let wait_us = if tokens == 0 { self.meter.wait(&self.state, now, amount) } else { 0 };
+        Grant { tokens, granted_at: now, lease_us, wait_us }
+    }
+
+    /// A gateway gives tokens back that it did not spend, and no longer can.
+    pub fn give_back(&mut self, now: u64, unspent: Return) {
+        self.meter.settle(&mut self.state, now);
+        self.meter.give_back(&mut self.state, unspent.granted_at, unspent.tokens);
+    }
+
+    /// A gateway admitted so many by itself while it could not ask.
+    pub fn report(&mut self, now: u64, spent: u64) {
+        self.meter.settle(&mut self.state, now);
+        self.meter.add(&mut self.state, now, spent);
+    }
+}
+
+impl Lease {
+    /// Spends `amount` if so many are held. `now` is the gateway's time in microseconds.
+    pub fn spend(&mut self, now: u64, amount: u64) -> Spend {
+        if now < self.until && self.tokens >= amount {
+            self.tokens -= amount;
+            let ask = !self.is_asking && (now >= self.renew_at || self.tokens * 4 < self.block);
+            self.is_asking |= ask;
+            return Spend::Admitted { ask };
+        }
+        if now < self.refused_until {
+            return Spend::Refused { wait_us: self.refused_until - now };
+        }
+        let is_first = !self.is_asking;
+        self.is_asking = true;
+        Spend::Ask { is_first }
+    }
+
+    /// The store answered a question asked at `asked_at`, on the gateway's clock. What an older grant left goes back.
+    pub fn granted(&mut self, asked_at: u64, grant: Grant) -> Option<Return> {
+        self.is_asking = false;
+        if grant.tokens == 0 {
+            // Others may give tokens back before the window does: it is worth asking again after a lease.
+            self.refused_until = asked_at.saturating_add(grant.wait_us.min(grant.lease_us));
+            return None;
+        }
+        let unspent = self.unspent();
+        *self = Self {
+            tokens: grant.tokens,
+            block: grant.tokens,
+            granted_at: grant.granted_at,
+            renew_at: asked_at.saturating_add(grant.lease_us / 4 * 3),
+            until: asked_at.saturating_add(grant.lease_us),
+            refused_until: 0,
+            is_asking: false,
+        };
+        unspent
+    }
+
+    /// The store did not answer a question that [`Spend`] asked for: whoever waits is judged by the failure mode. Every
+    /// such question ends here or in [`Self::granted`]; until it does, no other is asked.
+    pub fn unanswered(&mut self) {
+        self.is_asking = false;
+    }
+
+    /// What has lapsed and goes back to the store; call it now and then.
+    pub fn lapse(&mut self, now: u64) -> Option<Return> {
+        if now < self.until { None } else { self.unspent() }
+    }
+
+    fn unspent(&mut self) -> Option<Return> {
+        let tokens = std::mem::take(&mut self.tokens);
+        (tokens > 0).then_some(Return { granted_at: self.granted_at, tokens })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SECOND: u64 = 1_000_000;
+    const BEGIN: u64 = 1_767_225_600 * SECOND;
+
+    /// Gateways with clocks that differ, one store, answers that take their time, some of which get lost.
+    struct Cluster {
+        ledger: Ledger,
+        leases: Vec<Lease>,
+        skews: Vec<u64>,
+        /// Answers under way: arrival, gateway, asked at, grant
+        answers: Vec<(u64, usize, u64, Grant)>,
+        /// Requests of each gateway that wait for one
+        waiting: Vec<u64>,
+        waited: u64,
+        admitted: Vec<u64>,
+        latency: u64,
+        loses: bool,
+        asked: u64,
+    }
+
+    impl Cluster {
+        fn new(terms: Terms, gateways: usize, latency: u64, loses: bool) -> Self {
+            Self {
+                ledger: Ledger::new(terms),
+                leases: vec![Lease::default(); gateways],
+                skews: (0..gateways as u64).map(|at| at * 77 * SECOND).collect(),
+                answers: Vec::new(),
+                waiting: vec![0; gateways],
+                waited: 0,
+                admitted: Vec::new(),
+                latency,
+                loses,
+                asked: 0,
+            }
+        }
+
+        fn ask(&mut self, at: usize, now: u64) {
+            self.asked += 1;
+            let local = now + self.skews[at];
+            let grant = self.ledger.grant(now + self.latency / 2, 1);
+            if self.loses && self.asked.is_multiple_of(7) {
+                self.leases[at].unanswered(); // the grant is gone, as if the gateway had died
+                self.waiting[at] = 0;
+            } else {
+                self.answers.push((now + self.latency, at, local, grant));
+            }
+        }
+
+        /// Delivers answers, and lets leases lapse.
+        fn settle(&mut self, now: u64) {
+            let (due, later) = self.answers.drain(..).partition(|(arrival, ..)| *arrival <= now);
+            self.answers = later;
+            for (arrival, at, asked_at, grant) in due {
+                if let Some(unspent) = self.leases[at].granted(asked_at, grant) {
+                    self.ledger.give_back(now, unspent);
+                }
+                (0..std::mem::take(&mut self.waiting[at])).for_each(|_| self.serve(at, arrival));
+            }
+            for (lease, skew) in self.leases.iter_mut().zip(&self.skews) {
+                if let Some(unspent) = lease.lapse(now + skew) {
+                    self.ledger.give_back(now, unspent);
+                }
+            }
+        }
+
+        /// A request; where it has to, it waits for one answer.
+        fn request(&mut self, at: usize, now: u64) {
+            self.settle(now);
+            self.serve(at, now);
+        }
+
+        fn serve(&mut self, at: usize, now: u64) {
+            match self.leases[at].spend(now + self.skews[at], 1) {
+                Spend::Admitted { ask } => {
+                    self.admitted.push(now);
+                    if ask {
+                        self.ask(at, now);
+                    }
+                }
+                Spend::Ask { is_first } => {
+                    self.waiting[at] += 1;
+                    self.waited += 1;
+                    if is_first {
+                        self.ask(at, now);
+                    }
+                }
+                Spend::Refused { .. } => {}
+            }
+        }
+
+        fn most_in_any_window(&self, window: u64) -> usize {
+            let mut times = self.admitted.clone();
+            times.sort_unstable();
+            (0..times.len())
+                .map(|first| times[first..].iter().take_while(|time| **time < times[first] + window).count())
+                .max()
+                .unwrap_or_default()
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        #[test]
+        fn gateways_together_never_admit_more_than_the_limit_in_any_window(
+            limit in 1u64..400,
+            gateways in 1usize..7,
+            latency in 0u64..400_000,
+            loses in any::<bool>(),
+            steps in proptest::collection::vec((0usize..7, prop::sample::select(vec![0u64, 1, 5_000, 90_000, 1_000_000, 9_999_999])), 1..1500),
+        ) {
+            let window = 10 * SECOND;
+            let mut cluster = Cluster::new(Terms::rolling(limit, window, gateways as u64), gateways, latency, loses);
+            let mut now = BEGIN;
+            for (at, pause) in steps {
+                now += pause;
+                cluster.request(at % gateways, now);
+            }
+            prop_assert!(cluster.most_in_any_window(window) as u64 <= limit);
+        }
+
+        #[test]
+        fn a_calendar_quota_is_never_exceeded_in_its_window(
+            limit in 1u64..400,
+            gateways in 1usize..7,
+            latency in 0u64..400_000,
+            steps in proptest::collection::vec((0usize..7, prop::sample::select(vec![0u64, 1, 5_000, 90_000, 1_000_000])), 1..1500),
+        ) {
+            let length = 20 * SECOND;
+            let mut cluster = Cluster::new(Terms::calendar(limit, length, 0, gateways as u64), gateways, latency, true);
+            let mut now = BEGIN;
+            for (at, pause) in steps {
+                now += pause;
+                cluster.request(at % gateways, now);
+            }
+            let mut by_window = std::collections::BTreeMap::<u64, u64>::new();
+            cluster.admitted.iter().for_each(|time| *by_window.entry(time / length).or_default() += 1);
+            prop_assert!(by_window.values().all(|count| *count <= limit), "{:?}", by_window);
+        }
+    }
+
+    /// Demand of twice the limit over four gateways, `share` of it at the first; parts of the limit that were admitted in
+    /// whole windows after the first.
+    fn admitted_part(limit: u64, share: u64, is_calendar: bool) -> f64 {
+        let window = 60 * SECOND;
+        let terms = match is_calendar {
+            true => Terms::calendar(limit, window, 0, 4),
+            false => Terms::rolling(limit, window, 4),
+        };
+        let mut cluster = Cluster::new(terms, 4, 2_000, false);
+        let pause = window / (limit * 2);
+        let windows = 5;
+        for request in 0..limit * 2 * windows {
+            let dice = request * 7919 % 100;
+            let at = if dice < share { 0 } else { 1 + (dice % 3) as usize };
+            cluster.request(at, BEGIN + request * pause);
+        }
+        let later = cluster.admitted.iter().filter(|time| **time >= BEGIN + window).count();
+        later as f64 / (limit * (windows - 1)) as f64
+    }
+
+    #[test]
+    fn under_skewed_load_nearly_all_of_the_limit_is_admitted() {
+        for limit in [100, 1_000, 20_000] {
+            for share in [25, 90, 100] {
+                let calendar = admitted_part(limit, share, true);
+                assert!((0.95..=1.0).contains(&calendar), "calendar {limit}, {share} %: {calendar}");
+                let rolling = admitted_part(limit, share, false);
+                assert!((0.95..=1.0).contains(&rolling), "rolling {limit}, {share} %: {rolling}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_warm_key_asks_seldom_and_never_waits() {
+        let mut cluster = Cluster::new(Terms::rolling(100_000, 60 * SECOND, 4), 4, 2_000, false);
+        (0..10_000).for_each(|request| cluster.request(0, BEGIN + request * 5_000));
+        assert_eq!((cluster.admitted.len(), cluster.waited), (10_000, 1), "only the first had to ask");
+        let lapses = 10_000 * 5_000 / Terms::rolling(1, 60 * SECOND, 4).lease_us();
+        assert!(cluster.asked <= lapses * 2, "{}", cluster.asked);
+    }
+
+    #[test]
+    fn what_holds_without_the_store_is_written() {
+        let terms = Terms::rolling(100, SECOND, 3);
+        let shares = [Failure::Open, Failure::Closed, Failure::Share].map(|failure| terms.share(failure));
+        assert_eq!(shares, [u64::MAX, 0, 33]);
+    }
+
+    #[test]
+    fn what_was_admitted_without_the_store_counts_when_it_is_back() {
+        let mut ledger = Ledger::new(Terms::rolling(100, 60 * SECOND, 1));
+        ledger.report(BEGIN, 99);
+        assert_eq!(ledger.grant(BEGIN, 1).tokens, 1);
+        assert_eq!(ledger.grant(BEGIN, 1).tokens, 0);
+    }
+}

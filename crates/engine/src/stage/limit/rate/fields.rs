@@ -1,0 +1,93 @@
+//! What clients are told of their limits: `RateLimit-Policy`, `RateLimit` and `Retry-After`.
+//!
+//! Sources: draft-ietf-httpapi-ratelimit-headers-10 (fields and the problem type `quota-exceeded`), RFC 9651 (structured
+//! fields), RFC 9110 §10.2.3. Only enforced limits are told, and only where the policy's `announce` says so: the names of
+//! policies go out with them. `Retry-After` goes out with every refusal.
+
+use std::fmt::Write;
+
+use super::{Limit, RateRules, Rates, is_told, limit_of};
+use crate::policy::Policies;
+
+/// A limit as clients see it.
+#[derive(Debug)]
+pub(crate) struct Item {
+    /// Name of the policy, and of the limit where it has several
+    pub(crate) name: Box<str>,
+    /// Item of `RateLimit-Policy`
+    policy: Box<str>,
+}
+
+impl Item {
+    pub(crate) fn new(
+        policy: &str,
+        kind: &str,
+        is_one_of_several: bool,
+        quota: u64,
+        window_ms: Option<u64>,
+        unit: Option<&str>,
+    ) -> Self {
+        let name = if is_one_of_several { format!("{policy}.{kind}") } else { policy.to_owned() };
+        let mut item = format!("\"{name}\";q={quota}");
+        // Whole seconds are all that the field can say.
+        if let Some(seconds) = window_ms.filter(|ms| ms.is_multiple_of(1000)).map(|ms| ms / 1000) {
+            let _ = write!(item, ";w={seconds}");
+        }
+        if let Some(unit) = unit {
+            let _ = write!(item, ";qu=\"{unit}\"");
+        }
+        Self { name: name.into(), policy: item.into() }
+    }
+}
+
+/// A header field, its name in lower case.
+pub(crate) type Field = (&'static str, String);
+
+impl Rates {
+    /// `RateLimit-Policy` and `RateLimit` of the limits that were asked.
+    pub(crate) fn response_fields(&self, policies: &Policies) -> Vec<Field> {
+        let (mut written, mut left) = (String::new(), String::new());
+        for (limit, charge) in self.told(policies) {
+            if !written.is_empty() {
+                written.push_str(", ");
+                left.push_str(", ");
+            }
+            written.push_str(&limit.item.policy);
+            let _ = write!(left, "\"{}\";r={}", limit.item.name, charge.remaining);
+            if charge.wait_us > 0 && charge.wait_us < u64::MAX {
+                let _ = write!(left, ";t={}", seconds(charge.wait_us));
+            }
+        }
+        if written.is_empty() { Vec::new() } else { vec![("ratelimit-policy", written), ("ratelimit", left)] }
+    }
+
+    /// `Retry-After` of a refusal: when the last of the limits that refused would admit it; none when none ever will.
+    pub(crate) fn retry_after(&self, policies: &Policies) -> Option<Field> {
+        let refused = self.charges.iter().filter(|charge| !charge.is_admitted && is_told(policies, charge.policy));
+        let wait = refused.map(|charge| charge.wait_us).max()?;
+        (wait < u64::MAX).then(|| ("retry-after", seconds(wait).to_string()))
+    }
+
+    /// Names of the limits that refused.
+    pub(crate) fn violated<'p>(&self, policies: &'p Policies) -> Vec<&'p str> {
+        self.told(policies).filter(|(_, charge)| !charge.is_admitted).map(|(limit, _)| &*limit.item.name).collect()
+    }
+
+    /// How long a refused attempt to log in is told to wait: the same for all.
+    pub(crate) fn login_retry_after(&self) -> Option<Field> {
+        let seconds = self.logins.iter().map(|attempt| attempt.retry_after_secs()).max()?;
+        Some(("retry-after", seconds.to_string()))
+    }
+
+    fn told<'s, 'p: 's>(&'s self, policies: &'p Policies) -> impl Iterator<Item = (&'p Limit, &'s super::Charge)> + 's {
+        self.charges.iter().filter_map(move |charge| {
+            let (rules, limit): (&RateRules, _) = limit_of(policies, charge)?;
+            (rules.is_announced && is_told(policies, charge.policy)).then_some((limit, charge))
+        })
+    }
+}
+
+/// Whole seconds, at least one.
+fn seconds(micros: u64) -> u64 {
+    micros.div_ceil(1_000_000).max(1)
+}

@@ -1,0 +1,180 @@
+//! Whom a count is for: a 128-bit keyed hash of what the policy names, so that no value of a request is kept.
+//!
+//! SipHash-1-3 with a 128-bit output, under a key derived from the installation's: nobody outside can make two clients
+//! share a count, or find one by its fingerprint. A member that a request does not show (no credential, no such header)
+//! is replaced by the client's network: leaving it out opens no count that strangers share.
+
+use std::hash::Hasher;
+use std::net::IpAddr;
+
+use bartizan_config::RateKey;
+use bartizan_model::{Secret, Source};
+use siphasher::sip128::{Hasher128, SipHasher13};
+
+use crate::counters::Fingerprint;
+use crate::credential::{Credentials, Holder};
+use crate::parameters;
+use crate::stage::{Facts, HeadContext};
+
+/// Makes fingerprints of one installation.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fingerprinter {
+    keys: [u64; 2],
+}
+
+impl Fingerprinter {
+    pub(crate) fn new(installation: &Secret<[u8; 32]>) -> Self {
+        let key = blake3::derive_key("bartizan 2026-11 keys of rate limits", installation.expose());
+        let half = |at: usize| key.iter().skip(at).take(8).fold(0, |half, byte| half << 8 | u64::from(*byte));
+        Self { keys: [half(0), half(8)] }
+    }
+
+    /// Begins the fingerprint of a key.
+    pub(crate) fn begin(self) -> Material {
+        let [first, second] = self.keys;
+        Material { hasher: SipHasher13::new_with_keys(first, second) }
+    }
+}
+
+/// What a fingerprint is made of, piece by piece.
+pub(crate) struct Material {
+    hasher: SipHasher13,
+}
+
+impl Material {
+    /// Adds a piece; `tag` says what it is. Pieces are told apart by tag and length.
+    pub(crate) fn piece(&mut self, tag: u8, bytes: &[u8]) {
+        self.hasher.write_u64((bytes.len() as u64) << 8 | u64::from(tag));
+        self.hasher.write(bytes);
+    }
+
+    /// Adds a client's network: an IPv4 address, or the /64 of an IPv6 one, which is what one customer gets.
+    pub(crate) fn network(&mut self, tag: u8, address: Option<IpAddr>) {
+        match address.map(|address| address.to_canonical()) {
+            Some(IpAddr::V4(address)) => self.piece(tag, &address.octets()),
+            Some(IpAddr::V6(address)) => self.piece(tag, &((address.to_bits() >> 64) as u64).to_be_bytes()),
+            None => self.piece(tag, b""),
+        }
+    }
+
+    pub(crate) fn finish(self) -> Fingerprint {
+        Fingerprint::new(self.hasher.finish128().into())
+    }
+}
+
+/// Tags of pieces.
+mod tag {
+    pub(super) const NETWORK: u8 = 1;
+    pub(super) const PRINCIPAL: u8 = 2;
+    pub(super) const API_KEY: u8 = 3;
+    pub(super) const HEADER: u8 = 4;
+    pub(super) const COOKIE: u8 = 5;
+    pub(super) const QUERY: u8 = 6;
+    pub(super) const ENDPOINT: u8 = 7;
+    pub(super) const API: u8 = 8;
+}
+
+/// The key of a policy, compiled.
+#[derive(Debug)]
+pub(crate) struct Key {
+    parts: Box<[RateKey]>,
+    fingerprinter: Fingerprinter,
+}
+
+impl Key {
+    pub(crate) fn new(parts: &[RateKey], fingerprinter: Fingerprinter) -> Self {
+        Self { parts: parts.into(), fingerprinter }
+    }
+
+    /// The key of a request; `None` when a recording does not say enough to tell its sender from others.
+    pub(crate) fn fingerprint(&self, ctx: &HeadContext<'_>) -> Option<Fingerprint> {
+        let address = ctx.facts.client.ip;
+        let mut material = self.fingerprinter.begin();
+        for part in &self.parts {
+            let is_shown = add(part, ctx, &mut material);
+            if !is_shown {
+                if address.is_none() && ctx.source != Source::Gateway {
+                    return None;
+                }
+                material.network(tag::NETWORK, address);
+            }
+        }
+        Some(material.finish())
+    }
+}
+
+/// Adds what `part` names; `false` when the request does not show it.
+fn add(part: &RateKey, ctx: &HeadContext<'_>, material: &mut Material) -> bool {
+    match part {
+        RateKey::Global => true,
+        RateKey::Address => false,
+        RateKey::Principal => match principal(ctx.facts, ctx.credentials) {
+            Some(principal) => {
+                material.piece(tag::PRINCIPAL, principal.domain);
+                material.piece(tag::PRINCIPAL, &principal.name);
+                true
+            }
+            None => false,
+        },
+        RateKey::ApiKey => match ctx.credentials.key_header.or(ctx.credentials.query_key) {
+            Some(key) => {
+                material.piece(tag::API_KEY, key);
+                true
+            }
+            None => false,
+        },
+        RateKey::Header(name) => {
+            let fields = ctx.head.headers.iter().filter(|field| field.name.eq_ignore_ascii_case(name.as_bytes()));
+            pieces(material, tag::HEADER, fields.map(|field| field.value))
+        }
+        RateKey::Cookie(name) => {
+            let fields = ctx.head.headers.iter().filter(|field| field.name.eq_ignore_ascii_case(b"cookie"));
+            let pairs = fields.flat_map(|field| parameters::cookie_pairs(field.value));
+            let named = pairs.filter(|(pair, _)| *pair == name.as_bytes());
+            pieces(material, tag::COOKIE, named.map(|(_, value)| value))
+        }
+        RateKey::Query(name) => {
+            let pairs = ctx.head.query().into_iter().flat_map(parameters::query_pairs);
+            let named = pairs.filter(|(pair, _)| parameters::decode(pair).eq_ignore_ascii_case(name.as_bytes()));
+            pieces(material, tag::QUERY, named.map(|(_, value)| parameters::decode(value)))
+        }
+        RateKey::Endpoint => {
+            match &ctx.facts.endpoint {
+                Some(endpoint) => material.piece(tag::ENDPOINT, &endpoint.id.as_u64().to_be_bytes()),
+                // Not learned yet: method and API, not the path, which anybody can vary.
+                None => {
+                    material.piece(tag::ENDPOINT, ctx.head.method);
+                    material.piece(tag::API, api(ctx.facts));
+                }
+            }
+            true
+        }
+        RateKey::Api => {
+            material.piece(tag::API, api(ctx.facts));
+            true
+        }
+    }
+}
+
+/// As whom a request acts, for counting. The seam to authentication: once an authenticator has said who the principal
+/// is, that is the answer; what a request merely shows is taken until then.
+fn principal<'a>(_facts: &'a Facts, credentials: &'a Credentials<'a>) -> Option<PrincipalKey<'a>> {
+    credentials.holder()
+}
+
+/// What names a principal: which kind of name it is, and the name.
+type PrincipalKey<'a> = Holder<'a>;
+
+fn api(facts: &Facts) -> &[u8] {
+    facts.route.as_ref().map_or(b"", |route| route.api.as_bytes())
+}
+
+/// Every value counts: which of several an upstream takes is not known, and each choice of values is a key of its own.
+fn pieces<V: AsRef<[u8]>>(material: &mut Material, tag: u8, values: impl Iterator<Item = V>) -> bool {
+    let mut is_shown = false;
+    for value in values {
+        material.piece(tag, value.as_ref());
+        is_shown = true;
+    }
+    is_shown
+}
