@@ -10,6 +10,8 @@ use std::path::PathBuf;
 use bartizan_model::Mode;
 use ipnet::IpNet;
 
+use crate::authentication::Authenticate;
+
 /// A whole, valid configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -290,6 +292,8 @@ pub enum PolicyRule {
     Threats(Threats),
     /// Threat limits on what requests hold
     Content(Box<Content>),
+    /// Who may call; others are answered 401 or 403
+    Authenticate(Box<Authenticate>),
 }
 
 /// Threat limits.
@@ -426,6 +430,7 @@ impl PolicyRule {
             Self::Limits { .. } => "limits",
             Self::Threats(_) => "threats",
             Self::Content(_) => "content",
+            Self::Authenticate(_) => "authenticate",
         }
     }
 }

@@ -3,9 +3,14 @@
 //!
 //! Shapes only: what a name refers to, whether an address is one, and what contradicts what is checked in `meaning`.
 
+mod authenticate;
 mod content;
 mod threats;
 
+pub use self::authenticate::{
+    Authenticate, AuthenticationMethod, Basic, IdentityHeader, IdentityValue, Introspection, Jwt, JwtAlgorithm, Mtls,
+    Signature, SubjectForm,
+};
 pub use self::content::{Content, Pattern, PatternPart};
 pub use self::threats::{Exclusion, RuleName, Threats};
 
@@ -353,7 +358,7 @@ pub struct Api {
 }
 
 /// What must hold for a part of the traffic: exactly one of `methods`, `addresses`, `limits`,
-/// `threats` and `content`.
+/// `threats`, `content` and `authenticate`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
@@ -376,6 +381,8 @@ pub struct Policy {
     pub threats: Option<Threats>,
     /// Threat limits on what requests hold; what goes beyond them is answered 422.
     pub content: Option<Content>,
+    /// Who may call; others are answered 401, and those who may not do this 403.
+    pub authenticate: Option<Authenticate>,
 }
 
 /// How far a policy may go.

@@ -12,12 +12,14 @@ use crate::policy::{Policies, PolicyIndex};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     BadRequest,
+    Unauthorized,
     Forbidden,
     MethodNotAllowed,
     ContentTooLarge,
     UriTooLong,
     UnprocessableContent,
     HeaderFieldsTooLarge,
+    ServiceUnavailable,
     /// A rule's own status, of an error
     Rule(u16),
 }
@@ -52,6 +54,12 @@ impl Notices {
 
     pub(crate) fn len(&self) -> usize {
         self.findings.len()
+    }
+
+    /// Forgets what was pushed after the first `len`.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.findings.truncate(len);
+        self.grounds.truncate(len);
     }
 
     pub(crate) fn into_findings(self) -> Vec<Finding> {

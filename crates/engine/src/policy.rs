@@ -10,6 +10,7 @@ use crate::address::AddressSet;
 use crate::path::{Pattern, Readings};
 use crate::routes::ApiIndex;
 use crate::snapshot::Plans;
+use crate::stage::access::authenticate::Authentication;
 use crate::stage::content::ContentRules;
 
 /// Number of a policy within its Snapshot.
@@ -46,6 +47,7 @@ pub(crate) enum Rule {
     Limits(SizeLimits),
     Threats(RuleSet),
     Content(Arc<ContentRules>),
+    Authenticate(Box<Authentication>),
 }
 
 /// Attack rules of one policy.
@@ -140,6 +142,7 @@ impl Rule {
                     body_bytes_max: *body_bytes_max,
                 })
             }
+            PolicyRule::Authenticate(written) => Self::Authenticate(Box::new(Authentication::new(written))),
             PolicyRule::Content(content) => Self::Content(Arc::new(ContentRules::new(content))),
             PolicyRule::Threats(Threats { responses, body_bytes_max, .. }) => Self::Threats(RuleSet {
                 plan: plan.cloned(),

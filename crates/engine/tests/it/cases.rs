@@ -41,6 +41,7 @@ fn every_check_has_two_cases_that_fire_and_two_that_stay_quiet() {
             words.into_iter().for_each(|word| *tally.entry(word.to_owned()).or_default() += 1);
         }
     }
+    crate::access::tally(&mut fires, &mut quiet);
     for info in CHECKS {
         for (word, tally) in [("fires", &fires), ("stays quiet", &quiet)] {
             let count = tally.get(info.id).copied().unwrap_or_default();
@@ -114,6 +115,10 @@ fn mismatch(key: &str, value: &str, passed: &Passed) -> Option<String> {
             let answer = passed.answer.as_ref();
             let field = answer.and_then(|answer| answer.headers.iter().find(|(name, _)| *name == "allow"));
             text(field.map(|(_, value)| value.as_str()))
+        }
+        "challenge" => {
+            let headers = passed.answer.iter().flat_map(|answer| &answer.headers);
+            text(headers.filter(|(name, _)| *name == "www-authenticate").map(|(_, value)| value.as_str()).next())
         }
         "actor" => {
             let kind = event.actor.kind.as_str();
