@@ -253,7 +253,9 @@ impl Inspection {
         if self.is_request_complete && !is_body_unseen {
             let before = self.notices.len();
             for digest in std::mem::take(&mut self.facts.body_digests) {
+                let policy = digest.policy;
                 if !digest.finish(&mut self.notices) {
+                    self.facts.challenges.push((policy, vec!["Signature".to_owned()]));
                     self.facts.caller = None; // whoever sends this body is not who signed another
                     if let Some(seen) = &mut self.seen {
                         seen.forget_caller(&self.facts);

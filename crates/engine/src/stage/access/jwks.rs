@@ -87,9 +87,7 @@ impl Keys {
         if has_public || origin == Origin::Network {
             keys.retain(|key| !key.is_symmetric());
         }
-        let ids: Vec<Option<Box<str>>> = keys.iter().map(|key| key.id.clone()).collect();
-        let is_unique = |key: &Key| key.id.is_none() || ids.iter().filter(|id| **id == key.id).count() == 1;
-        keys.retain(is_unique);
+        keys.retain(|key| key.id.as_deref().is_none_or(|id| !is_ambiguous(listed, id)));
         let left_out = listed.len().saturating_sub(keys.len());
         Some((Self(keys), left_out))
     }
@@ -112,6 +110,15 @@ impl Keys {
             (None, _) => Lookup::Unknown,
         }
     }
+}
+
+/// Whether different keys for signatures have this name, usable or not: nothing says which of them is meant.
+fn is_ambiguous(listed: &[Value], id: &str) -> bool {
+    let mut named = listed.iter().filter(|key| {
+        key.get("kid").is_some_and(|name| name == id) && key.get("use").is_none_or(|purpose| purpose != "enc")
+    });
+    let first = named.next();
+    named.any(|other| Some(other) != first)
 }
 
 impl Key {

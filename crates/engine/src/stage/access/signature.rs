@@ -40,9 +40,8 @@ pub(crate) struct SignatureRules {
 }
 
 /// What a message's body must be, as its signature says.
-#[derive(Debug)]
 pub(crate) struct BodyDigest {
-    policy: PolicyIndex,
+    pub(crate) policy: PolicyIndex,
     /// `None`: there must be no body, because nothing covers it
     expected: Option<(digest::Context, Box<[u8]>)>,
     bytes: u64,
@@ -288,6 +287,12 @@ fn content_digest(written: &[u8]) -> Option<(digest::Context, Box<[u8]>)> {
         let Some(ListEntry::Item(item)) = digests.get(name) else { return None };
         Some((digest::Context::new(algorithm), item.bare_item.as_byte_seq()?.as_slice().into()))
     })
+}
+
+impl std::fmt::Debug for BodyDigest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BodyDigest").field("policy", &self.policy).field("bytes", &self.bytes).finish_non_exhaustive()
+    }
 }
 
 impl BodyDigest {

@@ -19,7 +19,8 @@ use std::collections::BTreeMap;
 pub fn tally(fires: &mut BTreeMap<String, u32>, quiet: &mut BTreeMap<String, u32>) {
     let tables = [jwt::tally(), dpop::tally(), api_key::tally(), mtls::tally(), asked::tally(), signature::tally()];
     for (check, is_quiet) in tables.into_iter().flatten() {
-        *if is_quiet { quiet } else { fires }.entry(check.to_owned()).or_insert(0) += 1;
+        let tally = if is_quiet { &mut *quiet } else { &mut *fires };
+        *tally.entry(check.to_owned()).or_insert(0) += 1;
     }
 }
 
