@@ -32,6 +32,7 @@ fn event(number: usize) -> Event {
         endpoint: None,
         parameters: vec![parameter("limit"), parameter("offset"), parameter("sort")],
         auth: [AuthKind::Jwt].into_iter().collect(),
+        principal: None,
         user_agent: None,
         request_type: None,
         response_type: Some("application/json".into()),

@@ -14,6 +14,8 @@ use std::path::PathBuf;
 use bartizan_model::Mode;
 use ipnet::IpNet;
 
+use crate::authentication::Authenticate;
+
 /// A whole, valid configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -296,6 +298,8 @@ pub enum PolicyRule {
     Content(Box<Content>),
     /// Rate limits
     Rate(Box<Rate>),
+    /// Who may call; others are answered 401 or 403
+    Authenticate(Box<Authenticate>),
 }
 
 /// Threat limits.
@@ -433,6 +437,7 @@ impl PolicyRule {
             Self::Threats(_) => "threats",
             Self::Content(_) => "content",
             Self::Rate(_) => "rate",
+            Self::Authenticate(_) => "authenticate",
         }
     }
 }

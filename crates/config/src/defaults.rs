@@ -108,6 +108,26 @@ pub(crate) const RATE_KEYS: Range = range(1_000_000, 1000, 100_000_000);
 pub(crate) const LOGIN_WINDOW: Range = range(15 * MINUTE, SECOND, 366 * DAY);
 /// Forms and JSON of a login are a few hundred bytes.
 pub(crate) const LOGIN_BODY_BYTES: Range = range(64 * KIB, KIB, MIB);
+/// LIMIT: methods of one `authenticate` policy; each may cost a signature check a request.
+pub(crate) const AUTHENTICATION_METHODS_MAX: usize = 16;
+/// Clocks that are kept by NTP differ by less than a second; half a minute forgives those that are not.
+pub(crate) const LEEWAY: Range = range(30 * SECOND, 0, 5 * MINUTE);
+/// An issuer that is down for a working day and a night must not stop those it vouched for before.
+pub(crate) const KEYS_AGE: Range = range(DAY, 5 * MINUTE, 30 * DAY);
+/// A proof is made for one request: a minute covers its way and the clocks (RFC 9449 §11.1).
+pub(crate) const PROOF_AGE: Range = range(MINUTE, SECOND, 10 * MINUTE);
+/// A revoked token lives on for at most so long.
+pub(crate) const INTROSPECTION_AGE: Range = range(MINUTE, 0, HOUR);
+/// A signature is made for one request (RFC 9421 §7.2.2).
+pub(crate) const SIGNATURE_AGE: Range = range(5 * MINUTE, SECOND, HOUR);
+/// LIMIT: characters of a scope.
+pub(crate) const SCOPE_CHARS_MAX: u64 = 128;
+/// LIMIT: characters of a URL or of an issuer's name.
+pub(crate) const URL_CHARS_MAX: u64 = 512;
+/// What most clients send their key in.
+pub(crate) const API_KEY_HEADER: &str = "x-api-key";
+/// Said in challenges when nothing else is.
+pub(crate) const REALM: &str = "api";
 
 /// Beside the configuration file, unless said otherwise.
 pub(crate) const DATA_DIRECTORY: &str = "bartizan-data";

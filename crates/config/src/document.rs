@@ -3,10 +3,15 @@
 //!
 //! Shapes only: what a name refers to, whether an address is one, and what contradicts what is checked in `meaning`.
 
+mod authenticate;
 mod content;
 mod rate;
 mod threats;
 
+pub use self::authenticate::{
+    Authenticate, AuthenticationMethod, Basic, IdentityHeader, IdentityValue, Introspection, Jwt, JwtAlgorithm, Mtls,
+    Signature, SubjectForm,
+};
 pub use self::content::{Content, Pattern, PatternPart};
 pub(crate) use self::rate::MONTH;
 pub use self::rate::{Attempts, Login, Quota, QuotaWindow, Rate, RateCount, RateKey};
@@ -356,7 +361,7 @@ pub struct Api {
 }
 
 /// What must hold for a part of the traffic: exactly one of `methods`, `addresses`, `limits`,
-/// `threats`, `content` and `rate`.
+/// `threats`, `content`, `rate` and `authenticate`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
@@ -381,6 +386,8 @@ pub struct Policy {
     pub content: Option<Content>,
     /// Rate limits: how often, how many at once; what goes beyond them is answered 429.
     pub rate: Option<Rate>,
+    /// Who may call; others are answered 401, and those who may not do this 403.
+    pub authenticate: Option<Authenticate>,
 }
 
 /// How far a policy may go.

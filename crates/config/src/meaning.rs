@@ -3,6 +3,7 @@
 //! A value that means nothing is reported and replaced by a harmless one, so that the rest is checked too; the caller
 //! discards the result when anything was reported as an error.
 
+mod authenticate;
 mod content;
 mod rate;
 mod routes;

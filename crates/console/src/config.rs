@@ -253,6 +253,14 @@ fn summary(rule: &PolicyRule) -> String {
             parts.extend((!threats.exclusions.is_empty()).then(|| format!("{} exclusions", threats.exclusions.len())));
             parts.join(", ")
         }
+        PolicyRule::Authenticate(authenticate) => {
+            let mut parts: Vec<String> = authenticate.methods.iter().map(|method| method.kind().to_owned()).collect();
+            parts.extend(authenticate.anonymous.then(|| "or nobody".to_owned()));
+            if !authenticate.required_scopes.is_empty() {
+                parts.push(format!("scopes {}", authenticate.required_scopes.join(" ")));
+            }
+            parts.join(", ")
+        }
         PolicyRule::Content(content) => {
             let mut parts = vec!["threat limits".to_owned()];
             parts.extend(content.refuse_malformed.then(|| "well-formed bodies".to_owned()));

@@ -25,6 +25,7 @@ impl Refusal {
     pub(crate) const fn status(self) -> u16 {
         match self {
             Self::BadRequest => 400,
+            Self::Unauthorized => 401,
             Self::Forbidden => 403,
             Self::MethodNotAllowed => 405,
             Self::ContentTooLarge => 413,
@@ -33,6 +34,7 @@ impl Refusal {
             Self::TooManyRequests => 429,
             Self::HeaderFieldsTooLarge => 431,
             Self::BadGateway => 502,
+            Self::ServiceUnavailable => 503,
             Self::Rule(status) => status,
         }
     }
@@ -42,6 +44,7 @@ impl Refusal {
 const fn words(status: u16) -> (&'static str, &'static str) {
     match status {
         400 => ("Bad Request", "The request could not be read unambiguously."),
+        401 => ("Unauthorized", "This needs valid credentials; the WWW-Authenticate field says which."),
         403 => ("Forbidden", "This request is not allowed here."),
         404 => ("Not Found", "Nothing is served under this host and path."),
         405 => ("Method Not Allowed", "This method is not allowed here; the Allow field lists those that are."),
@@ -54,6 +57,7 @@ const fn words(status: u16) -> (&'static str, &'static str) {
         ),
         431 => ("Request Header Fields Too Large", "The request's header section is larger than is allowed here."),
         502 => ("Bad Gateway", "The service behind the gateway could not be reached, or did not answer properly."),
+        503 => ("Service Unavailable", "Whether this request is allowed cannot be said at the moment."),
         504 => ("Gateway Timeout", "The service behind the gateway did not answer in time."),
         _ if status < 500 => ("Request Refused", "This request is not allowed here."), // the status is a rule's own
         _ => ("Internal Server Error", "The gateway failed to process the request."),
@@ -169,12 +173,14 @@ mod tests {
         use Refusal::*;
         for refusal in [
             BadRequest,
+            Unauthorized,
             Forbidden,
             MethodNotAllowed,
             ContentTooLarge,
             UriTooLong,
             TooManyRequests,
             HeaderFieldsTooLarge,
+            ServiceUnavailable,
         ] {
             assert_ne!(words(refusal.status()).0, words(500).0, "{refusal:?}");
         }

@@ -2,6 +2,7 @@
 
 use bartizan_model::{CheckInfo, Severity};
 
+use crate::stage::access::checks as callers;
 use crate::stage::content::checks as content;
 use crate::stage::{access, limit, route, threat};
 
@@ -23,6 +24,27 @@ pub const CHECKS: &[&CheckInfo] = &[
     &access::methods::INFO,
     &access::addresses::DENIED,
     &access::addresses::NOT_ALLOWED,
+    &callers::MISSING,
+    &callers::MALFORMED,
+    &callers::ALGORITHM,
+    &callers::SIGNATURE,
+    &callers::TIME,
+    &callers::AUDIENCE,
+    &callers::CLAIMS,
+    &callers::KEY,
+    &callers::UNAVAILABLE,
+    &callers::UNBOUND,
+    &callers::PROOF,
+    &callers::REPLAY,
+    &callers::API_KEY,
+    &callers::API_KEY_LAPSED,
+    &callers::PASSWORD,
+    &callers::CERTIFICATE,
+    &callers::INACTIVE,
+    &callers::MESSAGE,
+    &callers::AMBIGUOUS,
+    &callers::FORGED_IDENTITY,
+    &callers::SCOPE,
     &content::JSON,
     &content::XML,
     &content::GRAPHQL,
@@ -67,7 +89,9 @@ mod tests {
             assert!(info.id.len() == 7 && info.id.is_char_boundary(3), "{}", info.id);
             for text in [info.title, info.why, info.fix] {
                 assert!(!text.is_empty() && !text.ends_with('.'), "{}: `{text}`", info.id);
-                assert!(text.starts_with(|first: char| first.is_lowercase()), "{}: `{text}`", info.id);
+                let first_word = text.split(' ').next().unwrap_or_default();
+                let is_name = first_word.chars().all(char::is_uppercase) || first_word == "DPoP";
+                assert!(is_name || text.starts_with(|first: char| first.is_lowercase()), "{}: `{text}`", info.id);
             }
         }
     }

@@ -108,7 +108,7 @@ pub(crate) fn authorization(value: &[u8]) -> (AuthKind, &[u8]) {
     let is = |name: &str| scheme.eq_ignore_ascii_case(name.as_bytes());
     if rest.is_empty() {
         (AuthKind::OtherAuthorization, value)
-    } else if is("Bearer") {
+    } else if is("Bearer") || is("DPoP") {
         (if is_jwt(rest) { AuthKind::Jwt } else { AuthKind::Bearer }, rest)
     } else if is("Basic") {
         (AuthKind::Basic, rest)

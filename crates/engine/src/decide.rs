@@ -12,6 +12,7 @@ use crate::policy::{Policies, PolicyIndex};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     BadRequest,
+    Unauthorized,
     Forbidden,
     MethodNotAllowed,
     ContentTooLarge,
@@ -20,6 +21,7 @@ pub(crate) enum Refusal {
     TooManyRequests,
     HeaderFieldsTooLarge,
     BadGateway,
+    ServiceUnavailable,
     /// A rule's own status, of an error
     Rule(u16),
 }
@@ -59,6 +61,12 @@ impl Notices {
     /// Whether something enforced speaks against the exchange.
     pub(crate) fn is_stop(&self, policies: &Policies) -> bool {
         self.grounds.iter().any(|ground| is_enforced(policies, *ground))
+    }
+
+    /// Forgets what was pushed after the first `len`.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.findings.truncate(len);
+        self.grounds.truncate(len);
     }
 
     pub(crate) fn into_findings(self) -> Vec<Finding> {

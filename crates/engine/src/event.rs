@@ -3,9 +3,11 @@
 //! Text is cut between characters, secrets in paths and names are masked, values become kinds, credentials become a
 //! keyed hash. Nothing borrowed from the request survives this module.
 
+use std::sync::Arc;
+
 use bartizan_model::{
-    Actor, AuthKinds, Decision, Event, Finding, HttpVersion, Missing, Outcome, Parameter, RequestHead, RequestId,
-    ResponseHead, Scheme, Secret, Source, Timestamp,
+    Actor, ActorKind, AuthKinds, Decision, Event, Finding, HttpVersion, Missing, Outcome, Parameter, RequestHead,
+    RequestId, ResponseHead, Scheme, Secret, Source, Timestamp,
 };
 
 use crate::credential::{self, Credentials};
@@ -67,11 +69,19 @@ impl Seen {
             method: redact::cut(head.method, METHOD_BYTES_MAX).into(),
             path: redact::mask_path(head.path()),
             auth: credentials.kinds(),
-            actor: credentials.actor(facts.client.ip, key),
+            actor: match facts.caller() {
+                Some(who) => Actor { kind: ActorKind::Principal, id: who.actor.clone() },
+                None => credentials.actor(facts.client.ip, key),
+            },
             parameters,
             user_agent: fields.user_agent.map(|value| redact::cut(value, USER_AGENT_BYTES_MAX).into()),
             request_type: fields.content_type.and_then(media_type),
         }
+    }
+
+    /// The caller is not who it seemed to be: the network answers for the request.
+    pub(crate) fn forget_caller(&mut self, facts: &Facts) {
+        self.actor = credential::network(facts.client.ip);
     }
 
     /// Whether the response has no body, whatever its head says (RFC 9110 §9.3.2).
@@ -98,6 +108,7 @@ impl Seen {
     /// The event.
     pub(crate) fn event(self, facts: Facts, ended: Ended) -> Event {
         let outcome = ended.outcome;
+        let principal = facts.caller().map(|who| Arc::clone(&who.event));
         let (api, upstream) = match facts.route {
             Some(route) => (Some(route.api.clone()), Some(route.upstream.clone())),
             None => (None, None),
@@ -117,6 +128,7 @@ impl Seen {
             endpoint: facts.endpoint,
             parameters: self.parameters,
             auth: self.auth,
+            principal,
             user_agent: self.user_agent,
             request_type: self.request_type,
             response_type: ended.response_type,

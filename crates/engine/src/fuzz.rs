@@ -10,6 +10,8 @@ use bartizan_model::{
 use crate::address::AddressSet;
 use crate::forwarded::{List, nearest_untrusted};
 use crate::path::Readings;
+use crate::stage::access::jose::{self, Compact};
+use crate::stage::access::jwks::{Keys, Lookup, Origin};
 use crate::{Inputs, Inspection, Snapshot, Step};
 
 /// A Snapshot with something of everything, for targets that need one.
@@ -122,5 +124,34 @@ pub fn path_readings(bytes: &[u8]) {
         let climbs = |path: &[u8]| path.split(|&byte| byte == b'/').any(|segment| segment == b"..");
         assert!(!climbs(readings.normal()) && !climbs(readings.lax()), "dot segments are resolved");
         assert!(!readings.others().any(climbs), "in every mixture");
+    }
+}
+
+/// Bytes as a signed token under a key set (JSON, as in a file): its payload, when the signature is valid. Every
+/// algorithm is accepted; no claim is looked at. For vectors of signatures alone.
+pub fn verified_payload(key_set: &[u8], token: &[u8]) -> Option<Vec<u8>> {
+    let (keys, _) = Keys::parse(key_set, Origin::File)?;
+    let token = Compact::parse(token).ok()?;
+    if token.header.contains_key("crit") {
+        return None;
+    }
+    let algorithm = jose::algorithm(token.header_text("alg").ok()??)?;
+    let Lookup::Found(key) = keys.find(token.key_id().ok()?, algorithm) else { return None };
+    key.verifies(algorithm, token.signed, &token.signature).then_some(token.payload)
+}
+
+/// Bytes as a token, and as a key set that it is checked with.
+pub fn json_web_token(bytes: &[u8]) {
+    let at = memchr::memchr(b'\n', bytes).unwrap_or(bytes.len());
+    let (token, set) = bytes.split_at_checked(at).unwrap_or((bytes, b""));
+    if let Ok(compact) = Compact::parse(token) {
+        assert!(token.len() <= jose::TOKEN_BYTES_MAX, "a token is bounded");
+        assert_eq!(memchr::memchr_iter(b'.', compact.signed).count(), 1, "header and payload are signed");
+    }
+    if let Some((keys, left_out)) = Keys::parse(set, Origin::Network) {
+        assert!(keys.len() + left_out <= set.len(), "keys are not made of nothing");
+    }
+    if let Some(payload) = verified_payload(set, token) {
+        assert!(payload.len() < token.len(), "a payload is part of its token");
     }
 }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use bartizan_model::{
-    Client, Connection, Decision, Event, Finding, HttpVersion, Location, Missing, Outcome, Part, RequestHead,
-    RequestId, ResponseHead, Scheme, Source, Timestamp,
+    Client, Connection, Decision, Event, Finding, HttpVersion, Location, Missing, Outcome, Part, Principal,
+    RequestHead, RequestId, ResponseHead, Scheme, Source, Timestamp,
 };
 use smallvec::SmallVec;
 
@@ -18,12 +18,14 @@ use crate::answer::{self, Answer};
 use crate::checks;
 use crate::credential::Credentials;
 use crate::decide::{Ground, Notices, Refusal, decide};
+use crate::edits::Edits;
 use crate::event::{Ended, Seen, response_type};
 use crate::fields::Fields;
 use crate::held::HeldBody;
 use crate::parameters::Parameters;
 use crate::path::Readings;
-use crate::policy::Rule;
+use crate::policy::{PolicyIndex, Rule};
+use crate::question::{Asked, Question, Reply};
 use crate::snapshot::{Route, Snapshot};
 use crate::stage::content::Contents;
 use crate::stage::limit::body::BodyGate;
@@ -39,6 +41,9 @@ pub enum Step {
     /// Keep the body back until a later step says [`Step::Continue`] or [`Step::Stop`]. When no body follows, call
     /// `request_end` at once
     Hold,
+    /// Answer the question, then call [`Inspection::reply`] with the same head; nothing goes on until then. Only hosts
+    /// that said [`Inspection::can_ask`] get it, and only for a request's head
+    Ask(Question),
     /// Answer in the upstream's place with [`Inspection::answer`]; nothing more goes to the upstream
     Stop(Decision),
 }
@@ -84,7 +89,11 @@ pub struct Inspection {
     /// Of a request without a head
     version: HttpVersion,
     client_certificate: bool,
+    client_chain: Vec<Arc<[u8]>>,
     facts: Facts,
+    asked: Asked,
+    /// The stage of the head that runs next
+    next_stage: usize,
     seen: Option<Seen>,
     body: BodyGate,
     held: HeldBody,
@@ -95,7 +104,7 @@ pub struct Inspection {
     response: ResponseState,
     notices: Notices,
     /// How many findings there were after each stage
-    trace: SmallVec<[(&'static str, usize); 6]>,
+    trace: SmallVec<[(&'static str, usize); 8]>,
     decision: Decision,
     missing: Missing,
 }
@@ -131,7 +140,22 @@ impl Inspection {
             scheme: connection.scheme(),
             version: HttpVersion::Http11,
             client_certificate: tls.is_some_and(|tls| tls.client_certificate),
-            facts: Facts { client, rival: None, host: None, route: None, endpoint: None, policies: SmallVec::new() },
+            client_chain: tls.map(|tls| tls.client_chain.clone()).unwrap_or_default(),
+            facts: Facts {
+                client,
+                rival: None,
+                host: None,
+                route: None,
+                endpoint: None,
+                policies: SmallVec::new(),
+                caller: None,
+                challenges: Vec::new(),
+                edits: Edits::default(),
+                proofs: SmallVec::new(),
+                body_digests: Vec::new(),
+            },
+            asked: Asked::default(),
+            next_stage: 0,
             seen: None,
             body: BodyGate::default(),
             held: HeldBody::default(),
@@ -147,18 +171,40 @@ impl Inspection {
         }
     }
 
+    /// The host answers questions: [`Step::Ask`] may come. Without it, what would have to be asked is refused.
+    pub fn can_ask(&mut self) {
+        self.asked.can_ask = true;
+    }
+
     /// The request's head. Call once, first.
     pub fn request_head(&mut self, head: &RequestHead<'_>) -> Step {
-        debug_assert!(self.seen.is_none(), "one head per inspection");
+        debug_assert!(self.seen.is_none() && self.next_stage == 0, "one head per inspection");
+        self.run_head(head)
+    }
+
+    /// The answer to a [`Step::Ask`], with the head that was passed in before.
+    pub fn reply(&mut self, head: &RequestHead<'_>, reply: Reply) -> Step {
+        let was_asked = self.asked.reply(reply);
+        debug_assert!(was_asked, "nothing was asked");
+        if was_asked { self.run_head(head) } else { self.step() }
+    }
+
+    /// Runs the stages of the head that have not run, until one asks or is refused.
+    fn run_head(&mut self, head: &RequestHead<'_>) -> Step {
         let fields = Fields::scan(head.headers);
         let readings = Readings::of(head.path());
         let parameters = Parameters::read(head, &fields);
         let credentials = Credentials::read(&fields, &parameters, self.client_certificate);
         let mut is_limited = false;
-        for (name, stage) in REQUEST_HEAD {
+        while let Some((name, stage)) = REQUEST_HEAD.get(self.next_stage) {
             let before = self.notices.len();
             stage(&mut self.context(head, &fields, &readings, &credentials));
             is_limited |= *name == LIMIT;
+            if let Some(question) = self.asked.pending() {
+                self.notices.truncate(before); // the stage runs again
+                return Step::Ask(question.clone());
+            }
+            self.next_stage += 1;
             self.trace.push((name, self.notices.len()));
             self.decide_if_new(before);
             if self.decision.is_stop() {
@@ -168,6 +214,7 @@ impl Inspection {
                 break;
             }
         }
+        self.next_stage = REQUEST_HEAD.len();
         self.missing.request_body |= self.contents.is_blind || self.threats.is_blind;
         let key = self.snapshot.key();
         self.seen = Some(Seen::head(head, &fields, parameters.list, &credentials, &mut self.facts, key));
@@ -189,12 +236,14 @@ impl Inspection {
             now: self.begun,
             peer: self.peer,
             local: self.local,
+            client_chain: &self.client_chain,
             lacks_headers: self.missing.headers,
             head,
             fields,
             readings,
             credentials,
             facts: &mut self.facts,
+            asked: &mut self.asked,
             body: &mut self.body,
             held: &mut self.held,
             contents: &mut self.contents,
@@ -207,6 +256,7 @@ impl Inspection {
     /// A piece of the request's body, in order.
     pub fn request_body(&mut self, chunk: &[u8]) -> Step {
         self.held.push(chunk);
+        self.facts.body_digests.iter_mut().for_each(|digest| digest.update(chunk));
         self.count_request_body(chunk.len() as u64)
     }
 
@@ -224,7 +274,22 @@ impl Inspection {
     pub fn request_end(&mut self) -> Step {
         self.is_request_complete = !self.decision.is_stop();
         self.body.is_held = false;
-        if self.is_request_complete {
+        let is_body_unseen = self.source != Source::Gateway && self.missing.request_body;
+        if self.is_request_complete && !is_body_unseen {
+            let before = self.notices.len();
+            for digest in std::mem::take(&mut self.facts.body_digests) {
+                let policy = digest.policy;
+                if !digest.finish(&mut self.notices) {
+                    self.facts.challenges.push((policy, vec!["Signature".to_owned()]));
+                    self.facts.caller = None; // whoever sends this body is not who signed another
+                    if let Some(seen) = &mut self.seen {
+                        seen.forget_caller(&self.facts);
+                    }
+                }
+            }
+            self.decide_if_new(before);
+        }
+        if !self.decision.is_stop() {
             let before = self.notices.len();
             self.rates.request_end(&self.held, &mut self.notices);
             self.decide_if_new(before);
@@ -328,8 +393,8 @@ impl Inspection {
         &mut self.missing
     }
 
-    /// The answer to give after a [`Step::Stop`], with `Allow` on a 405, and on a 429 of a rate limit with `Retry-After`
-    /// and what clients are told of their limits.
+    /// The answer to give after a [`Step::Stop`], with `Allow` on a 405, challenges on a 401, and on a 429 of a rate limit with
+    /// `Retry-After` and what clients are told of their limits.
     pub fn answer(&self) -> Answer {
         let check = self.decision.check.as_ref().map_or("", |check| check.as_str());
         let policies = self.snapshot.policies();
@@ -346,6 +411,7 @@ impl Inspection {
         }
         let mut answer = answer::answer(&self.decision, self.id);
         answer.headers.extend(self.allow().map(|allow| ("allow", allow.to_owned())));
+        answer.headers.extend(self.challenges().map(|challenge| ("www-authenticate", challenge.clone())));
         answer
     }
 
@@ -353,6 +419,27 @@ impl Inspection {
     /// limits that admitted the request, where their policies announce them.
     pub fn response_fields(&self) -> Vec<(&'static str, String)> {
         self.rates.response_fields(self.snapshot.policies())
+    }
+
+    /// What changes in the head before it goes to the upstream.
+    pub fn edits(&self) -> &Edits {
+        &self.facts.edits
+    }
+
+    /// As whom the request acts, when an `authenticate` policy knows.
+    pub fn principal(&self) -> Option<&Principal> {
+        self.facts.caller().map(|who| &who.principal)
+    }
+
+    /// What the deciding policy has to say in `WWW-Authenticate` (RFC 9110 §11.6.1).
+    fn challenges(&self) -> impl Iterator<Item = &String> {
+        let is_deciding = |index: &PolicyIndex| {
+            let policy = self.snapshot.policies().policy(*index);
+            self.decision.is_stop() && policy.is_some_and(|policy| Some(&policy.name) == self.decision.policy.as_ref())
+        };
+        let status = [Refusal::Unauthorized.status(), Refusal::Forbidden.status()];
+        let challenges = self.facts.challenges.iter().filter(move |(index, _)| is_deciding(index));
+        challenges.filter(move |_| status.contains(&self.decision.status)).flat_map(|(_, challenges)| challenges)
     }
 
     /// The deciding policy's list of methods.
@@ -365,7 +452,12 @@ impl Inspection {
         deciding.find(|policy| Some(&policy.name) == self.decision.policy.as_ref()).and_then(|policy| {
             match &policy.rule {
                 Rule::Methods { allow_field, .. } => Some(&**allow_field),
-                Rule::Addresses { .. } | Rule::Limits(_) | Rule::Threats(_) | Rule::Content(_) | Rule::Rate(_) => None,
+                Rule::Addresses { .. }
+                | Rule::Limits(_)
+                | Rule::Threats(_)
+                | Rule::Content(_)
+                | Rule::Rate(_)
+                | Rule::Authenticate(_) => None,
             }
         })
     }

@@ -29,7 +29,7 @@ pub struct Judged {
 /// What one stage noticed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StageTrace {
-    /// Name of the stage: `identify`, `route`, `access`, `limit`, `content`, `threat`
+    /// Name of the stage: `identify`, `route`, `access`, `authenticate`, `limit`, `content`, `threat`
     pub stage: &'static str,
     /// Its findings
     pub findings: Vec<Finding>,

@@ -5,7 +5,8 @@
 //! inspection may read is compiled beforehand into an immutable [`Snapshot`].
 //!
 //! ```text
-//! Engine::begin ─► request_head ─► identify ─► route ─► access ─► limit ─► content ─► threat ─► decide ─► Step
+//! Engine::begin ─► request_head ─► identify ─► route ─► access ─► authenticate ─► limit ─► content ─► threat
+//!                  (after each: decide ─► Step; Step::Ask ─► reply goes on where it stopped)
 //!                  request_body ─► limit ─► decide ─► Step
 //!                  request_end  ─► limit ─► content ─► threat ─► decide ─► Step
 //!                  finish       ─► Event
@@ -15,10 +16,12 @@
 
 mod address;
 mod answer;
+mod bounded;
 mod checks;
 mod counters;
 mod credential;
 mod decide;
+mod edits;
 mod endpoints;
 mod event;
 mod fields;
@@ -32,10 +35,12 @@ mod judge;
 mod parameters;
 mod path;
 mod policy;
+mod question;
 mod redact;
 mod routes;
 mod snapshot;
 mod stage;
+mod state;
 #[cfg(test)]
 mod testing;
 
@@ -43,9 +48,13 @@ pub use answer::{Answer, answer, answer_ending};
 pub use checks::CHECKS;
 pub use counters::lease;
 pub use counters::{Counters, TableStats};
+pub use edits::Edits;
 pub use inspection::{Engine, Inspection, Step};
 pub use judge::{Judged, StageTrace, judge};
+pub use question::{PasswordCheck, Question, Reply};
 pub use snapshot::{Inputs, Plans, Route, Snapshot};
+pub use stage::access::api_key::{API_KEY_RANDOM_BYTES, ApiKey, ApiKeyGrant, ApiKeyRefused, ApiKeys, NewApiKey};
+pub use state::{AccessState, KeysPublished, KeysRefused};
 
 /// How bad a finding of an attack rule is, from SecLang's severity: 0 (emergency) to 7 (debug).
 pub const fn rule_severity(severity: Option<u8>) -> bartizan_model::Severity {

@@ -11,6 +11,7 @@ use crate::counters::Counters;
 use crate::path::{Pattern, Readings};
 use crate::routes::ApiIndex;
 use crate::snapshot::Plans;
+use crate::stage::access::authenticate::Authentication;
 use crate::stage::content::ContentRules;
 use crate::stage::limit::rate::RateRules;
 use crate::stage::limit::rate::key::Fingerprinter;
@@ -51,6 +52,7 @@ pub(crate) enum Rule {
     Threats(RuleSet),
     Content(Arc<ContentRules>),
     Rate(Box<RateRules>),
+    Authenticate(Box<Authentication>),
 }
 
 /// Attack rules of one policy.
@@ -153,6 +155,7 @@ impl Rule {
                     body_bytes_max: *body_bytes_max,
                 })
             }
+            PolicyRule::Authenticate(written) => Self::Authenticate(Box::new(Authentication::new(written))),
             PolicyRule::Content(content) => Self::Content(Arc::new(ContentRules::new(content))),
             PolicyRule::Threats(Threats { responses, body_bytes_max, .. }) => Self::Threats(RuleSet {
                 plan: plans.get(&policy.name).cloned(),

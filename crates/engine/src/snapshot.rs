@@ -16,6 +16,7 @@ use crate::endpoints::EndpointRouter;
 use crate::policy::Policies;
 use crate::routes::Routes;
 use crate::stage::limit::rate::key::Fingerprinter;
+use crate::state::AccessState;
 
 /// Compiled attack rules by the name of their policy. The host reads the files that the policies name.
 pub type Plans = BTreeMap<String, Arc<Plan>>;
@@ -56,6 +57,7 @@ pub struct Snapshot {
     generation: u64,
     core: Arc<Core>,
     endpoints: EndpointRouter,
+    access: Arc<AccessState>,
 }
 
 /// What comes from the configuration.
@@ -77,13 +79,36 @@ impl Snapshot {
             trusted_proxies: AddressSet::new(&config.trusted_proxies),
             key,
         };
-        Self { generation: inputs.generation, core: Arc::new(core), endpoints: EndpointRouter::new(inputs.endpoints) }
+        Self {
+            generation: inputs.generation,
+            core: Arc::new(core),
+            endpoints: EndpointRouter::new(inputs.endpoints),
+            access: Arc::default(),
+        }
     }
 
     /// The same Snapshot with other endpoints; everything else is shared.
     #[must_use]
     pub fn with_endpoints(&self, generation: u64, endpoints: &[Endpoint]) -> Self {
-        Self { generation, core: Arc::clone(&self.core), endpoints: EndpointRouter::new(endpoints) }
+        Self {
+            generation,
+            core: Arc::clone(&self.core),
+            endpoints: EndpointRouter::new(endpoints),
+            access: Arc::clone(&self.access),
+        }
+    }
+
+    /// The same Snapshot over the keys and the memory of `access`. A host makes one for all its Snapshots; without it a
+    /// Snapshot has one of its own, that knows no keys.
+    #[must_use]
+    pub fn with_access(mut self, access: Arc<AccessState>) -> Self {
+        self.access = access;
+        self
+    }
+
+    /// Keys, and what is remembered of callers.
+    pub fn access(&self) -> &Arc<AccessState> {
+        &self.access
     }
 
     /// Counts up with every Snapshot.

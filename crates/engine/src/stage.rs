@@ -16,14 +16,19 @@ use std::sync::Arc;
 use bartizan_model::{Client, EndpointRef, RequestHead, RequestId, Source, Timestamp};
 use smallvec::SmallVec;
 
+use crate::bounded::Digest;
 use crate::credential::Credentials;
 use crate::decide::Notices;
+use crate::edits::Edits;
 use crate::fields::Fields;
 use crate::held::HeldBody;
 use crate::host::Host;
 use crate::path::Readings;
 use crate::policy::{Policy, PolicyIndex};
+use crate::question::Asked;
 use crate::snapshot::{Route, Snapshot};
+use access::signature::BodyDigest;
+use access::verified::{Verified, Who};
 use content::Contents;
 use limit::body::BodyGate;
 use limit::rate::Rates;
@@ -40,6 +45,7 @@ pub(crate) const REQUEST_HEAD: &[Stage] = &[
     ("identify", identify::run),
     ("route", route::run),
     ("access", access::run),
+    ("authenticate", access::authenticate::run),
     (LIMIT, limit::run),
     ("content", content::run),
     ("threat", threat::run),
@@ -55,6 +61,8 @@ pub(crate) struct HeadContext<'a> {
     pub(crate) peer: Option<IpAddr>,
     /// Our end
     pub(crate) local: Option<SocketAddr>,
+    /// The client's certificate and what vouches for it: DER, leaf first
+    pub(crate) client_chain: &'a [Arc<[u8]>],
     /// The recording lacks header fields: their absence proves nothing
     pub(crate) lacks_headers: bool,
     pub(crate) head: &'a RequestHead<'a>,
@@ -64,6 +72,8 @@ pub(crate) struct HeadContext<'a> {
     pub(crate) readings: &'a Readings<'a>,
     /// What stages found out for those after them and for the event
     pub(crate) facts: &'a mut Facts,
+    /// Questions to the host
+    pub(crate) asked: &'a mut Asked,
     pub(crate) body: &'a mut BodyGate,
     /// What is kept of the body
     pub(crate) held: &'a mut HeldBody,
@@ -85,6 +95,23 @@ pub(crate) struct Facts {
     pub(crate) endpoint: Option<EndpointRef>,
     /// Policies that apply, in the order written
     pub(crate) policies: SmallVec<[PolicyIndex; 8]>,
+    /// Who calls, by the first policy that knows
+    pub(crate) caller: Option<Arc<Verified>>,
+    /// What a refusal of a policy must say in `WWW-Authenticate`
+    pub(crate) challenges: Vec<(PolicyIndex, Vec<String>)>,
+    /// Changes to what the upstream gets
+    pub(crate) edits: Edits,
+    /// Proofs that this exchange has used up
+    pub(crate) proofs: SmallVec<[Digest; 1]>,
+    /// What the body must be, by the signatures over it
+    pub(crate) body_digests: Vec<BodyDigest>,
+}
+
+impl Facts {
+    /// Who calls, when a policy knows.
+    pub(crate) fn caller(&self) -> Option<&Who> {
+        self.caller.as_ref().and_then(|verified| verified.who.as_ref().ok())
+    }
 }
 
 /// The policies that apply, with their numbers.

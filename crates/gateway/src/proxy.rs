@@ -110,7 +110,7 @@ impl ProxyHttp for Proxy {
             exchange.body.expect_within(Duration::from_millis(limits.body_timeout_ms));
             match step {
                 Step::Hold => read_held_body(session, exchange, client_timeout).await?,
-                Step::Continue | Step::Stop(_) => Verdict::Pass,
+                Step::Continue | Step::Ask(_) | Step::Stop(_) => Verdict::Pass,
             }
         };
         match verdict {

@@ -1,6 +1,7 @@
 //! Who is at the other end: the connection we see, the client behind it, and the actor that behavior is charged to.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +36,10 @@ pub struct TlsInfo {
     pub server_name: Option<String>,
     /// Whether the client proved a certificate
     pub client_certificate: bool,
+    /// The chain that the client proved and the listener's authorities vouch for: DER, leaf first; empty when the host
+    /// does not pass it on
+    #[serde(skip)]
+    pub client_chain: Vec<Arc<[u8]>>,
 }
 
 /// Where a request came from: the nearest address that is not a trusted proxy.
@@ -52,6 +57,8 @@ pub struct Client {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ActorKind {
+    /// A verified principal, by keyed hash
+    Principal,
     /// A credential in the request (token, key, Basic user), by keyed hash
     Credential,
     /// A session cookie, by keyed hash
@@ -66,6 +73,7 @@ impl ActorKind {
     /// The word in events and queries.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Principal => "principal",
             Self::Credential => "credential",
             Self::Session => "session",
             Self::Network => "network",

@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{Actor, AuthKinds, Client, Decision, EndpointRef, Finding, HttpVersion, Parameter, Scheme, Timestamp};
+use crate::{
+    Actor, AuthKinds, Client, Decision, EndpointRef, EventPrincipal, Finding, HttpVersion, Parameter, Scheme, Timestamp,
+};
 
 /// Names one exchange towards clients, logs and the console: 128 bits, 32 hexadecimal digits. The host makes it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -211,6 +213,9 @@ pub struct Event {
     pub parameters: Vec<Parameter>,
     /// Credentials seen, not verified
     pub auth: AuthKinds,
+    /// As whom the request acted, when an `authenticate` policy verified it
+    #[serde(default)]
+    pub principal: Option<Arc<EventPrincipal>>,
     /// User agent, at most 256 bytes
     pub user_agent: Option<Box<str>>,
     /// Media type of the request body, without parameters

@@ -176,6 +176,7 @@ impl<'a> Row<'a> {
             endpoint,
             parameters: self.items("parameters")?,
             auth: self.auth()?,
+            principal: None,
             user_agent: self.boxed("user_agent")?,
             request_type: self.boxed("request_type")?,
             response_type: self.boxed("response_type")?,

@@ -310,6 +310,7 @@ pub fn blank_event() -> Event {
         endpoint: None,
         parameters: Vec::new(),
         auth: AuthKinds::NONE,
+        principal: None,
         user_agent: None,
         request_type: None,
         response_type: None,

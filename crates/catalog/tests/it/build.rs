@@ -23,6 +23,7 @@ pub fn event(path: &str) -> Event {
         endpoint: None,
         parameters: Vec::new(),
         auth: AuthKinds::NONE,
+        principal: None,
         user_agent: None,
         request_type: None,
         response_type: None,

@@ -127,7 +127,7 @@ fn overlaps(checker: &mut Checker<'_, '_>, at: &SettingPath, apis: &[Api]) {
 }
 
 /// What a policy can demand, for messages.
-const KINDS: &str = "`methods`, `addresses`, `limits`, `threats`, `content` and `rate`";
+const KINDS: &str = "`methods`, `addresses`, `limits`, `threats`, `content`, `rate` and `authenticate`";
 
 /// Every policy.
 pub(super) fn policies(
@@ -194,7 +194,11 @@ fn rule(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &document::Pol
         .map(|content| PolicyRule::Content(Box::new(super::content::content(checker, &at.key("content"), content))));
     let rate =
         written.rate.as_ref().map(|rate| PolicyRule::Rate(Box::new(super::rate::rate(checker, &at.key("rate"), rate))));
-    let mut rules = [methods, addresses, limits, threats, content, rate].into_iter().flatten();
+    let authenticate = written.authenticate.as_ref().map(|authenticate| {
+        let at = at.key("authenticate");
+        PolicyRule::Authenticate(Box::new(super::authenticate::authenticate(checker, &at, authenticate)))
+    });
+    let mut rules = [methods, addresses, limits, threats, content, rate, authenticate].into_iter().flatten();
     match (rules.next(), rules.next()) {
         (Some(only), None) => Some(only),
         (None, _) => {

@@ -1,7 +1,21 @@
-//! Who may call, and how: the policies over methods and client addresses.
+//! Who may call, and how: the policies over methods and client addresses, and (a stage of its own) over callers.
 
 pub(crate) mod addresses;
+pub(crate) mod api_key;
+pub(crate) mod authenticate;
+mod basic;
+pub(crate) mod checks;
+mod claims;
+mod dpop;
+mod introspection;
+pub(crate) mod jose;
+pub(crate) mod jwks;
+mod jwt;
 pub(crate) mod methods;
+mod mtls;
+pub(crate) mod signature;
+mod token;
+pub(crate) mod verified;
 
 use crate::policy::Rule;
 use crate::stage::{HeadContext, applying};
@@ -14,7 +28,7 @@ pub(crate) fn run(ctx: &mut HeadContext<'_>) {
                 let addresses = [ctx.facts.client.ip, ctx.facts.rival];
                 addresses::check(ctx.source, addresses, allow, deny, index, ctx.notices);
             }
-            Rule::Limits(_) | Rule::Threats(_) | Rule::Content(_) | Rule::Rate(_) => {}
+            Rule::Limits(_) | Rule::Threats(_) | Rule::Content(_) | Rule::Rate(_) | Rule::Authenticate(_) => {}
         }
     }
 }

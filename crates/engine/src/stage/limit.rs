@@ -15,7 +15,12 @@ pub(crate) fn run(ctx: &mut HeadContext<'_>) {
                 target::check(ctx.head.target, limits, index, ctx.notices);
                 header::check(ctx.fields.bytes, ctx.head.headers.len(), limits, index, ctx.notices);
             }
-            Rule::Methods { .. } | Rule::Addresses { .. } | Rule::Threats(_) | Rule::Content(_) | Rule::Rate(_) => {}
+            Rule::Methods { .. }
+            | Rule::Addresses { .. }
+            | Rule::Threats(_)
+            | Rule::Content(_)
+            | Rule::Rate(_)
+            | Rule::Authenticate(_) => {}
         }
     }
     body::open(ctx);

@@ -41,6 +41,7 @@ fn every_check_has_two_cases_that_fire_and_two_that_stay_quiet() {
             words.into_iter().for_each(|word| *tally.entry(word.to_owned()).or_default() += 1);
         }
     }
+    crate::access::tally(&mut fires, &mut quiet);
     for info in CHECKS {
         for (word, tally) in [("fires", &fires), ("stays quiet", &quiet)] {
             let count = tally.get(info.id).copied().unwrap_or_default();
@@ -134,6 +135,10 @@ fn mismatch(key: &str, value: &str, passed: &Passed) -> Option<String> {
             text(fields.iter().find(|(name, _)| *name == key).map(|(_, value)| value.as_str()))
         }
         "answer" => text(passed.answer.as_ref().and_then(|answer| std::str::from_utf8(&answer.body).ok())),
+        "challenge" => {
+            let headers = passed.answer.iter().flat_map(|answer| &answer.headers);
+            text(headers.filter(|(name, _)| *name == "www-authenticate").map(|(_, value)| value.as_str()).next())
+        }
         "actor" => {
             let kind = event.actor.kind.as_str();
             if value.contains(' ') { format!("{kind} {}", event.actor.id) } else { kind.to_owned() }

@@ -30,3 +30,8 @@ fn forwarding_headers_of_the_corpus_pass() {
 fn paths_of_the_corpus_pass() {
     replay("engine_path_readings", fuzz::path_readings);
 }
+
+#[test]
+fn tokens_of_the_corpus_pass() {
+    replay("engine_json_web_token", fuzz::json_web_token);
+}

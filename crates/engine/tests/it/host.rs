@@ -85,7 +85,7 @@ fn respond(inspection: &mut Inspection, response: &Response, chunk: usize, outco
     outcome.status = response.status;
     match inspection.response_end() {
         Step::Stop(_) => outcome.ending = Ending::Stopped, // the head has gone, the body has not
-        Step::Continue | Step::Hold => outcome.response_bytes = body.len() as u64,
+        Step::Continue | Step::Hold | Step::Ask(_) => outcome.response_bytes = body.len() as u64,
     }
     None
 }
@@ -120,6 +120,7 @@ fn request(
                 steps.push("hold");
                 false
             }
+            Step::Ask(_) => unreachable!("this host answers no questions"),
             Step::Stop(_) => {
                 steps.push("stop");
                 true

@@ -1,5 +1,6 @@
 //! The engine as a host sees it: cases written as a specification, properties, and the fuzz corpus replayed.
 
+mod access;
 mod cases;
 mod corpus;
 mod document;

@@ -203,6 +203,7 @@ fn the_trace_tells_each_stages_findings() {
         ("identify", none()),
         ("route", none()),
         ("access", vec!["ACC-101".into()]),
+        ("authenticate", none()),
         ("limit", vec!["LIM-101".into()]),
         ("content", none()),
         ("threat", none()),

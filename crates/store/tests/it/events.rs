@@ -315,6 +315,7 @@ fn any_event() -> impl Strategy<Value = Event> {
             }),
             parameters,
             auth: auth.into_iter().collect(),
+            principal: None,
             user_agent: user_agent.clone(),
             request_type: user_agent,
             response_type: None,

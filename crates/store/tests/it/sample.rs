@@ -42,6 +42,7 @@ pub fn at(time: i64, number: u64) -> Event {
         }),
         parameters: vec![Parameter { place: ParameterPlace::Path, name: "id".into(), kind: ValueKind::Integer }],
         auth: [AuthKind::Jwt].into_iter().collect(),
+        principal: None,
         user_agent: Some("curl/8.0".into()),
         request_type: None,
         response_type: Some("application/json".into()),

@@ -50,7 +50,12 @@ pub(crate) fn open(ctx: &mut HeadContext<'_>) {
                 let ground = Ground::Policy(index, Refusal::ContentTooLarge);
                 limits.body_bytes_max.map(|max| Limit { max, ground })
             }
-            Rule::Methods { .. } | Rule::Addresses { .. } | Rule::Threats(_) | Rule::Content(_) | Rule::Rate(_) => None,
+            Rule::Methods { .. }
+            | Rule::Addresses { .. }
+            | Rule::Threats(_)
+            | Rule::Content(_)
+            | Rule::Rate(_)
+            | Rule::Authenticate(_) => None,
         })
         .collect();
     if let Some(route) = route.filter(|route| !route.streaming) {
@@ -69,7 +74,8 @@ pub(crate) fn open(ctx: &mut HeadContext<'_>) {
     *ctx.body = BodyGate {
         limits,
         bytes: 0,
-        is_held: is_unknown && !is_streaming,
+        // A signed body passes once it is known to be the one that was signed.
+        is_held: (is_unknown && !is_streaming) || !ctx.facts.body_digests.is_empty(),
         is_expected: is_unknown || declared.is_some_and(|bytes| bytes > 0),
     };
     if let Some(bytes) = declared {

@@ -1,0 +1,343 @@
+//! Who calls: asks the methods of each `authenticate` policy in their order.
+//!
+//! The first method whose credential the request carries decides; a method that finds a credential of its kind that is
+//! somebody else's to judge (a token of another issuer) passes it on. No credential at all is refused, unless the policy
+//! says `anonymous`. The same code runs over recordings: there, what was not recorded proves nothing.
+//! Sources: RFC 9110 §11.6, RFC 6750 §3, RFC 9449 §7.1; OWASP API2:2023.
+
+use std::sync::Arc;
+
+use bartizan_config::{Authenticate, AuthenticationMethod, IdentityHeader, IdentityValue};
+use bartizan_model::{ClaimValue, Location, Mode, Part, Source};
+
+use super::api_key::ApiKeyRules;
+use super::basic::BasicRules;
+use super::checks;
+use super::introspection::IntrospectionRules;
+use super::jwt::JwtRules;
+use super::mtls::MtlsRules;
+use super::signature::SignatureRules;
+pub(crate) use super::verified::Verified;
+use super::verified::{Fault, Privacy, Who};
+use crate::decide::{Ground, Refusal};
+use crate::edits::{Edits, field_value, is_same_field};
+use crate::policy::{PolicyIndex, Rule};
+use crate::stage::HeadContext;
+
+/// One `authenticate` policy.
+#[derive(Debug)]
+pub(crate) struct Authentication {
+    methods: Box<[Method]>,
+    anonymous: bool,
+    required_scopes: Box<[Box<str>]>,
+    strip: Option<bool>,
+    identity_headers: Box<[(Arc<str>, IdentityValue)]>,
+    is_subject_plain: bool,
+    realm: Box<str>,
+}
+
+/// One way to prove who calls.
+#[derive(Debug)]
+enum Method {
+    Jwt(Box<JwtRules>),
+    ApiKey(ApiKeyRules),
+    Basic(BasicRules),
+    Mtls(Box<MtlsRules>),
+    Introspection(Box<IntrospectionRules>),
+    Signature(Box<SignatureRules>),
+}
+
+/// What a method says of a request.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// It carries no credential of this kind
+    Absent,
+    /// It carries one that another method may know; if none does, this is why
+    Foreign(Fault),
+    /// It is valid
+    Known(Arc<Verified>),
+    /// It is not
+    Refused(Fault),
+    /// The host has to be asked first
+    Asked,
+}
+
+/// Runs every policy that applies.
+pub(crate) fn run(ctx: &mut HeadContext<'_>) {
+    let policies = ctx.facts.policies.clone();
+    let snapshot = ctx.snapshot;
+    // It may have run before, up to a question.
+    ctx.facts.challenges.clear();
+    ctx.facts.edits = Edits::default();
+    ctx.facts.body_digests.clear();
+    for index in policies {
+        let Some(policy) = snapshot.policies().policy(index) else { continue };
+        let rules = match &policy.rule {
+            Rule::Authenticate(rules) => rules,
+            Rule::Methods { .. } | Rule::Addresses { .. } | Rule::Limits(_) | Rule::Threats(_) | Rule::Content(_) => {
+                continue;
+            }
+        };
+        rules.run(ctx, index, policy.mode);
+        if ctx.asked.pending().is_some() {
+            return;
+        }
+    }
+}
+
+impl Authentication {
+    pub(crate) fn new(written: &Authenticate) -> Self {
+        let plain = written.is_subject_plain;
+        let method = |method: &AuthenticationMethod| match method {
+            AuthenticationMethod::Jwt(jwt) => Method::Jwt(Box::new(JwtRules::new(jwt, plain))),
+            AuthenticationMethod::ApiKey(key) => Method::ApiKey(ApiKeyRules::new(key)),
+            AuthenticationMethod::Basic(basic) => Method::Basic(BasicRules::new(basic, plain)),
+            AuthenticationMethod::Mtls(mtls) => Method::Mtls(Box::new(MtlsRules::new(mtls, plain))),
+            AuthenticationMethod::Introspection(asked) => {
+                Method::Introspection(Box::new(IntrospectionRules::new(asked, plain)))
+            }
+            AuthenticationMethod::Signature(signature) => Method::Signature(Box::new(SignatureRules::new(signature))),
+        };
+        let header = |header: &IdentityHeader| (header.name.as_str().into(), header.value.clone());
+        Self {
+            methods: written.methods.iter().map(method).collect(),
+            anonymous: written.anonymous,
+            required_scopes: written.required_scopes.iter().map(|scope| scope.as_str().into()).collect(),
+            strip: written.strip,
+            identity_headers: written.identity_headers.iter().map(header).collect(),
+            is_subject_plain: plain,
+            realm: written.realm.as_str().into(),
+        }
+    }
+
+    fn run(&self, ctx: &mut HeadContext<'_>, index: PolicyIndex, mode: Mode) {
+        self.guard_identity(ctx, mode);
+        match self.identify(ctx, index) {
+            (_, Verdict::Asked) => {}
+            (_, Verdict::Absent | Verdict::Foreign(_)) if self.is_nobody_welcome(ctx) => {}
+            (_, Verdict::Absent) if ctx.lacks_headers || self.is_unseen(ctx) => {}
+            (_, Verdict::Absent) => {
+                let fault = Fault::new(&checks::MISSING, "there is no credential that a method knows");
+                self.refuse(ctx, index, None, fault);
+            }
+            (method, Verdict::Foreign(fault) | Verdict::Refused(fault)) => self.refuse(ctx, index, method, fault),
+            (method, Verdict::Known(verified)) => match &verified.who {
+                Ok(who) => self.admit(ctx, index, mode, method, &verified, who),
+                Err(fault) => self.refuse(ctx, index, method, *fault),
+            },
+        }
+    }
+
+    /// The method that decides, and what it says.
+    fn identify(&self, ctx: &mut HeadContext<'_>, index: PolicyIndex) -> (Option<&Method>, Verdict) {
+        let snapshot = ctx.snapshot;
+        let privacy = Privacy { key: snapshot.key(), is_subject_plain: self.is_subject_plain };
+        let mut foreign = (None, Verdict::Absent);
+        for method in &self.methods {
+            let verdict = match method {
+                Method::Jwt(rules) => rules.verdict(ctx, privacy),
+                Method::ApiKey(rules) => rules.verdict(ctx, privacy),
+                Method::Basic(rules) => rules.verdict(ctx, privacy),
+                Method::Mtls(rules) => rules.verdict(ctx, privacy),
+                Method::Introspection(rules) => rules.verdict(ctx, privacy),
+                Method::Signature(rules) => rules.verdict(ctx, index, privacy),
+            };
+            match verdict {
+                Verdict::Absent => {}
+                Verdict::Foreign(_) => foreign = (Some(method), verdict),
+                Verdict::Known(_) | Verdict::Refused(_) | Verdict::Asked => return (Some(method), verdict),
+            }
+        }
+        foreign
+    }
+
+    /// Whether the request comes without any credential, and may. One that no method knows is still a credential: the
+    /// upstream might believe it.
+    fn is_nobody_welcome(&self, ctx: &HeadContext<'_>) -> bool {
+        self.anonymous && ctx.fields.authorization.is_none()
+    }
+
+    /// Recordings do not say which certificate a client showed.
+    fn is_unseen(&self, ctx: &HeadContext<'_>) -> bool {
+        ctx.source != Source::Gateway && self.methods.iter().any(|method| matches!(method, Method::Mtls(_)))
+    }
+
+    fn admit(
+        &self,
+        ctx: &mut HeadContext<'_>,
+        index: PolicyIndex,
+        mode: Mode,
+        method: Option<&Method>,
+        verified: &Arc<Verified>,
+        who: &Who,
+    ) {
+        if ctx.facts.caller.is_none() {
+            ctx.facts.caller = Some(Arc::clone(verified));
+        }
+        if mode == Mode::Enforce {
+            if let Some(method) = method {
+                method.strip(ctx, self.strip);
+            }
+            let told = self.identity_headers.iter();
+            let told = told.filter_map(|(name, value)| Some((Arc::clone(name), identity(who, value)?)));
+            ctx.facts.edits.added.extend(told);
+        }
+        if self.required_scopes.iter().any(|scope| !who.principal.has_scope(scope)) {
+            let scopes = self.required_scopes.join(" ");
+            let realm = &self.realm;
+            let challenge = format!("Bearer realm=\"{realm}\", error=\"insufficient_scope\", scope=\"{scopes}\"");
+            ctx.facts.challenges.push((index, vec![challenge]));
+            let location = method.map_or(Location::part(Part::Header), Method::location);
+            let finding = checks::SCOPE.finding(location, "a scope that is demanded is missing");
+            ctx.notices.push(finding, Ground::Policy(index, Refusal::Forbidden));
+        }
+    }
+
+    fn refuse(&self, ctx: &mut HeadContext<'_>, index: PolicyIndex, method: Option<&Method>, fault: Fault) {
+        let is_unavailable = fault.is(&checks::UNAVAILABLE);
+        if is_unavailable && ctx.source != Source::Gateway {
+            return; // a recording is judged without keys: nothing is proved
+        }
+        let location = if fault.is(&checks::PROOF) {
+            Location::named(Part::Header, "dpop")
+        } else {
+            method.map_or(Location::part(Part::Header), Method::location)
+        };
+        let refusal = if is_unavailable { Refusal::ServiceUnavailable } else { Refusal::Unauthorized };
+        if !is_unavailable {
+            ctx.facts.challenges.push((index, self.challenges(method, fault)));
+        }
+        ctx.notices.push(fault.info.finding(location, fault.words), Ground::Policy(index, refusal));
+    }
+
+    /// What `WWW-Authenticate` says: how to come in, and in a closed set of words why not this time.
+    fn challenges(&self, deciding: Option<&Method>, fault: Fault) -> Vec<String> {
+        let mut challenges: Vec<String> = Vec::new();
+        for method in &self.methods {
+            let is_deciding = deciding.is_some_and(|deciding| std::ptr::eq(deciding, method));
+            for challenge in method.challenges(&self.realm, is_deciding.then_some(fault)) {
+                if !challenges.contains(&challenge) {
+                    challenges.push(challenge);
+                }
+            }
+        }
+        challenges
+    }
+
+    /// Takes out what clients say in our words, and notes that they do.
+    fn guard_identity(&self, ctx: &mut HeadContext<'_>, mode: Mode) {
+        for (name, _) in &self.identity_headers {
+            if mode == Mode::Enforce {
+                ctx.facts.edits.remove(name);
+            }
+            if ctx.head.headers.iter().any(|field| is_same_field(field.name, name.as_bytes())) {
+                let location = Location::named(Part::Header, name);
+                let finding = checks::FORGED_IDENTITY.finding(location, "the client sends an identity header");
+                ctx.notices.push(finding, Ground::Noted);
+            }
+        }
+    }
+}
+
+impl Method {
+    /// Where its credential stands.
+    fn location(&self) -> Location {
+        match self {
+            Self::Jwt(_) | Self::Basic(_) | Self::Introspection(_) => Location::named(Part::Header, "authorization"),
+            Self::Mtls(_) => Location::named(Part::Connection, "client_certificate"),
+            Self::Signature(_) => Location::named(Part::Header, "signature"),
+            Self::ApiKey(rules) => Location::named(Part::Header, rules.header()),
+        }
+    }
+
+    /// Takes its credential out of what goes to the upstream. Without a choice: long-lived secrets, which an upstream
+    /// has no use for once they are checked.
+    fn strip(&self, ctx: &mut HeadContext<'_>, choice: Option<bool>) {
+        let edits = &mut ctx.facts.edits;
+        match self {
+            Self::Jwt(_) | Self::Introspection(_) => {
+                if choice != Some(false) {
+                    edits.remove(&Arc::from("dpop"));
+                }
+                if choice == Some(true) {
+                    edits.remove(&Arc::from("authorization"));
+                }
+            }
+            Self::ApiKey(rules) => {
+                if choice != Some(false) {
+                    rules.strip(edits);
+                }
+            }
+            Self::Basic(_) => {
+                if choice != Some(false) {
+                    edits.remove(&Arc::from("authorization"));
+                }
+            }
+            Self::Mtls(_) | Self::Signature(_) => {} // a signature proves nothing again: it goes on for the record
+        }
+    }
+
+    fn challenges(&self, realm: &str, fault: Option<Fault>) -> Vec<String> {
+        match self {
+            Self::Jwt(rules) => token_challenges(realm, rules.is_sender_constrained(), fault),
+            Self::Introspection(rules) => token_challenges(realm, rules.is_sender_constrained(), fault),
+            Self::Basic(_) => vec![format!("Basic realm=\"{realm}\", charset=\"UTF-8\"")],
+            // No scheme is registered for it; a 401 must name one all the same (RFC 9110 §15.5.2).
+            Self::Mtls(_) => vec![format!("Certificate realm=\"{realm}\"")],
+            Self::Signature(rules) => {
+                vec![format!("Signature realm=\"{realm}\", components=\"{}\"", rules.components())]
+            }
+            Self::ApiKey(rules) => vec![format!("ApiKey realm=\"{realm}\", header=\"{}\"", rules.header())],
+        }
+    }
+}
+
+/// RFC 6750 §3.1, RFC 9449 §7.1.
+fn token_challenges(realm: &str, is_sender_constrained: bool, fault: Option<Fault>) -> Vec<String> {
+    let about_proof = fault.is_some_and(|fault| {
+        [&checks::PROOF, &checks::REPLAY, &checks::UNBOUND].into_iter().any(|info| fault.is(info))
+    });
+    let error = match fault {
+        None => String::new(),
+        Some(fault) if fault.is(&checks::PROOF) || fault.is(&checks::REPLAY) => {
+            ", error=\"invalid_dpop_proof\"".to_owned()
+        }
+        Some(fault) if fault.is(&checks::AMBIGUOUS) => ", error=\"invalid_request\"".to_owned(),
+        Some(_) => ", error=\"invalid_token\"".to_owned(),
+    };
+    let mut challenges = Vec::new();
+    if !is_sender_constrained {
+        let bearer_error = if about_proof { "" } else { error.as_str() };
+        challenges.push(format!("Bearer realm=\"{realm}\"{bearer_error}"));
+    }
+    if is_sender_constrained || about_proof {
+        let algorithms = super::dpop::accepted_algorithms();
+        challenges.push(format!("DPoP realm=\"{realm}\", algs=\"{algorithms}\"{error}"));
+    }
+    challenges
+}
+
+/// What an identity header says of the caller; `None` when there is nothing to say.
+fn identity(who: &Who, value: &IdentityValue) -> Option<String> {
+    let principal = &who.principal;
+    let list = |words: &[Box<str>]| (!words.is_empty()).then(|| words.join(" "));
+    let text = match value {
+        IdentityValue::Subject => Some(principal.subject.to_string()),
+        IdentityValue::Issuer => Some(principal.authority.to_string()),
+        IdentityValue::Application => principal.application.as_deref().map(str::to_owned),
+        IdentityValue::Scopes => list(&principal.scopes),
+        IdentityValue::Roles => list(&principal.roles),
+        IdentityValue::Claim(name) => match principal.claim(name)? {
+            ClaimValue::Text(text) => Some(text.to_string()),
+            ClaimValue::Number(number) => Some(number.to_string()),
+            ClaimValue::Boolean(boolean) => Some(boolean.to_string()),
+            ClaimValue::List(items) => list(items),
+        },
+    }?;
+    Some(field_value(&text))
+}
+
+/// Whether more than one field of this name came; the upstream may read the other one.
+pub(crate) fn is_twice(ctx: &HeadContext<'_>, name: &str) -> bool {
+    ctx.head.headers.iter().filter(|field| is_same_field(field.name, name.as_bytes())).count() > 1
+}

@@ -1,0 +1,50 @@
+//! A token in the `Authorization` field: the only place it may stand.
+//!
+//! Tokens in a query or a form end in logs and are not accepted (RFC 9700 §2.6). Source: RFC 6750 §2.1, RFC 9449 §7.1.
+
+use super::checks;
+use super::verified::Fault;
+use crate::fields::{Fields, Role};
+
+/// A token as presented.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Presented<'a> {
+    pub(crate) text: &'a [u8],
+    pub(crate) scheme: TokenScheme,
+}
+
+/// How it was presented.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TokenScheme {
+    Bearer,
+    Dpop,
+}
+
+/// Two `Authorization` fields: the upstream may read the other one.
+pub(crate) const TWO_FIELDS: Fault = Fault::new(&checks::AMBIGUOUS, "there are two `Authorization` fields");
+
+/// The value of the only `Authorization` field, by scheme (lower case) and credentials.
+pub(crate) fn authorization<'a>(fields: &Fields<'a>) -> Result<Option<(Vec<u8>, &'a [u8])>, Fault> {
+    let Some(value) = fields.authorization else { return Ok(None) };
+    if fields.roles.iter().filter(|role| **role == Role::Authorization).count() > 1 {
+        return Err(TWO_FIELDS);
+    }
+    let space = value.iter().position(|byte| *byte == b' ').unwrap_or(value.len());
+    let (scheme, rest) = value.split_at_checked(space).unwrap_or((value, b""));
+    Ok(Some((scheme.to_ascii_lowercase(), rest.trim_ascii())))
+}
+
+/// The token that a request presents.
+pub(crate) fn presented<'a>(fields: &Fields<'a>) -> Result<Option<Presented<'a>>, Fault> {
+    let Some((scheme, text)) = authorization(fields)? else { return Ok(None) };
+    let scheme = match scheme.as_slice() {
+        b"bearer" => TokenScheme::Bearer,
+        b"dpop" => TokenScheme::Dpop,
+        _ => return Ok(None),
+    };
+    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(byte);
+    if text.is_empty() || !text.iter().all(is_token) {
+        return Err(Fault::new(&checks::MALFORMED, "what follows the scheme is not a token"));
+    }
+    Ok(Some(Presented { text, scheme }))
+}

@@ -1,0 +1,107 @@
+//! What is remembered of a verified credential: who it was, until when that holds, and what of it may be told.
+
+use std::sync::Arc;
+
+use bartizan_model::{CheckInfo, EventPrincipal, Principal, Secret};
+
+use crate::bounded::Digest;
+use crate::redact;
+
+/// LIMIT: bytes of an application's name that an event keeps.
+const APPLICATION_BYTES_MAX: usize = 128;
+/// LIMIT: bytes of a subject that an event keeps, where it is kept as it is.
+const SUBJECT_BYTES_MAX: usize = 128;
+/// LIMIT: scopes, and roles, that an event keeps.
+const WORDS_MAX: usize = 16;
+/// LIMIT: bytes of each.
+const WORD_BYTES_MAX: usize = 64;
+/// Hexadecimal digits of a subject's hash: 128 bits.
+const HASH_DIGITS: usize = 32;
+
+/// Why a credential is not accepted: the check that noticed, and evidence from a closed set of words.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fault {
+    pub(crate) info: &'static CheckInfo,
+    pub(crate) words: &'static str,
+}
+
+impl Fault {
+    pub(crate) const fn new(info: &'static CheckInfo, words: &'static str) -> Self {
+        Self { info, words }
+    }
+
+    pub(crate) fn is(&self, info: &CheckInfo) -> bool {
+        self.info.id == info.id
+    }
+}
+
+/// The outcome of a verification, and how long it holds.
+#[derive(Debug)]
+pub(crate) struct Verified {
+    pub(crate) who: Result<Who, Fault>,
+    /// Holds from this second on
+    pub(crate) from_secs: i64,
+    /// Holds until before this second
+    pub(crate) until_secs: i64,
+    /// Content of the key source that it was verified with
+    pub(crate) keys: Option<Digest>,
+}
+
+impl Verified {
+    /// Whether the outcome still holds.
+    pub(crate) fn holds(&self, now_secs: i64, keys: Option<&Digest>) -> bool {
+        (self.from_secs..self.until_secs).contains(&now_secs) && self.keys.as_ref() == keys
+    }
+}
+
+/// A caller who is known.
+#[derive(Debug)]
+pub(crate) struct Who {
+    pub(crate) principal: Principal,
+    /// What an event keeps
+    pub(crate) event: Arc<EventPrincipal>,
+    /// The actor's id
+    pub(crate) actor: Box<str>,
+}
+
+/// How a policy wants callers to be told of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Privacy<'a> {
+    pub(crate) key: &'a Secret<[u8; 32]>,
+    pub(crate) is_subject_plain: bool,
+}
+
+impl Who {
+    pub(crate) fn new(principal: Principal, privacy: Privacy<'_>) -> Self {
+        let hash = hashed(&principal, privacy.key);
+        let subject = if privacy.is_subject_plain {
+            redact::cut(principal.subject.as_bytes(), SUBJECT_BYTES_MAX).into()
+        } else {
+            hash.clone()
+        };
+        let event = EventPrincipal {
+            subject,
+            application: principal
+                .application
+                .as_deref()
+                .map(|name| redact::cut(name.as_bytes(), APPLICATION_BYTES_MAX).into()),
+            scopes: words(&principal.scopes),
+            roles: words(&principal.roles),
+            credential: principal.credential,
+            strength: principal.strength,
+        };
+        Self { principal, event: Arc::new(event), actor: hash }
+    }
+}
+
+fn words(all: &[Box<str>]) -> Vec<Box<str>> {
+    all.iter().take(WORDS_MAX).map(|word| redact::cut(word.as_bytes(), WORD_BYTES_MAX).into()).collect()
+}
+
+/// Names a subject: stable within one installation, meaningless outside of it.
+fn hashed(principal: &Principal, key: &Secret<[u8; 32]>) -> Box<str> {
+    let mut hasher = blake3::Hasher::new_keyed(key.expose());
+    hasher.update(b"principal\0");
+    hasher.update(principal.authority.as_bytes()).update(b"\0").update(principal.subject.as_bytes());
+    hasher.finalize().to_hex().get(..HASH_DIGITS).unwrap_or_default().into()
+}

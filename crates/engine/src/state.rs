@@ -1,0 +1,191 @@
+//! What access control shares between exchanges and Snapshots: keys, verified credentials, used proofs.
+//!
+//! The only state of the engine that changes while it runs, and all of it is bounded. A host makes one [`AccessState`],
+//! gives it to every Snapshot, and publishes keys into it whenever it has read or fetched them. Nothing here is fetched:
+//! when keys are missing, an inspection says so through [`crate::Step::Ask`], and without an answer access stays closed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use bartizan_config::KeySource;
+use bartizan_model::Timestamp;
+use ring::digest;
+
+use crate::bounded::{Cache, Digest, Register};
+use crate::stage::access::api_key::ApiKeys;
+use crate::stage::access::authenticate::Verified;
+use crate::stage::access::jwks::{Keys, Origin};
+
+/// LIMIT: verified credentials that are remembered: callers of a day in one installation, some 60 MB at most.
+const VERIFIED_MAX: usize = 65_536;
+/// LIMIT: proofs and signatures that are known to be used up, for each turn of some 90 s: 5,800 a second, 40 MB at most.
+/// Beyond it, proofs are refused rather than forgotten.
+const USED_MAX: usize = 524_288;
+/// LIMIT: sources of keys; one for each method of each policy that a person writes.
+const SOURCES_MAX: usize = 256;
+/// Least time between two questions for the keys of one source. It bounds what tokens with invented key names can make
+/// the host fetch, whatever names they invent, so that no list of unknown names has to be kept.
+const ASK_AGAIN_SECS: i64 = 10;
+
+/// Keys, verified credentials and used proofs.
+#[derive(Debug)]
+pub struct AccessState {
+    sources: ArcSwap<Vec<Arc<KeySlot>>>,
+    api_keys: ArcSwap<ApiKeys>,
+    pub(crate) verified: Cache<Arc<Verified>>,
+    pub(crate) used: Register,
+}
+
+/// The keys of one source, as far as they are known.
+#[derive(Debug)]
+pub(crate) struct KeySlot {
+    source: KeySource,
+    current: ArcSwapOption<KnownKeys>,
+    /// When the host last tried to fetch them, in seconds
+    tried_secs: AtomicI64,
+}
+
+/// Keys as published.
+#[derive(Debug)]
+pub(crate) struct KnownKeys {
+    pub(crate) keys: Arc<Keys>,
+    /// Names this content: what was verified with other content is verified anew
+    pub(crate) digest: Digest,
+    pub(crate) fetched_secs: i64,
+}
+
+/// Why a key document was not taken; the keys before it stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeysRefused {
+    /// It is no JSON Web Key Set, or larger than 256 KiB
+    Malformed,
+    /// It holds no key that can be used
+    Empty,
+    /// There are too many sources
+    Full,
+}
+
+impl std::fmt::Display for KeysRefused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Malformed => "not a JSON Web Key Set (an object with `keys`, at most 256 KiB)",
+            Self::Empty => "no key in it can be used to check signatures",
+            Self::Full => "there are more than 256 sources of keys",
+        })
+    }
+}
+
+impl std::error::Error for KeysRefused {}
+
+/// What was taken from a key document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeysPublished {
+    /// Keys that can be used
+    pub usable: usize,
+    /// Keys that were left out: of unknown kinds, too short, private, ambiguous, for other uses
+    pub left_out: usize,
+}
+
+impl Default for AccessState {
+    fn default() -> Self {
+        Self {
+            sources: ArcSwap::default(),
+            api_keys: ArcSwap::default(),
+            verified: Cache::new(VERIFIED_MAX),
+            used: Register::new(USED_MAX),
+        }
+    }
+}
+
+impl AccessState {
+    /// Takes the keys of `source`, as read or fetched at `fetched_at`: a JSON Web Key Set (RFC 7517 §5).
+    ///
+    /// # Errors
+    /// When it holds nothing that can be used; the keys known before stay, until they are too old.
+    pub fn publish_keys(
+        &self,
+        source: &KeySource,
+        document: &[u8],
+        fetched_at: Timestamp,
+    ) -> Result<KeysPublished, KeysRefused> {
+        let slot = self.slot_or_new(source).ok_or(KeysRefused::Full)?;
+        slot.tried_secs.store(fetched_at.as_secs(), Relaxed);
+        let origin = match source {
+            KeySource::File(_) => Origin::File,
+            KeySource::Url(_) | KeySource::Discovery(_) => Origin::Network,
+        };
+        let (keys, left_out) = Keys::parse(document, origin).ok_or(KeysRefused::Malformed)?;
+        let published = KeysPublished { usable: keys.len(), left_out };
+        if keys.len() == 0 {
+            return Err(KeysRefused::Empty);
+        }
+        let digest = sha256(&[document]);
+        let fetched_secs = fetched_at.as_secs();
+        slot.current.store(Some(Arc::new(KnownKeys { keys: Arc::new(keys), digest, fetched_secs })));
+        Ok(published)
+    }
+
+    /// The host could not fetch the keys of `source`: it will not be asked again for some seconds.
+    pub fn keys_unreachable(&self, source: &KeySource, now: Timestamp) {
+        if let Some(slot) = self.slot_or_new(source) {
+            slot.tried_secs.store(now.as_secs(), Relaxed);
+        }
+    }
+
+    /// Takes the API keys of this installation.
+    pub fn publish_api_keys(&self, keys: ApiKeys) {
+        self.api_keys.store(Arc::new(keys));
+    }
+
+    pub(crate) fn api_keys(&self) -> arc_swap::Guard<Arc<ApiKeys>> {
+        self.api_keys.load()
+    }
+
+    /// The keys of `source` at this moment.
+    pub(crate) fn keys(&self, source: &KeySource) -> Option<Arc<KnownKeys>> {
+        let sources = self.sources.load();
+        sources.iter().find(|slot| slot.source == *source)?.current.load_full()
+    }
+
+    /// Whether it makes sense to ask the host for the keys of `source`.
+    pub(crate) fn may_ask_for_keys(&self, source: &KeySource, now: Timestamp) -> bool {
+        let is_fetched = match source {
+            KeySource::File(_) => false, // the host watches files
+            KeySource::Url(_) | KeySource::Discovery(_) => true,
+        };
+        let sources = self.sources.load();
+        let tried = sources.iter().find(|slot| slot.source == *source).map(|slot| slot.tried_secs.load(Relaxed));
+        is_fetched && tried.is_none_or(|tried| now.as_secs().saturating_sub(tried) >= ASK_AGAIN_SECS)
+    }
+
+    fn slot_or_new(&self, source: &KeySource) -> Option<Arc<KeySlot>> {
+        let known = |sources: &[Arc<KeySlot>]| sources.iter().find(|slot| slot.source == *source).cloned();
+        if let Some(slot) = known(&self.sources.load()) {
+            return Some(slot);
+        }
+        let new = Arc::new(KeySlot {
+            source: source.clone(),
+            current: ArcSwapOption::empty(),
+            tried_secs: AtomicI64::new(i64::MIN),
+        });
+        self.sources.rcu(|sources| {
+            let mut sources = Vec::clone(sources);
+            if known(&sources).is_none() && sources.len() < SOURCES_MAX {
+                sources.push(Arc::clone(&new));
+            }
+            sources
+        });
+        known(&self.sources.load())
+    }
+}
+
+/// SHA-256 over the parts, each with its length before it, so that no two lists of parts run together.
+pub(crate) fn sha256(parts: &[&[u8]]) -> Digest {
+    let mut context = digest::Context::new(&digest::SHA256);
+    for part in parts {
+        context.update(&(part.len() as u64).to_be_bytes());
+        context.update(part);
+    }
+    context.finish().as_ref().try_into().unwrap_or_default()
+}
