@@ -9,4 +9,14 @@ mod imports;
 mod real_software;
 mod reload;
 mod settings;
+mod smuggling;
 mod threats;
+
+use std::path::{Path, PathBuf};
+
+/// A file of `tests/real/`.
+fn script(name: &str) -> PathBuf {
+    // Asked at run time: checkouts that share a target directory may share this program.
+    let tests = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&tests).join("real").join(name)
+}
