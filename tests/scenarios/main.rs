@@ -9,8 +9,10 @@ mod imports;
 mod real_software;
 mod reload;
 mod settings;
+mod slow_clients;
 mod smuggling;
 mod threats;
+mod tls_profile;
 
 use std::path::{Path, PathBuf};
 

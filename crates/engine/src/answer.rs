@@ -30,6 +30,7 @@ impl Refusal {
             Self::ContentTooLarge => 413,
             Self::UriTooLong => 414,
             Self::UnprocessableContent => 422,
+            Self::TooMany => 429,
             Self::HeaderFieldsTooLarge => 431,
             Self::Rule(status) => status,
         }
@@ -46,6 +47,7 @@ const fn words(status: u16) -> (&'static str, &'static str) {
         413 => ("Content Too Large", "The request body is larger than is allowed here."),
         414 => ("URI Too Long", "The request target is longer than is allowed here."),
         422 => ("Unprocessable Content", "The request's content goes beyond what is allowed here."),
+        429 => ("Too Many Requests", "This client has too many requests under way."),
         431 => ("Request Header Fields Too Large", "The request's header section is larger than is allowed here."),
         502 => ("Bad Gateway", "The service behind the gateway could not be reached, or did not answer properly."),
         504 => ("Gateway Timeout", "The service behind the gateway did not answer in time."),

@@ -17,6 +17,7 @@ pub(crate) enum Refusal {
     ContentTooLarge,
     UriTooLong,
     UnprocessableContent,
+    TooMany,
     HeaderFieldsTooLarge,
     /// A rule's own status, of an error
     Rule(u16),

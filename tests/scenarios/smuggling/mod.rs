@@ -83,7 +83,7 @@ fn prove(kind: Kind, mutations: &[mutation::Mutation]) -> Result<Row> {
         keep(kind, Path::new(&kept), &seen)?;
     }
     let (faults, tally) = seen.judge()?;
-    let told: Vec<_> = faults.iter().take(20).map(String::as_str).collect();
+    let told: Vec<_> = faults.iter().take(20).map(|fault| fault.chars().take(500).collect::<String>()).collect();
     ensure!(faults.is_empty(), "{} faults, the first:\n{}", faults.len(), told.join("\n"));
     Ok(Row { kind, tally })
 }

@@ -94,7 +94,11 @@ impl Origin {
             }
             Kind::Node => vec![node(port, folder)?],
             Kind::Gunicorn => {
-                vec![module(&["gunicorn", "--threads", "16", "--keep-alive", "5", "--bind"], port, folder)?]
+                vec![module(
+                    &["gunicorn", "--threads", "16", "--keep-alive", "5", "--no-control-socket", "--bind"],
+                    port,
+                    folder,
+                )?]
             }
             Kind::UvicornHttptools => vec![uvicorn("httptools", port, folder)?],
             Kind::UvicornH11 => vec![uvicorn("h11", port, folder)?],

@@ -10,6 +10,9 @@ use super::mutation::{Mutation, Protocol};
 use super::origins::{Log, Parsed};
 use super::wire;
 
+/// What an event keeps of a method; the recording has the whole.
+const METHOD_BYTES_MAX: usize = 32;
+
 /// Everything that was seen of one run.
 pub(super) struct Seen<'a> {
     pub(super) mutations: &'a [Mutation],
@@ -104,7 +107,8 @@ impl Seen<'_> {
         }
         let Some(number) = wire::number_of(text(event, "client_ip")) else { return Some("of nobody") };
         // An application behind a server may be asked in other words, by that server.
-        if !parsed.is_passed_on && parsed.method != text(event, "method") {
+        let method: String = parsed.method.chars().take(METHOD_BYTES_MAX).collect();
+        if !parsed.is_passed_on && method != text(event, "method") {
             return Some("another method was inspected");
         }
         let Some(target) = &parsed.target else { return None };
