@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::num::NonZeroU64;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Locks, so that workers rarely meet at one.
@@ -45,6 +45,7 @@ pub(crate) struct Seat {
     clients: Arc<Clients>,
     key: Key,
     requests: Arc<AtomicU32>,
+    has_left: AtomicBool,
 }
 
 /// A client's request; it is counted while this lives.
@@ -72,7 +73,7 @@ impl Clients {
         if tally.connections < connections_max {
             tally.connections += 1;
             let requests = tally.requests.clone();
-            return Ok(Seat { clients: self.clone(), key, requests });
+            return Ok(Seat { clients: self.clone(), key, requests, has_left: AtomicBool::new(false) });
         }
         tally.refused += 1;
         let is_due = tally.refused.is_power_of_two();
@@ -104,20 +105,22 @@ impl Seat {
 
     /// The connection ends. Returns refusals that are due to be told of, when it was the client's last.
     pub(crate) fn leave(&self) -> Option<NonZeroU64> {
+        if self.has_left.swap(true, Relaxed) {
+            return None;
+        }
         let mut shard = self.clients.shard(self.key);
-        shard.get_mut(&self.key).filter(|tally| tally.connections == 1).and_then(Tally::owed)
+        let tally = shard.get_mut(&self.key)?;
+        tally.connections -= 1;
+        if tally.connections > 0 {
+            return None;
+        }
+        shard.remove(&self.key).as_mut().and_then(Tally::owed)
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut shard = self.clients.shard(self.key);
-        if let Some(tally) = shard.get_mut(&self.key) {
-            tally.connections -= 1;
-            if tally.connections == 0 {
-                shard.remove(&self.key);
-            }
-        }
+        let _ = self.leave(); // nobody is left to tell it to
     }
 }
 

@@ -198,13 +198,14 @@ impl<T: IO + 'static> Door<T> {
 
     /// Reads a piece of an HTTP/1 body, as long as its framing is sound.
     fn poll_body(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
         ready!(self.poll_part(cx, buf, |door, read| {
             let framing = door.link.framing();
             door.body.get_or_insert_with(|| BodyRest::new(framing)).read(read)
         }))?;
         if self.body.as_ref().is_some_and(BodyRest::is_broken) {
             self.link.break_body();
-            buf.clear();
+            buf.set_filled(before);
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "refused by the gateway")));
         }
         Poll::Ready(Ok(()))
@@ -240,6 +241,7 @@ impl<T: IO + 'static> Door<T> {
 
     /// Reads a piece of an HTTP/2 connection, unless the client floods it or leaves a head unfinished.
     fn poll_frames(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
         if !self.is_given_up {
             let poll = self.poll_part(cx, buf, |door, read| {
                 if let Some(frames) = &mut door.frames {
@@ -273,8 +275,8 @@ impl<T: IO + 'static> Door<T> {
             self.is_given_up = true;
             self.refusal = Some(refusal);
         }
+        buf.set_filled(before);
         ready!(self.poll_farewell(cx));
-        buf.clear();
         Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "given up by the gateway")))
     }
 

@@ -26,7 +26,8 @@ use report::Row;
 /// Origins at a time; a machine of two cores does no more.
 const AT_ONCE: usize = 2;
 
-/// Short waits, so that whatever a mutation leaves open ends soon. What lies below `/held/` is judged before it is sent.
+/// Short waits, so that whatever a mutation leaves open ends soon. Bodies of what lies below `/h/`, half of the mutations,
+/// are judged whole before the origin hears of them; the others pass while they come.
 const CONFIGURATION: &str = "listeners:
   - address: 127.0.0.1:{port}
 upstreams:
@@ -37,6 +38,11 @@ upstreams:
     health: {enabled: false}
     targets:
       - address: 127.0.0.1:{origin}
+policies:
+  - name: held
+    mode: enforce
+    scope: {paths: [/h/**]}
+    content: {}
 limits: {header_timeout: 500ms, client_read_timeout: 500ms, keepalive_timeout: 250ms, body_timeout: 500ms}
 console: {enabled: false}
 ";

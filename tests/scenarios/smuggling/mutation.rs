@@ -45,10 +45,13 @@ impl Mutation {
         Self { class, protocol: Protocol::Http2, pieces: vec![frames] }
     }
 
-    /// With its number in the place of [`NUMBER`].
+    /// With its number in the place of [`NUMBER`]; every second one goes where bodies are held.
     fn numbered(mut self, number: usize) -> Self {
         let digits = format!("{number:04}");
         for piece in &mut self.pieces {
+            if number % 2 == 1 {
+                replace(piece, b"/m/", b"/h/");
+            }
             replace(piece, NUMBER.as_bytes(), digits.as_bytes());
         }
         self
