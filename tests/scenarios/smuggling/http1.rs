@@ -1,4 +1,5 @@
-//! Odd HTTP/1 requests, class by class: everything RFC 9112 §11.2 and the published smuggling techniques turn on.
+//! Odd HTTP/1 requests, class by class: everything but the framing of bodies that RFC
+//! 9112 §11.2 and the published smuggling techniques turn on.
 //!
 //! Sources: RFC 9112 §2.2, §3.2, §5, §6, §7; Linhart et al. 2005; Kettle 2019 ("HTTP desync attacks") and 2021; Jabiyev
 //! et al. 2021 (T-Reqs); CVE-2022-32213 to 32215, CVE-2023-25690, CVE-2024-1135, CVE-2025-22871, CVE-2026-2833, -2835.
@@ -7,37 +8,18 @@
 use super::mutation::{Mutation, SMUGGLED};
 
 /// Bytes that parsers disagree about: controls, white space of every kind, separators, the upper half.
-const ODD: &[u8] = b"\0\x01\x08\t\n\x0b\x0c\r\x1f \"',;\x7f\x80\x85\xa0\xff";
+pub(super) const ODD: &[u8] = b"\0\x01\x08\t\n\x0b\x0c\r\x1f \"',;\x7f\x80\x85\xa0\xff";
 
 /// Everything.
 pub(super) fn all() -> Vec<Mutation> {
-    [
-        coding_bytes,
-        coding_values,
-        length_values,
-        length_bytes,
-        line_ends,
-        folds,
-        field_names,
-        hosts,
-        targets,
-        chunk_sizes,
-        chunk_data,
-        trailers,
-        upgrades,
-        versions,
-        expectations,
-        pipelines,
-        methods,
-        connections,
-    ]
-    .into_iter()
-    .flat_map(|class| class())
-    .collect()
+    [line_ends, folds, field_names, hosts, targets, upgrades, versions, expectations, pipelines, methods, connections]
+        .into_iter()
+        .flat_map(|class| class())
+        .collect()
 }
 
 /// A `POST` with these field lines (each with its line end) and this body.
-fn post(fields: &[u8], body: &[u8]) -> Vec<u8> {
+pub(super) fn post(fields: &[u8], body: &[u8]) -> Vec<u8> {
     let head = b"POST /m/NNNN HTTP/1.1\r\nHost: origin.example\r\nX-Marker: NNNN\r\n";
     [&head[..], fields, b"\r\n", body].concat()
 }
@@ -48,201 +30,8 @@ fn bare(line: &[u8], fields: &[u8]) -> Vec<u8> {
 }
 
 /// A chunked body that holds `data` in one chunk.
-fn chunked(data: &str) -> String {
+pub(super) fn chunked(data: &str) -> String {
     format!("{:x}\r\n{data}\r\n0\r\n\r\n", data.len())
-}
-
-/// Fields that frame the body in other ways beside a coding, each with the body on which they disagree: the whole as
-/// length (the coding ends first), a short length (the coding goes on), no length.
-fn framings() -> [(String, String); 3] {
-    let ends_first = format!("0\r\n\r\n{SMUGGLED}");
-    let goes_on = chunked(SMUGGLED);
-    [
-        (format!("Content-Length: {}\r\n", ends_first.len()), ends_first.clone()),
-        ("Content-Length: 4\r\n".to_owned(), goes_on),
-        (String::new(), ends_first),
-    ]
-}
-
-/// A byte that does not belong there in or around `Transfer-Encoding: chunked`.
-fn coding_bytes() -> Vec<Mutation> {
-    let mut all = Vec::new();
-    for (lengths, body) in framings() {
-        for odd in ODD.iter().map(std::slice::from_ref) {
-            for (before, after) in [
-                ("", "Transfer-Encoding: chunked"),
-                ("Transfer", "-Encoding: chunked"),
-                ("Transfer-Encoding", ": chunked"),
-                ("Transfer-Encoding:", "chunked"),
-                ("Transfer-Encoding: ", "chunked"),
-                ("Transfer-Encoding: chu", "nked"),
-                ("Transfer-Encoding: chunked", ""),
-                ("X: y", "Transfer-Encoding: chunked"),
-            ] {
-                let fields = [lengths.as_bytes(), before.as_bytes(), odd, after.as_bytes(), b"\r\n"].concat();
-                all.push(Mutation::http1("transfer-encoding: odd bytes", post(&fields, body.as_bytes())));
-            }
-        }
-    }
-    all
-}
-
-/// Codings that one side may take for `chunked` and the other may not.
-fn coding_values() -> Vec<Mutation> {
-    let values = [
-        "chunked",
-        "Chunked",
-        "CHUNKED",
-        "cHuNkEd",
-        "identity",
-        "xchunked",
-        "chunkedx",
-        "chunk",
-        "chunked, identity",
-        "identity, chunked",
-        "chunked,identity",
-        "gzip, chunked",
-        "chunked, gzip",
-        "chunked, chunked",
-        "chunked,",
-        ",chunked",
-        ", chunked",
-        "chunked;q=1",
-        "chunked; foo=bar",
-        "\"chunked\"",
-        "'chunked'",
-        "chunked\r\n identity",
-        "\r\n chunked",
-        "chunked\r\n\t, x",
-        "x\r\nTransfer-Encoding: chunked",
-        "chunked\r\nTransfer-Encoding: x",
-        "chunked\r\nTransfer-Encoding: chunked",
-        "identity\r\nTransfer-Encoding: chunked",
-        "chunked\r\nTransfer-Encoding: identity",
-        "chunked\r\ntransfer-encoding: chunked",
-        "\r\nTransfer-Encoding: chunked",
-        "chunked\r\nTransfer_Encoding: chunked",
-        "chunked\r\nContent-Encoding: chunked",
-        "chunked, cow",
-        "cow, chunked",
-        "chunked chunked",
-        "chunked\u{a0}",
-        "\u{ff43}hunked",
-        "deflate",
-        "compress",
-        "",
-    ];
-    let mut all = Vec::new();
-    for (lengths, body) in framings() {
-        for value in values {
-            let fields = format!("Transfer-Encoding: {value}\r\n");
-            for fields in [format!("{lengths}{fields}"), format!("{fields}{lengths}")] {
-                all.push(Mutation::http1("transfer-encoding: values", post(fields.as_bytes(), body.as_bytes())));
-            }
-        }
-    }
-    all
-}
-
-/// Lengths that can be read in several ways, alone and beside another one.
-fn length_values() -> Vec<Mutation> {
-    let body = format!("hello{SMUGGLED}");
-    let values = [
-        "5",
-        "05",
-        "005",
-        "+5",
-        "-5",
-        "-0",
-        "+0",
-        "5.0",
-        "5e0",
-        "0x5",
-        "0X5",
-        "5h",
-        "5 ",
-        " 5",
-        "5\t",
-        "5,5",
-        "5, 5",
-        "5, 6",
-        "5,",
-        ",5",
-        "5;5",
-        "5 5",
-        "\"5\"",
-        "'5'",
-        "5\r\n 6",
-        "\r\n 5",
-        "5\r\n ",
-        "1_0",
-        "5_0",
-        "٥",
-        "５",
-        "",
-        " ",
-        "a",
-        "0",
-        "00",
-        "18446744073709551615",
-        "18446744073709551616",
-        "18446744073709551621",
-        "9223372036854775808",
-        "4294967301",
-        "99999999999999999999999999",
-        "5\u{0}",
-        "5\u{b}",
-        "5\u{85}",
-        "0o5",
-        "0b101",
-        "5%00",
-        "%35",
-        "5a",
-        "5,",
-        "infinity",
-        "NaN",
-        "null",
-        "5\r\nContent-Length: 5",
-        "5\r\nContent-Length: 6",
-        "5\r\ncontent-length: 5",
-        "0\r\nContent_Length: 5",
-        "0\r\nContent-Length : 5",
-    ];
-    let mut all = Vec::new();
-    for value in values {
-        for fields in [
-            format!("Content-Length: {value}\r\n"),
-            format!("Content-Length:{value}\r\n"),
-            format!("Content-Length: 5\r\nContent-Length: {value}\r\n"),
-            format!("Content-Length: {value}\r\nContent-Length: 0\r\n"),
-        ] {
-            all.push(Mutation::http1("content-length: values", post(fields.as_bytes(), body.as_bytes())));
-        }
-    }
-    all
-}
-
-/// A byte that does not belong there in or around `Content-Length: N`, which covers a second request.
-fn length_bytes() -> Vec<Mutation> {
-    let length = SMUGGLED.len().to_string();
-    let mut all = Vec::new();
-    for odd in ODD.iter().map(std::slice::from_ref) {
-        for (before, after) in [
-            ("", "Content-Length: "),
-            ("Content", "-Length: "),
-            ("Content-Length", ": "),
-            ("Content-Length:", ""),
-            ("X: y", "Content-Length: "),
-        ] {
-            let fields = [before.as_bytes(), odd, after.as_bytes(), length.as_bytes(), b"\r\n"].concat();
-            all.push(Mutation::http1("content-length: odd bytes", post(&fields, SMUGGLED.as_bytes())));
-        }
-        for (before, after) in length.split_at_checked(1).into_iter().chain([(length.as_str(), "")]) {
-            let fields = [b"Content-Length: ", before.as_bytes(), odd, after.as_bytes(), b"\r\n"].concat();
-            all.push(Mutation::http1("content-length: odd bytes", post(&fields, SMUGGLED.as_bytes())));
-        }
-    }
-    all
 }
 
 /// Line ends other than CR LF at each place where a line ends (RFC 9112 §2.2).
@@ -379,238 +168,72 @@ fn hosts() -> Vec<Mutation> {
     all
 }
 
+/// Targets.
+const TARGETS: &[&str] = &[
+    "*",
+    "m",
+    "?a",
+    "//m/NNNN",
+    "///m",
+    "/m/NNNN#x",
+    "/m/NNNN#/smuggled",
+    "/m/../smuggled/NNNN",
+    "/m/NNNN?a=b#c",
+    "/m/%2e%2e/NNNN",
+    "/m/%00NNNN",
+    "/m/%0d%0aNNNN",
+    "/m\\NNNN",
+    "/m/NNNN;a=b",
+    "/m/NNNN?a b",
+    "/m/ NNNN",
+    "/m/NNNN HTTP/1.1",
+    "/m/NNNN HTTP/1.0",
+    "/m/NNNN  HTTP/1.1",
+    "/m/NNNN\tHTTP/1.1",
+    "/m/\tNNNN",
+    "/m/\u{b}NNNN",
+    "/m/\0NNNN",
+    "/m/é/NNNN",
+    "/m/\u{85}NNNN",
+    "/m/NNNN\"",
+    "/m/<NNNN>",
+    "/m/{NNNN}",
+    "/m/|NNNN",
+    "/m/^NNNN",
+    "/m/`NNNN",
+    "/m/%zzNNNN",
+    "/m/%NNNN",
+    "http:/m/NNNN",
+    "http:m/NNNN",
+    "HTTP://origin.example/m/NNNN",
+    "ftp://origin.example/m/NNNN",
+    "ws://origin.example/m/NNNN",
+    "file:///m/NNNN",
+    "http://origin.example",
+    "http://origin.example?a=NNNN",
+    "http://origin.example/m/NNNN#x",
+    "http://[::1]/m/NNNN",
+    "http://origin.example\\m\\NNNN",
+    "http://origin.example:0/m",
+    "origin.example:80",
+    "origin.example",
+    "/http://other.example/NNNN",
+    "/m/NNNN\r",
+    "\"/m/NNNN\"",
+    "/m/NNNN/.",
+    "/m/NNNN/..;/x",
+    "/%2f%2fm/NNNN",
+    "/m/NNNN?\u{7f}",
+    "",
+];
+
 /// Targets that mean several things, or that a recipient would have to mend (RFC 9112 §3).
 fn targets() -> Vec<Mutation> {
-    let targets = [
-        "*",
-        "m",
-        "?a",
-        "//m/NNNN",
-        "///m",
-        "/m/NNNN#x",
-        "/m/NNNN#/smuggled",
-        "/m/../smuggled/NNNN",
-        "/m/NNNN?a=b#c",
-        "/m/%2e%2e/NNNN",
-        "/m/%00NNNN",
-        "/m/%0d%0aNNNN",
-        "/m\\NNNN",
-        "/m/NNNN;a=b",
-        "/m/NNNN?a b",
-        "/m/ NNNN",
-        "/m/NNNN HTTP/1.1",
-        "/m/NNNN HTTP/1.0",
-        "/m/NNNN  HTTP/1.1",
-        "/m/NNNN\tHTTP/1.1",
-        "/m/\tNNNN",
-        "/m/\u{b}NNNN",
-        "/m/\0NNNN",
-        "/m/é/NNNN",
-        "/m/\u{85}NNNN",
-        "/m/NNNN\"",
-        "/m/<NNNN>",
-        "/m/{NNNN}",
-        "/m/|NNNN",
-        "/m/^NNNN",
-        "/m/`NNNN",
-        "/m/%zzNNNN",
-        "/m/%NNNN",
-        "http:/m/NNNN",
-        "http:m/NNNN",
-        "HTTP://origin.example/m/NNNN",
-        "ftp://origin.example/m/NNNN",
-        "ws://origin.example/m/NNNN",
-        "file:///m/NNNN",
-        "http://origin.example",
-        "http://origin.example?a=NNNN",
-        "http://origin.example/m/NNNN#x",
-        "http://[::1]/m/NNNN",
-        "http://origin.example\\m\\NNNN",
-        "http://origin.example:0/m",
-        "origin.example:80",
-        "origin.example",
-        "/http://other.example/NNNN",
-        "/m/NNNN\r",
-        "\"/m/NNNN\"",
-        "/m/NNNN/.",
-        "/m/NNNN/..;/x",
-        "/%2f%2fm/NNNN",
-        "/m/NNNN?\u{7f}",
-        "",
-    ];
     let mut all = Vec::new();
-    for target in targets {
+    for target in TARGETS {
         for method in ["GET", "OPTIONS"] {
             let line = format!("{method} {target} HTTP/1.1");
             all.push(Mutation::http1("targets", bare(line.as_bytes(), b"Host: origin.example\r\n")));
-        }
-    }
-    all
-}
-
-/// Sizes of chunks that can be read in several ways (RFC 9112 §7.1, §7.1.1).
-fn chunk_sizes() -> Vec<Mutation> {
-    let sizes = [
-        "5",
-        "05",
-        "0000000000000005",
-        "00000000000000005",
-        "000000000000000000000000005",
-        "0x5",
-        "0X5",
-        "x5",
-        "+5",
-        "-5",
-        "5h",
-        "5 ",
-        " 5",
-        "5\t",
-        "\t5",
-        "5\u{b}",
-        "5\0",
-        "5,",
-        "5_0",
-        "5.",
-        "5\r",
-        "5\n",
-        "\n5",
-        "5;",
-        "5;a",
-        "5;a=b",
-        "5;a=\"b\"",
-        "5;a=\"b",
-        "5; a = b ",
-        "5 ;a",
-        "5\t;a",
-        "5;;",
-        "5;=",
-        "5;\u{0}",
-        "5;\u{1}",
-        "5;a\rb",
-        "5;a\nb",
-        "5;\n",
-        "5;a=\"\r\n\"",
-        "5;\u{85}",
-        "5 5",
-        "5;a b",
-        "5\"",
-        "g",
-        "",
-        ";",
-        ";a",
-        "10000000000000005",
-        "100000000000000005",
-        "ffffffffffffffff",
-        "7fffffffffffffff",
-        "8000000000000000",
-        "fffffffffffffffb",
-        "FFFFFFFFFFFFFFFFF5",
-        "100000005",
-        "80000005",
-        "５",
-        "%35",
-        "5\u{a0}",
-        "5;\u{ff}=x",
-    ];
-    let mut all = Vec::new();
-    for size in sizes {
-        for body in [
-            format!("{size}\r\nhello\r\n0\r\n\r\n{SMUGGLED}"),
-            format!("5\r\nhello\r\n{size}\r\nhello\r\n0\r\n\r\n{SMUGGLED}"),
-            format!("5\r\nhello\r\n0{size}\r\n\r\n{SMUGGLED}"),
-        ] {
-            all.push(Mutation::http1("chunk sizes", post(b"Transfer-Encoding: chunked\r\n", body.as_bytes())));
-        }
-    }
-    let long = format!("5;{}\r\nhello\r\n0\r\n\r\n{SMUGGLED}", "a".repeat(20_000));
-    all.push(Mutation::http1("chunk sizes", post(b"Transfer-Encoding: chunked\r\n", long.as_bytes())));
-    all
-}
-
-/// What stands behind the data of a chunk, and behind the last chunk.
-fn chunk_data() -> Vec<Mutation> {
-    let bodies = [
-        "5\r\nhello0\r\n\r\n",
-        "5\r\nhello\n0\r\n\r\n",
-        "5\r\nhello\r0\r\n\r\n",
-        "5\r\nhello\r\r\n0\r\n\r\n",
-        "5\r\nhelloXX0\r\n\r\n",
-        "5\r\nhello \r\n0\r\n\r\n",
-        "5\nhello\n0\n\n",
-        "5\r\nhello\r\n0\n\r\n",
-        "5\r\nhello\r\n0\r\n\n",
-        "5\r\nhello\r\n0\r\n\r",
-        "5\r\nhello\r\n0\r\n",
-        "5\r\nhello\r\n0\r\nX",
-        "5\r\nhello\r\n0\r\n \r\n",
-        "5\r\nhello\r\n00\r\n\r\n",
-        "5\r\nhello\r\n0000000000\r\n\r\n",
-        "5\r\nhello\r\n0;x\r\n\r\n",
-        "5\r\nhello\r\n-0\r\n\r\n",
-        "5\r\nhello\r\n+0\r\n\r\n",
-        "5\r\nhello\r\n\r\n0\r\n\r\n",
-        "\r\n5\r\nhello\r\n0\r\n\r\n",
-        "6\r\nhello\r\n0\r\n\r\n",
-        "4\r\nhello\r\n0\r\n\r\n",
-        "5\r\nhello\r\n",
-        "5\r\nhel",
-        "5\r",
-        "5",
-        "",
-        "0\r\n\r\n0\r\n\r\n",
-        "5\r\n\r\nhello\r\n0\r\n\r\n",
-        "5\r\nhello\r\n5\r\nhello\r\n0\r\n\r\n",
-    ];
-    let mut all = Vec::new();
-    for body in bodies {
-        for fields in ["Transfer-Encoding: chunked\r\n", "Transfer-Encoding: chunked\r\nConnection: close\r\n"] {
-            let whole = format!("{body}{SMUGGLED}");
-            all.push(Mutation::http1("chunk data", post(fields.as_bytes(), whole.as_bytes())));
-            all.push(Mutation::http1("chunk data", post(fields.as_bytes(), body.as_bytes())));
-        }
-    }
-    all
-}
-
-/// Fields behind a chunked body that would change what stood before it (RFC 9110 §6.5.1).
-fn trailers() -> Vec<Mutation> {
-    let lines = [
-        "X-T: 1",
-        "Content-Length: 5",
-        "Transfer-Encoding: chunked",
-        "Transfer-Encoding: identity",
-        "Host: other.example",
-        "Authorization: Basic dTpw",
-        "Cookie: a=b",
-        "X-Request-Id: 00000000000000000000000000000000",
-        "X-Forwarded-For: 192.0.2.1",
-        "X-Marker: forged",
-        "Connection: close",
-        "Connection: X-Marker",
-        "Upgrade: h2c",
-        "Expect: 100-continue",
-        ":path: /smuggled",
-        "GET /smuggled/NNNN HTTP/1.1",
-        "GET /smuggled/NNNN HTTP/1.1\r\nHost: origin.example",
-        "nonsense",
-        " folded",
-        "X: a\r\n b",
-        "X : y",
-        "X\0: y",
-        "X: \0",
-        "X: a\rb",
-        "X: a\nY: b",
-        "0\r\n\r\n",
-        ": x",
-    ];
-    let mut all = Vec::new();
-    for line in lines {
-        for fields in ["", "TE: trailers\r\nTrailer: X-T\r\n"] {
-            let fields = format!("Transfer-Encoding: chunked\r\n{fields}");
-            for end in ["\r\n\r\n", "\n\n"] {
-                let body = format!("5\r\nhello\r\n0\r\n{line}{end}{SMUGGLED}");
-                all.push(Mutation::http1("trailers", post(fields.as_bytes(), body.as_bytes())));
-            }
         }
     }
     all

@@ -5,6 +5,7 @@
 //! must be there, with the same method, target and body, once; what the gateway refused must be an event, and each answer
 //! that a client got must be the answer to one. `bench/quality/smuggling.md` has the result (`BARTIZAN_BLESS=1` writes it).
 
+mod framing;
 mod http1;
 mod http2;
 mod mutation;

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{http1, http2};
+use super::{framing, http1, http2};
 
 /// Stands for the mutation's number in its bytes; the number has as many digits, so that lengths stay right.
 pub(super) const NUMBER: &str = "NNNN";
@@ -71,7 +71,7 @@ fn replace(bytes: &mut [u8], from: &[u8], to: &[u8]) {
 /// Every mutation, the same each time; no two have the same bytes.
 pub(super) fn all() -> Vec<Mutation> {
     let mut known = HashSet::new();
-    let mutations = http1::all().into_iter().chain(http2::all());
+    let mutations = framing::all().into_iter().chain(http1::all()).chain(http2::all());
     let distinct = mutations.filter(|mutation| known.insert(mutation.pieces.clone()));
     distinct.enumerate().map(|(number, mutation)| mutation.numbered(number)).collect()
 }
