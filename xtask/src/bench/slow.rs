@@ -2,12 +2,13 @@
 //!
 //! slowhttptest is slow on HTTP/1, the testkit's `SlowHttp2` on HTTP/2; each for `--seconds`, with the gateway's default
 //! waits. Good clients ask all the while, and for as long just before, which is what they are compared with. The gateway
-//! has one worker, pinned to core 0; everybody else is on core 1.
+//! has one worker, pinned to core 0; everybody else is on core 1. `BARTIZAN_BIN` names another binary than the release
+//! build's.
 
 use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -64,8 +65,8 @@ struct Figures {
 
 /// Measures every attack and reports.
 pub(super) fn run(options: &Options) -> Result<()> {
-    system::install()?;
     if !options.no_build {
+        system::install()?;
         let mut build = run::cargo(["build", "--release", "-p", "bartizan", "--bin", "bartizan"]);
         run::run(&mut build)?;
     }
@@ -114,10 +115,15 @@ fn start(folder: &Path) -> Result<Children> {
     };
     let nginx = if Path::new("/usr/sbin/nginx").exists() { "/usr/sbin/nginx" } else { "nginx" };
     pinned("1", "backend.log", &[nginx, "-c", &config("backend.conf")?, "-g", "daemon off; user root;"])?;
-    let (bartizan, data) = (run::binary("release", "bartizan"), folder.join("data"));
+    let (bartizan, data) = (binary(), folder.join("data"));
     let (bartizan, data) = (bartizan.to_string_lossy(), data.to_string_lossy());
     pinned("0", "bartizan.log", &[&bartizan, "run", "--config", &config("bartizan.yaml")?, "--data-dir", &data])?;
     Ok(children)
+}
+
+/// The gateway under test.
+fn binary() -> PathBuf {
+    std::env::var_os("BARTIZAN_BIN").map_or_else(|| run::binary("release", "bartizan"), PathBuf::from)
 }
 
 fn measure(name: &'static str, attack: &Attack, seconds: Duration, gateway: u32) -> Result<Figures> {
@@ -276,8 +282,9 @@ fn row(figures: &Figures) -> Result<String> {
 
 fn report(all: &[Figures], options: &Options) -> Result<String> {
     let mut text = format!(
-        "# Good clients beside slow ones\n\n{}- the gateway (release build, one worker) pinned to core 0; clients, slow and good, and the upstream to core 1\n- command: `cargo xtask bench slow --seconds {} --record`\n- {CONNECTIONS} slow connections for that long: slowhttptest on HTTP/1, the testkit's `SlowHttp2` on HTTP/2, default waits\n- {GOOD_CLIENTS} good clients with keep-alive, {} ms after each answer the next request; *before* is as long without slow ones, just before\n\n| slow | open at once | good requests | failed | p50 before, µs | p50, µs | p99 before, µs | p99, µs | × p99 | MiB before | MiB at most |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
+        "# Good clients beside slow ones\n\n{}- the gateway ({}, one worker) pinned to core 0; clients, slow and good, and the upstream to core 1\n- command: `cargo xtask bench slow --seconds {} --record`\n- {CONNECTIONS} slow connections for that long: slowhttptest on HTTP/1, the testkit's `SlowHttp2` on HTTP/2, default waits\n- {GOOD_CLIENTS} good clients with keep-alive, {} ms after each answer the next request; *before* is as long without slow ones, just before\n\n| slow | open at once | good requests | failed | p50 before, µs | p50, µs | p99 before, µs | p99, µs | × p99 | MiB before | MiB at most |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
         setting()?,
+        if std::env::var_os("BARTIZAN_BIN").is_some() { "the binary of `BARTIZAN_BIN`" } else { "release build" },
         options.seconds.max(10),
         GOOD_PAUSE.as_millis(),
     );
