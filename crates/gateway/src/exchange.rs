@@ -112,7 +112,8 @@ impl Context {
 
     /// Ends the exchange: its one event goes to the sink.
     pub(crate) fn finish(&mut self, ending: Ending, totals: Totals) {
-        let Some(exchange) = self.exchange.take() else { return };
+        let Some(mut exchange) = self.exchange.take() else { return };
+        drop(exchange.turn.take()); // whoever is told that it is over may begin the next one
         self.shared.counters.exchanges_open.fetch_sub(1, Relaxed);
         let now = ids::now();
         let outcome = Outcome {

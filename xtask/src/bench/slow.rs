@@ -114,7 +114,7 @@ fn start(folder: &Path) -> Result<Children> {
         Ok(())
     };
     let nginx = if Path::new("/usr/sbin/nginx").exists() { "/usr/sbin/nginx" } else { "nginx" };
-    pinned("1", "backend.log", &[nginx, "-c", &config("backend.conf")?, "-g", "daemon off; user root;"])?;
+    pinned("1", "backend.log", &[nginx, "-c", &config("backend.conf")?, "-g", "daemon off;"])?;
     let (bartizan, data) = (binary(), folder.join("data"));
     let (bartizan, data) = (bartizan.to_string_lossy(), data.to_string_lossy());
     pinned("0", "bartizan.log", &[&bartizan, "run", "--config", &config("bartizan.yaml")?, "--data-dir", &data])?;
