@@ -188,7 +188,10 @@ impl<T: IO + 'static> Door<T> {
             return self.poll_deadline(cx);
         }
         if self.lines.is_refused() || self.lines.has_bare_line_feed() {
-            let refusal = if self.lines.is_refused() { Refusal::RequestLine } else { Refusal::LineEnd };
+            let refusal = match self.lines.is_refused() {
+                true => Refusal::RequestLine,
+                false => Refusal::of_bare_line_feed(&self.head),
+            };
             self.refusal.get_or_insert(refusal);
             // An error here would be taken for a client that went away; what cannot be parsed is answered.
             buf.filled_mut()[before..].fill(0);

@@ -10,6 +10,9 @@ use crate::flood::Flood;
 /// LIMIT: header fields that httparse is given to name a fault; Pingora's own limit.
 const FIELDS_MAX: usize = 256;
 
+/// What a TLS handshake begins with (RFC 8446 §5.1).
+const TLS: &[u8] = &[0x16, 0x03];
+
 /// The engine's check for what cannot be parsed.
 const MALFORMED: &str = "ENG-101";
 /// The engine's check for clients that go beyond the hard limits.
@@ -68,7 +71,7 @@ pub(crate) enum Refusal {
 impl Refusal {
     /// Names the fault in a head that Pingora refused to parse, from the head's first bytes and the number of its lines.
     pub(crate) fn of_head(head: &[u8], lines: usize) -> Self {
-        if head.starts_with(&[0x16, 0x03]) {
+        if head.starts_with(TLS) {
             return Self::TlsInTheClear;
         }
         if head.starts_with(b"PRI * HTTP/2.0") {
@@ -93,6 +96,11 @@ impl Refusal {
                 if is_framed && hosts <= 1 { Self::Framing } else { Self::Authority }
             }
         }
+    }
+
+    /// Names the fault in a head of which a line, or what looks like one, ends in a bare line feed.
+    pub(crate) fn of_bare_line_feed(head: &[u8]) -> Self {
+        if head.starts_with(TLS) { Self::TlsInTheClear } else { Self::LineEnd }
     }
 
     /// The word in the event.

@@ -147,6 +147,11 @@ async fn http_on_a_tls_port_is_counted_and_tls_on_a_clear_port_is_an_event() {
     let mut gate = Gate::start(&config(&[origin.port]));
     assert!(authority.connect(gate.address, "a.example", &[], ALL).await.is_err());
     assert_eq!(&*gate.event().await.findings[0].evidence, "tls_on_clear_port");
+    // Line feeds stand in a handshake by chance.
+    let mut client = Client::connect(gate.address).await;
+    client.send(b"\x16\x03\x01\x00\x05\n\n\n\n\n").await;
+    assert_eq!(client.response().await.status, 400);
+    assert_eq!(&*gate.event().await.findings[0].evidence, "tls_on_clear_port");
 }
 
 #[tokio::test(flavor = "multi_thread")]
