@@ -126,7 +126,9 @@ impl Origin {
                 }
             }
             Kind::Apache => read("apache.seen")?.lines().try_for_each(|line| tabbed_line(line, &mut log))?,
-            Kind::Haproxy => read("haproxy.log")?.lines().try_for_each(|line| tabbed_line(line, &mut log))?,
+            Kind::Haproxy => {
+                read("haproxy.log")?.lines().try_for_each(|line| tabbed_line(&unescaped(line), &mut log))?
+            }
             Kind::Node | Kind::Gunicorn | Kind::UvicornHttptools | Kind::UvicornH11 | Kind::Hypercorn => {}
         }
         Ok(log)
@@ -160,6 +162,26 @@ fn nginx_line(line: &str, log: &mut Log) -> Result<()> {
     Ok(())
 }
 
+/// HAProxy writes `#` and two digits for bytes that mean something in its logs.
+fn unescaped(line: &str) -> String {
+    let mut parts = line.split('#');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let byte = part.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match byte.zip(part.get(2..)) {
+            Some((byte, rest)) => {
+                text.push(char::from(byte));
+                text.push_str(rest);
+            }
+            None => {
+                text.push('#');
+                text.push_str(part);
+            }
+        }
+    }
+    text
+}
+
 /// Method, status, id, client and request line, with tabs between them.
 fn tabbed_line(line: &str, log: &mut Log) -> Result<()> {
     let parts: Vec<&str> = line.split('\t').collect();
@@ -174,7 +196,7 @@ fn tabbed_line(line: &str, log: &mut Log) -> Result<()> {
 /// What a server's own log has of a request; empty, `-` and `<BADREQ>` stand for what it could not read.
 fn push_own(log: &mut Log, line: &str, [method, id, client, target]: [String; 4]) {
     let known = |text: &str| (!matches!(text, "" | "-" | "<BADREQ>")).then(|| text.to_owned());
-    let Some(id) = known(&id) else {
+    let Some(id) = known(&id).filter(|_| known(&method).is_some()) else {
         log.refused.push(line.to_owned());
         return;
     };
