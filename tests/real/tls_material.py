@@ -72,5 +72,5 @@ answer = ocsp.OCSPResponseBuilder().add_response(
     revocation_time=None,
     revocation_reason=None,
 )
-answer = answer.responder_id(ocsp.OCSPResponderEncoding.HASH, ca).sign(ca_key, hashes.SHA256())
+answer = answer.responder_id(ocsp.OCSPResponderEncoding.HASH, ca).certificates([ca]).sign(ca_key, hashes.SHA256())
 (folder / "leaf.ocsp").write_bytes(answer.public_bytes(serialization.Encoding.DER))

@@ -115,7 +115,8 @@ fn slow_heads_bodies_and_readers_of_http1_are_closed_while_others_are_served() -
 #[test]
 fn slow_heads_bodies_and_readers_of_http2_are_ended_while_others_are_served() -> Result<()> {
     for (slow, path, told) in [
-        (Slow::Head, "/slow", "findings LIKE '%header_timeout%'"),
+        // The HTTP/2 library counts the pieces of a head; whichever bound comes first.
+        (Slow::Head, "/slow", "(findings LIKE '%header_timeout%' OR findings LIKE '%http2_flood%')"),
         (Slow::Body, "/slow", "findings LIKE '%body_timeout%'"),
         (Slow::Read, "/large", "path = '/large'"),
     ] {

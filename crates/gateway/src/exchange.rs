@@ -194,7 +194,7 @@ mod tests {
         });
         let connection = bartizan_model::Connection { peer: None, local: None, tls: None };
         let mut context = Context::new(shared.clone());
-        context.begin(Arc::new(Link::new(connection, None)), 0);
+        context.begin(Arc::new(Link::new(connection, None, Arc::default())), 0);
         let callback = std::thread::spawn(move || {
             let _context = context;
             panic!("a bug of ours");

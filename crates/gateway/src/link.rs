@@ -49,11 +49,13 @@ pub(crate) struct Link {
     framing: AtomicU64,
     lingering: AtomicBool,
     is_body_broken: AtomicBool,
+    /// Shared with the TCP stream
+    is_abandoned: Arc<AtomicBool>,
 }
 
 impl Link {
     /// The facts of a new connection.
-    pub(crate) fn new(connection: Connection, seat: Option<Seat>) -> Self {
+    pub(crate) fn new(connection: Connection, seat: Option<Seat>, is_abandoned: Arc<AtomicBool>) -> Self {
         let peer_value = connection.peer.and_then(|peer| HeaderValue::try_from(peer.ip().to_string()).ok());
         Self {
             connection,
@@ -65,6 +67,7 @@ impl Link {
             framing: AtomicU64::new(0),
             lingering: AtomicBool::new(false),
             is_body_broken: AtomicBool::new(false),
+            is_abandoned,
         }
     }
 
@@ -141,6 +144,11 @@ impl Link {
     /// Whether [`Link::break_body`] was said.
     pub(crate) fn is_body_broken(&self) -> bool {
         self.is_body_broken.load(Ordering::Relaxed)
+    }
+
+    /// The client does not read: when the connection ends, what was not sent goes with it.
+    pub(crate) fn abandon(&self) {
+        self.is_abandoned.store(true, Ordering::Relaxed);
     }
 
     /// The client may still be sending what nobody will read: read on for a moment after our answer, or the kernel's

@@ -6,7 +6,7 @@
 
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use bartizan_config::{Listener, ListenerTls};
@@ -238,14 +238,16 @@ async fn receive(mut tcp: TcpStream, peer: SocketAddr, entrance: Arc<Entrance>, 
         }
     }
     let Ok(seat) = admit(&connection, hall) else { return };
-    let wire = Wire::new(tcp, connection.peer.unwrap_or(peer), put_back);
+    let is_abandoned = Arc::new(AtomicBool::new(false));
+    let wire = Wire::new(tcp, connection.peer.unwrap_or(peer), put_back, is_abandoned.clone());
+    let link = |connection| Arc::new(Link::new(connection, seat, is_abandoned));
     let Some(acceptor) = &entrance.acceptor else {
-        return enter(wire, connection, seat, entrance.config.http2, hall).await;
+        return enter(wire, link(connection), entrance.config.http2, hall).await;
     };
     match tokio::time::timeout(HANDSHAKE, acceptor.tls_handshake(wire)).await {
         Ok(Ok(tls)) => {
             connection.tls = Some(tls_info(&tls));
-            enter(tls, connection, seat, false, hall).await;
+            enter(tls, link(connection), false, hall).await;
         }
         failed => {
             hall.shared.counters.handshake_failures_total.fetch_add(1, Relaxed);
@@ -289,8 +291,7 @@ async fn read_proxy_header(tcp: &mut TcpStream, connection: &mut Connection, hal
     Some(header.rest)
 }
 
-async fn enter<T: IO + 'static>(io: T, connection: Connection, seat: Option<Seat>, offers_h2c: bool, hall: &Hall) {
-    let link = Arc::new(Link::new(connection, seat));
+async fn enter<T: IO + 'static>(io: T, link: Arc<Link>, offers_h2c: bool, hall: &Hall) {
     let door = Door::new(io, link.clone(), hall.shared.clone(), offers_h2c, hall.closing.clone());
     hall.proxy.process_new(Box::new(door), &hall.shutdown).await;
     if let Some(times) = link.seat.as_ref().and_then(Seat::leave) {

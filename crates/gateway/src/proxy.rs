@@ -311,6 +311,10 @@ impl ProxyHttp for Proxy {
         if !session.is_body_done() {
             exchange.link.linger();
         }
+        let is_unread = matches!((error.esource(), error.etype()), (ErrorSource::Downstream, ErrorType::WriteTimedout));
+        if is_unread && !session.is_http2() {
+            exchange.link.abandon();
+        }
         let ending = ending_of(error, exchange);
         exchange.ending = Some(ending);
         let id = exchange.inspection.id();
