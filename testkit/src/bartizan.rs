@@ -54,11 +54,25 @@ impl Bartizan {
     /// # Errors
     /// It ends, or does not listen within a minute.
     pub fn start_with(configuration: &str, arguments: &[&str]) -> Result<Self> {
+        Self::start_verb(configuration, "run", arguments)
+    }
+
+    /// Starts a gateway that writes whole exchanges, unmasked, to [`Bartizan::recording`].
+    ///
+    /// # Errors
+    /// It ends, or does not listen within a minute.
+    pub fn record(configuration: &str) -> Result<Self> {
+        Self::start_verb(configuration, "record", &["--no-mask", "--output", "{folder}/recording.ndjson"])
+    }
+
+    fn start_verb(configuration: &str, verb: &str, arguments: &[&str]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let (port, console_port) = (free_port(), free_port());
         let text = fill(configuration, folder.path(), port, console_port);
         std::fs::write(folder.path().join("bartizan.yaml"), text)?;
-        let program = launch(folder.path(), arguments)?;
+        let arguments: Vec<_> = arguments.iter().map(|word| fill(word, folder.path(), port, console_port)).collect();
+        let words: Vec<_> = arguments.iter().map(String::as_str).collect();
+        let program = launch_to(folder.path(), verb, &words, &folder.path().join("bartizan.log"))?;
         let has_console = configuration.contains("{console}");
         let mut started = Self { program, folder, port, console_port, has_console };
         started.wait_until_ready()?;
@@ -70,7 +84,7 @@ impl Bartizan {
     /// # Errors
     /// It ends, or does not listen within a minute.
     pub fn start_again(&mut self) -> Result<()> {
-        self.program = launch(self.folder.path(), &[])?;
+        self.program = launch_to(self.folder.path(), "run", &[], &self.folder.path().join("bartizan.log"))?;
         self.wait_until_ready()
     }
 
@@ -94,7 +108,7 @@ impl Bartizan {
     /// One of them fails, or the first does not end within a minute.
     pub fn upgrade(&mut self) -> Result<()> {
         let log = self.folder.path().join("upgraded.log");
-        let next = launch_to(self.folder.path(), &["--upgrade"], &log)?;
+        let next = launch_to(self.folder.path(), "run", &["--upgrade"], &log)?;
         let socket = self.data().join("upgrade.sock");
         let begun = Instant::now();
         while !socket.exists() {
@@ -116,6 +130,11 @@ impl Bartizan {
     /// The data directory.
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
+    }
+
+    /// The file that a gateway of [`Bartizan::record`] writes.
+    pub fn recording(&self) -> PathBuf {
+        self.folder.path().join("recording.ndjson")
     }
 
     /// `http://127.0.0.1:port` with `path` behind it.
@@ -214,13 +233,9 @@ fn fill(configuration: &str, folder: &Path, port: u16, console_port: u16) -> Str
         .replace("{folder}", &folder.display().to_string())
 }
 
-fn launch(folder: &Path, arguments: &[&str]) -> Result<Program> {
-    launch_to(folder, arguments, &folder.join("bartizan.log"))
-}
-
-fn launch_to(folder: &Path, arguments: &[&str], log: &Path) -> Result<Program> {
+fn launch_to(folder: &Path, verb: &str, arguments: &[&str], log: &Path) -> Result<Program> {
     let mut command = Command::new(Bartizan::binary());
-    command.arg("run").arg("--config").arg(folder.join("bartizan.yaml"));
+    command.arg(verb).arg("--config").arg(folder.join("bartizan.yaml"));
     command.arg("--data-dir").arg(folder.join("data")).args(arguments);
     Program::start(&mut command, log)
 }

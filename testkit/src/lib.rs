@@ -6,7 +6,9 @@
 mod bartizan;
 mod origin;
 mod program;
+mod slow;
 
 pub use bartizan::Bartizan;
 pub use origin::{Origin, Seen};
 pub use program::{Program, free_port, python, wait_for_port};
+pub use slow::{Slow, SlowHttp2};

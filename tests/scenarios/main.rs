@@ -9,4 +9,16 @@ mod imports;
 mod real_software;
 mod reload;
 mod settings;
+mod slow_clients;
+mod smuggling;
 mod threats;
+mod tls_profile;
+
+use std::path::{Path, PathBuf};
+
+/// A file of `tests/real/`.
+fn script(name: &str) -> PathBuf {
+    // Asked at run time: checkouts that share a target directory may share this program.
+    let tests = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&tests).join("real").join(name)
+}

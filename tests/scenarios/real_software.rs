@@ -6,6 +6,8 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use bartizan_testkit::{Bartizan, Program, free_port, python};
 
+use crate::script;
+
 /// Every policy on and enforced, with the upstream at `port`.
 fn enforcing(port: u16, upstream: &str) -> String {
     format!(
@@ -34,12 +36,6 @@ console:
   address: 127.0.0.1:{{console}}
 "
     )
-}
-
-fn script(name: &str) -> PathBuf {
-    // Asked at run time: checkouts that share a target directory may share this program.
-    let tests = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
-    Path::new(&tests).join("real").join(name)
 }
 
 /// What a client script prints, run to its end.

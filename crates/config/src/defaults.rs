@@ -61,6 +61,10 @@ pub(crate) const KEEPALIVE_TIMEOUT: Range = range(MINUTE, 100, HOUR);
 pub(crate) const BODY_TIMEOUT: Range = range(MINUTE, 100, DAY);
 /// Some 400 MiB when all are idle under TLS; beyond it other processes of an ordinary server suffer first.
 pub(crate) const CONNECTIONS: Range = range(10_000, 1, 1_000_000);
+/// A tenth of all: no single address can take them from the others, and an office behind one address has room.
+pub(crate) const CONNECTIONS_PER_CLIENT: Range = range(1000, 1, 1_000_000);
+/// Eight HTTP/2 connections that are full; no client of one user has as many calls under way.
+pub(crate) const REQUESTS_PER_CLIENT: Range = range(1000, 1, 1_000_000);
 /// A month shows the month's jobs; longer is a matter of disk and of law.
 pub(crate) const RETENTION_AGE: Range = range(30 * DAY, HOUR, 3650 * DAY);
 /// Some 100 million events, and any server has it to spare.

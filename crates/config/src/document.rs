@@ -169,6 +169,11 @@ pub struct Certificate {
     /// PEM file with the private key; relative to this document's folder.
     #[schemars(length(min = 1), extend("title" = "file name"), example = &"tls/shop.example.key")]
     pub key: String,
+    /// File with the authority's OCSP response for this certificate (DER), stapled to each handshake (RFC 6066 §8) and
+    /// read again at each reload; relative to this document's folder.
+    #[schemars(length(min = 1), extend("title" = "file name"), example = &"tls/shop.example.ocsp")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ocsp_response: Option<String>,
 }
 
 /// A version of TLS. Older ones are not offered (RFC 8996).
@@ -485,6 +490,14 @@ pub struct Limits {
     /// allows the process fewer than twice as many open files.
     #[schemars(range(min = defaults::CONNECTIONS.min, max = defaults::CONNECTIONS.max))]
     pub connections_max: u32,
+    /// Open connections of one client address (of one /64 for IPv6); beyond it a new one is closed at once and told.
+    /// Not for `trusted_proxies`, which bring the connections of many.
+    #[schemars(range(min = defaults::CONNECTIONS_PER_CLIENT.min, max = defaults::CONNECTIONS_PER_CLIENT.max))]
+    pub connections_per_client_max: u32,
+    /// Requests of one client address under way at once, over all its connections; beyond it 429. Not for
+    /// `trusted_proxies`.
+    #[schemars(range(min = defaults::REQUESTS_PER_CLIENT.min, max = defaults::REQUESTS_PER_CLIENT.max))]
+    pub requests_per_client_max: u32,
 }
 
 /// Where events and state are kept.
@@ -564,6 +577,8 @@ impl Default for Limits {
             keepalive_timeout: Duration::default_of(defaults::KEEPALIVE_TIMEOUT),
             body_timeout: Duration::default_of(defaults::BODY_TIMEOUT),
             connections_max: small(defaults::CONNECTIONS),
+            connections_per_client_max: small(defaults::CONNECTIONS_PER_CLIENT),
+            requests_per_client_max: small(defaults::REQUESTS_PER_CLIENT),
         }
     }
 }

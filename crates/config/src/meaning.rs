@@ -72,6 +72,10 @@ fn listeners(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &[documen
                         Certificate {
                             certificate: checker.file(&at.key("certificate"), &pair.certificate),
                             key: checker.file(&at.key("key"), &pair.key),
+                            ocsp_response: pair
+                                .ocsp_response
+                                .as_ref()
+                                .map(|file| checker.file(&at.key("ocsp_response"), file)),
                         }
                     })
                     .collect(),
@@ -107,6 +111,8 @@ fn limits(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &document::L
         ),
         body_timeout_ms: checker.duration(&at.key("body_timeout"), &written.body_timeout, defaults::BODY_TIMEOUT),
         connections_max: written.connections_max,
+        connections_per_client_max: written.connections_per_client_max,
+        requests_per_client_max: written.requests_per_client_max,
     }
 }
 

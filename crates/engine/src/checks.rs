@@ -19,6 +19,18 @@ pub(crate) static MALFORMED: CheckInfo = CheckInfo {
     fix: "look at the reason in the evidence and at the client; a request that no server should answer needs no exception",
 };
 
+/// A client goes beyond a hard limit of the host's; it says so through [`crate::Inspection::beyond_limits`].
+pub(crate) static BEYOND_LIMITS: CheckInfo = CheckInfo {
+    id: "ENG-110",
+    title: "client beyond the gateway's limits",
+    severity: Severity::Medium,
+    owasp: "API4:2023",
+    cwe: &[770, 400],
+    since: "0.1",
+    why: "a client that opens connections, requests or HTTP/2 frames without end takes the gateway from everybody else",
+    fix: "look at the reason in the evidence and at the client; raise the setting in `limits` when it means well",
+};
+
 /// Every check of the engine, in order of their ids.
 pub const CHECKS: &[&CheckInfo] = &[
     &access::methods::INFO,
@@ -61,6 +73,7 @@ pub const CHECKS: &[&CheckInfo] = &[
     &route::NO_ROUTE,
     &route::HOST,
     &threat::INCOMPLETE,
+    &BEYOND_LIMITS,
     &limit::target::INFO,
     &limit::header::BYTES,
     &limit::header::COUNT,

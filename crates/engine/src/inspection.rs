@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use bartizan_model::{
-    Client, Connection, Decision, Event, Finding, HttpVersion, Location, Missing, Outcome, Part, Principal,
+    CheckInfo, Client, Connection, Decision, Event, Finding, HttpVersion, Location, Missing, Outcome, Part, Principal,
     RequestHead, RequestId, ResponseHead, Scheme, Source, Timestamp,
 };
 use smallvec::SmallVec;
@@ -355,10 +355,27 @@ impl Inspection {
 
     /// As [`Self::malformed`], for so many requests that one event tells of them all.
     pub fn malformed_times(&mut self, version: HttpVersion, reason: &'static str, times: NonZeroU64) -> Step {
+        self.refused_by_host(&checks::MALFORMED, Refusal::BadRequest, version, reason, times)
+    }
+
+    /// The client has more under way than the host's hard limits allow: what it asks for is not looked at. The host
+    /// answers 429, if it can. One event may tell of many, as with [`Self::malformed_times`].
+    pub fn beyond_limits(&mut self, version: HttpVersion, reason: &'static str, times: NonZeroU64) -> Step {
+        self.refused_by_host(&checks::BEYOND_LIMITS, Refusal::TooManyRequests, version, reason, times)
+    }
+
+    fn refused_by_host(
+        &mut self,
+        check: &'static CheckInfo,
+        refusal: Refusal,
+        version: HttpVersion,
+        reason: &'static str,
+        times: NonZeroU64,
+    ) -> Step {
         self.version = version;
         let evidence = if times == NonZeroU64::MIN { reason.to_owned() } else { format!("{reason}, {times} times") };
-        let finding = checks::MALFORMED.finding(Location::part(Part::Connection), evidence);
-        self.notices.push(finding, Ground::Always(Refusal::BadRequest));
+        let finding = check.finding(Location::part(Part::Connection), evidence);
+        self.notices.push(finding, Ground::Always(refusal));
         self.decision = decide(self.snapshot.policies(), &self.notices);
         self.step()
     }

@@ -30,6 +30,8 @@ pub(crate) fn config() -> Config {
             keepalive_timeout_ms: 1,
             body_timeout_ms: 1,
             connections_max: 1,
+            connections_per_client_max: 1,
+            requests_per_client_max: 1,
         },
         data: Data {
             directory: "data".into(),

@@ -5,14 +5,16 @@
 //! sent behind it (a pipeline) waits here, so that every head passes the same checks. While a head is read it counts
 //! bytes and time against the limits, and a connection that stays silent between requests is closed; whatever is
 //! written while no exchange is under way is Pingora's own answer, which is swallowed and replaced by ours, with an
-//! event. A request line that Pingora would mend by encoding is refused.
+//! event. A request line that Pingora would mend by encoding is refused, and so are lines that end in a bare line feed
+//! and bodies whose chunks break the grammar, which Pingora would let pass.
 //!
 //! On HTTP/2 Pingora and h2 refuse streams, and give up connections, without a callback either. Nothing can be put in
 //! the place of their answers: a header block is compressed against a state that h2 keeps (RFC 7541 §2.3.2), so a
 //! `HEADERS` frame of ours would garble the next one of its own, and to a stream that is reset nothing can be added. So
 //! the door counts: the streams that the client opened and that never became an exchange, and a fault of the whole
 //! connection, are told when the connection ends. That is soon: Pingora gives a connection up at 32 refusals of its
-//! own, h2 at 1,024 resets.
+//! own, h2 at 1,024 resets. What neither bounds, the door does: streams opened and taken back, frames that ask for
+//! nothing (`flood.rs`), a preface or a header block that never ends; then it says GOAWAY and is told at once.
 //!
 //! Sources: pingora-proxy 0.9.1 `handle_new_request` (the 400s), pingora-core 0.9.1 `apps/mod.rs` (one digest request
 //! per HTTP/1 session: that is how the door learns that the next request may begin), `protocols/http/v2/server.rs`
@@ -25,12 +27,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bartizan_config::Limits;
 use bartizan_engine::Inspection;
-use bartizan_model::{Ending, Outcome};
+use bartizan_model::{HttpVersion, Outcome};
 use bytes::{Buf, Bytes, BytesMut};
 use futures::FutureExt;
 use pingora::protocols::raw_connect::ProxyDigest;
@@ -44,7 +46,7 @@ use tokio::sync::watch;
 
 use crate::answers;
 use crate::deadline::Deadline;
-use crate::frames::{Frames, PREFACE};
+use crate::frames::{Frames, PREFACE, Unfinished};
 use crate::ids;
 use crate::line::Lines;
 use crate::link::{Link, Phase, digest_of};
@@ -79,6 +81,8 @@ pub(crate) struct Door<T: IO + 'static> {
     farewell: Option<Farewell>,
     shutdown: watch::Receiver<bool>,
     frames: Option<Frames>,
+    /// HTTP/2: nothing more is read
+    is_given_up: bool,
 }
 
 /// The answer to a refused request, on its way.
@@ -125,6 +129,7 @@ impl<T: IO + 'static> Door<T> {
             farewell: None,
             shutdown,
             frames: is_http2.then(Frames::new),
+            is_given_up: false,
         }
     }
 
@@ -182,10 +187,29 @@ impl<T: IO + 'static> Door<T> {
         if self.poll_part(cx, buf, |door, read| door.read_head(read))?.is_pending() {
             return self.poll_deadline(cx);
         }
-        if self.lines.is_refused() {
-            self.refusal.get_or_insert(Refusal::RequestLine);
+        if self.lines.is_refused() || self.lines.has_bare_line_feed() {
+            let refusal = match self.lines.is_refused() {
+                true => Refusal::RequestLine,
+                false => Refusal::of_bare_line_feed(&self.head),
+            };
+            self.refusal.get_or_insert(refusal);
             // An error here would be taken for a client that went away; what cannot be parsed is answered.
             buf.filled_mut()[before..].fill(0);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads a piece of an HTTP/1 body, as long as its framing is sound.
+    fn poll_body(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(self.poll_part(cx, buf, |door, read| {
+            let framing = door.link.framing();
+            door.body.get_or_insert_with(|| BodyRest::new(framing)).read(read)
+        }))?;
+        if self.body.as_ref().is_some_and(BodyRest::is_broken) {
+            self.link.break_body();
+            buf.set_filled(before);
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "refused by the gateway")));
         }
         Poll::Ready(Ok(()))
     }
@@ -218,6 +242,47 @@ impl<T: IO + 'static> Door<T> {
         self.refusal.get_or_insert_with(|| Refusal::of_head(&self.head, self.lines.count()));
     }
 
+    /// Reads a piece of an HTTP/2 connection, unless the client floods it or leaves a head unfinished.
+    fn poll_frames(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        if !self.is_given_up {
+            let poll = self.poll_part(cx, buf, |door, read| {
+                if let Some(frames) = &mut door.frames {
+                    frames.read(read);
+                }
+                read.len()
+            });
+            let unfinished = self.frames.as_ref().map_or(Unfinished::Nothing, Frames::unfinished);
+            if unfinished == Unfinished::Nothing {
+                self.deadline.clear();
+            }
+            let refusal = match poll {
+                Poll::Ready(read) => {
+                    read?;
+                    let flood = self.frames.as_mut().and_then(|frames| frames.flood(Instant::now()));
+                    flood.map(Refusal::Http2Flood)
+                }
+                Poll::Pending => match unfinished {
+                    Unfinished::Nothing => return Poll::Pending,
+                    Unfinished::Silence => {
+                        ready!(self.deadline.poll(cx, Duration::from_millis(self.limits.keepalive_timeout_ms)));
+                        return Poll::Ready(Ok(())); // nothing was asked
+                    }
+                    Unfinished::Head => {
+                        ready!(self.deadline.poll(cx, Duration::from_millis(self.limits.header_timeout_ms)));
+                        Some(Refusal::HeaderTimeout)
+                    }
+                },
+            };
+            let Some(refusal) = refusal else { return Poll::Ready(Ok(())) };
+            self.is_given_up = true;
+            self.refusal = Some(refusal);
+        }
+        buf.set_filled(before);
+        ready!(self.poll_farewell(cx));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "given up by the gateway")))
+    }
+
     /// Our side of an HTTP/2 connection went on.
     fn written(&mut self, bytes: &[u8]) {
         if let Some(frames) = &mut self.frames {
@@ -234,10 +299,14 @@ impl<T: IO + 'static> Door<T> {
     fn poll_farewell(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Some(refusal) = self.refusal.take() {
             self.link.linger();
-            let mut outcome = Outcome { ending: Ending::Malformed, status: refusal.status(), ..Outcome::default() };
-            let inspection = self.shared.malformed(&self.link, refusal);
-            let mut bytes = Vec::new();
-            if outcome.status != 0 {
+            if matches!(refusal, Refusal::Http2Flood(_)) {
+                self.shared.counters.http2_floods_total.fetch_add(1, Relaxed);
+            }
+            let inspection = self.shared.refused(&self.link, refusal);
+            let mut outcome = Outcome { ending: refusal.ending(), ..Outcome::default() };
+            let mut bytes = self.frames.as_ref().map(Frames::goaway).unwrap_or_default();
+            if self.frames.is_none() && refusal.status() != 0 {
+                outcome.status = refusal.status();
                 (bytes, outcome.response_bytes) = answers::raw(&refusal, inspection.id());
             }
             self.farewell = Some(Farewell { inspection, outcome, bytes: bytes.into() });
@@ -295,20 +364,22 @@ impl<T: IO + 'static> Door<T> {
 
     /// Tells of what Pingora and h2 refused by themselves on an HTTP/2 connection.
     fn tell_http2(&self, frames: &Frames) {
-        let outcome = Outcome { ending: Ending::Malformed, ..Outcome::default() };
-        let tell = |inspection: Inspection| {
-            (self.shared.sinks.events)(inspection.finish(outcome.clone(), ids::now()));
+        let tell = |refusal, times| {
+            self.shared.tell_refused(&self.link.connection, HttpVersion::Http2, refusal, times);
         };
         let mut lost = frames.opened().saturating_sub(self.link.begun());
-        if frames.is_faulty() {
+        if let Some(fault) = frames.fault() {
             lost = lost.saturating_sub(1); // the stream in which the fault was found
-            tell(self.shared.malformed(&self.link, Refusal::Http2Connection));
+            if fault == Refusal::Http2Calm {
+                self.shared.counters.http2_floods_total.fetch_add(1, Relaxed);
+            }
+            tell(fault, NonZeroU64::MIN);
         }
         for _ in 0..lost.min(LOST_STREAMS_MAX) {
-            tell(self.shared.malformed(&self.link, Refusal::Http2Stream));
+            tell(Refusal::Http2Stream, NonZeroU64::MIN);
         }
         if let Some(more) = NonZeroU64::new(lost.saturating_sub(LOST_STREAMS_MAX)) {
-            tell(self.shared.malformed_times(&self.link, Refusal::Http2Stream, more));
+            tell(Refusal::Http2Stream, more);
         }
     }
 }
@@ -317,8 +388,8 @@ impl<T: IO + 'static> Drop for Door<T> {
     fn drop(&mut self) {
         // Refused, and the connection was dropped before the answer could be sent.
         if let Some(refusal) = self.refusal.take() {
-            let inspection = self.shared.malformed(&self.link, refusal);
-            let outcome = Outcome { ending: Ending::Malformed, ..Outcome::default() };
+            let inspection = self.shared.refused(&self.link, refusal);
+            let outcome = Outcome { ending: refusal.ending(), ..Outcome::default() };
             self.farewell = Some(Farewell { inspection, outcome, bytes: Bytes::new() });
         }
         if let Some(Farewell { inspection, mut outcome, .. }) = self.farewell.take() {
@@ -351,17 +422,9 @@ impl<T: IO + 'static> AsyncRead for Door<T> {
         let door = self.get_mut();
         match door.link.phase() {
             Phase::Fresh | Phase::Head => door.poll_head(cx, buf),
-            Phase::Exchange => door.poll_part(cx, buf, |door, read| {
-                let framing = door.link.framing();
-                door.body.get_or_insert_with(|| BodyRest::new(framing)).read(read)
-            }),
+            Phase::Exchange => door.poll_body(cx, buf),
             Phase::Tunnel => door.poll_part(cx, buf, |_, read| read.len()),
-            Phase::Http2 => door.poll_part(cx, buf, |door, read| {
-                if let Some(frames) = &mut door.frames {
-                    frames.read(read);
-                }
-                read.len()
-            }),
+            Phase::Http2 => door.poll_frames(cx, buf),
         }
     }
 }

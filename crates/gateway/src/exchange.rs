@@ -5,15 +5,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use bartizan_config::Limits;
 use bartizan_engine::Inspection;
 use bartizan_model::{Ending, Outcome, RequestId, Source, Timestamp};
 use http::HeaderValue;
 use smallvec::SmallVec;
 
 use crate::body::Body;
+use crate::clients::Turn;
 use crate::ids;
 use crate::link::Link;
 use crate::record::Record;
+use crate::refusal::Refusal;
 use crate::response::ResponseBody;
 use crate::shared::{Generation, Shared};
 
@@ -49,6 +52,17 @@ pub(crate) struct Exchange {
     pub(crate) upstream_us: Option<u64>,
     pub(crate) ending: Option<Ending>,
     pub(crate) record: Option<Box<Record>>,
+    /// Counted among the client's requests
+    pub(crate) turn: Option<Turn>,
+}
+
+impl Exchange {
+    /// Counts the request among its client's, or says that they are too many.
+    pub(crate) fn crowding(&mut self, limits: &Limits) -> Option<Refusal> {
+        let seat = self.link.seat.as_ref()?;
+        self.turn = seat.begin_request(limits.requests_per_client_max);
+        self.turn.is_none().then_some(Refusal::TooManyRequests)
+    }
 }
 
 /// What the session knows at the end.
@@ -92,12 +106,14 @@ impl Context {
             upstream_us: None,
             ending: None,
             record: self.shared.sinks.exchanges.is_some().then(Box::default),
+            turn: None,
         }))
     }
 
     /// Ends the exchange: its one event goes to the sink.
     pub(crate) fn finish(&mut self, ending: Ending, totals: Totals) {
-        let Some(exchange) = self.exchange.take() else { return };
+        let Some(mut exchange) = self.exchange.take() else { return };
+        drop(exchange.turn.take()); // whoever is told that it is over may begin the next one
         self.shared.counters.exchanges_open.fetch_sub(1, Relaxed);
         let now = ids::now();
         let outcome = Outcome {
@@ -173,12 +189,13 @@ mod tests {
             writer: std::sync::Mutex::new(()),
             sinks,
             counters: crate::shared::Counters::default(),
+            clients: Arc::new(crate::clients::Clients::new()),
             connections_room: u64::MAX,
             is_closing: std::sync::atomic::AtomicBool::new(false),
         });
         let connection = bartizan_model::Connection { peer: None, local: None, tls: None };
         let mut context = Context::new(shared.clone());
-        context.begin(Arc::new(Link::new(connection)), 0);
+        context.begin(Arc::new(Link::new(connection, None, Arc::default())), 0);
         let callback = std::thread::spawn(move || {
             let _context = context;
             panic!("a bug of ours");

@@ -8,7 +8,7 @@ use pingora::http::RequestHeader;
 use pingora::protocols::http::authority::{RawTargetAuthority, raw_target_authority};
 
 use crate::forward;
-use crate::refusal::{self, Refusal};
+use crate::refusal::Refusal;
 
 /// A request head that the HTTP library could parse.
 pub(crate) struct Form<'a> {
@@ -18,6 +18,8 @@ pub(crate) struct Form<'a> {
     pub(crate) headers: &'a HeaderMap,
     /// Size of the head as sent
     pub(crate) bytes: usize,
+    /// Both `Content-Length` and `Transfer-Encoding` were sent; Pingora takes the former out
+    pub(crate) has_two_framings: bool,
 }
 
 impl Form<'_> {
@@ -27,8 +29,10 @@ impl Form<'_> {
             Some(Refusal::Connect)
         } else if !is_target(self.method, self.target) {
             Some(Refusal::RequestLine)
-        } else if !is_framing(self.headers) || !is_connection(self.headers) {
+        } else if self.has_two_framings || !is_framing(self.headers) || !is_connection(self.headers) {
             Some(Refusal::Framing)
+        } else if !is_expectation(self.headers) {
+            Some(Refusal::Expectation)
         } else if self.headers.len() > limits.header_count_max as usize {
             Some(Refusal::TooManyFields)
         } else {
@@ -55,7 +59,7 @@ pub struct FormFault {
 /// It is refused.
 pub fn admit(request: &mut Request, limits: &Limits) -> Result<(), FormFault> {
     let fault =
-        |refusal: Refusal| FormFault { check: refusal::CHECK, reason: refusal.reason(), status: refusal.status() };
+        |refusal: Refusal| FormFault { check: refusal.check(), reason: refusal.reason(), status: refusal.status() };
     let names = dropped_or_refused(request, limits).map_err(fault)?;
     let is_dropped = |name: &[u8]| names.iter().any(|dropped| name.eq_ignore_ascii_case(dropped.as_str().as_bytes()));
     request.headers.retain(|(name, _)| !is_dropped(name));
@@ -87,7 +91,13 @@ fn dropped_or_refused(request: &Request, limits: &Limits) -> Result<Vec<HeaderNa
     if headers.get_all(header::HOST).iter().nth(1).is_some() {
         return Err(Refusal::Authority);
     }
-    let form = Form { method: &method, target: &request.target, headers: &headers, bytes: size(request, &headers) };
+    let form = Form {
+        method: &method,
+        target: &request.target,
+        headers: &headers,
+        bytes: size(request, &headers),
+        has_two_framings: false,
+    };
     form.fault(limits).map_or_else(|| Ok(dropped(&headers)), Err)
 }
 
@@ -170,7 +180,29 @@ fn is_framing(headers: &HeaderMap) -> bool {
     });
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter().map(HeaderValue::as_bytes);
     let is_coding = codings.next().is_none_or(|coding| coding.eq_ignore_ascii_case(b"chunked"));
-    is_length && is_coding && lengths.next().is_none() && codings.next().is_none()
+    let is_one = !headers.contains_key(header::CONTENT_LENGTH) || !headers.contains_key(header::TRANSFER_ENCODING);
+    // CGI and its heirs make `-` and `_` the same.
+    let is_plain = !headers.contains_key("content_length") && !headers.contains_key("transfer_encoding");
+    is_length && is_coding && is_one && is_plain && lengths.next().is_none() && codings.next().is_none()
+}
+
+/// Whether the body is framed twice in the bytes of a head that could be parsed (RFC 9112 §6.1: "ought to be handled as
+/// an error").
+pub(crate) fn has_two_framings(raw: &[u8]) -> bool {
+    let is = |line: &[u8], name: &HeaderName| {
+        let (found, rest) = line.split_at_checked(name.as_str().len()).unwrap_or_default();
+        rest.starts_with(b":") && found.eq_ignore_ascii_case(name.as_str().as_bytes())
+    };
+    let mut lines = raw.split(|&byte| byte == b'\n').skip(1);
+    lines.clone().any(|line| is(line, &header::TRANSFER_ENCODING))
+        && lines.any(|line| is(line, &header::CONTENT_LENGTH))
+}
+
+/// Whether nothing is expected but a `100 Continue`.
+fn is_expectation(headers: &HeaderMap) -> bool {
+    let mut expected = headers.get_all(header::EXPECT).iter();
+    expected.next().is_none_or(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+        && expected.next().is_none()
 }
 
 #[cfg(test)]
@@ -187,6 +219,8 @@ mod tests {
         keepalive_timeout_ms: 1,
         body_timeout_ms: 1,
         connections_max: 1,
+        connections_per_client_max: 1,
+        requests_per_client_max: 1,
     };
 
     fn request(method: &str, target: &str, fields: &[(&str, &str)]) -> Request {
@@ -243,6 +277,21 @@ mod tests {
     }
 
     #[test]
+    fn two_framings_are_found_in_the_bytes_of_a_head() {
+        for (fields, expected) in [
+            ("Content-Length: 1\r\nTransfer-Encoding: chunked", true),
+            ("transfer-encoding:chunked\r\nA: b\r\nCONTENT-LENGTH:1", true),
+            ("Transfer-Encoding: chunked", false),
+            ("Content-Length: 1", false),
+            ("X-Content-Length: 1\r\nTransfer-Encoding: chunked", false),
+            ("A: content-length: 1\r\nTransfer-Encoding: chunked", false),
+        ] {
+            let head = format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n");
+            assert_eq!(has_two_framings(head.as_bytes()), expected, "{fields}");
+        }
+    }
+
+    #[test]
     fn a_request_on_paper_is_refused_for_what_the_gateway_refuses() {
         assert_eq!(reason("GET", "/a?b=%20", &[("host", "a.example"), ("Accept", "*/*")]), None);
         assert_eq!(reason("OPTIONS", "*", &[]), None);
@@ -259,6 +308,11 @@ mod tests {
             ("POST", "/", &[("content-length", "+1")], ("bad_framing", 400)),
             ("POST", "/", &[("content-length", "1"), ("content-length", "1")], ("bad_framing", 400)),
             ("POST", "/", &[("transfer-encoding", "gzip, chunked")], ("bad_framing", 400)),
+            ("POST", "/", &[("content-length", "1"), ("transfer-encoding", "chunked")], ("bad_framing", 400)),
+            ("POST", "/", &[("Content_Length", "1")], ("bad_framing", 400)),
+            ("POST", "/", &[("transfer_encoding", "chunked")], ("bad_framing", 400)),
+            ("POST", "/", &[("expect", "x")], ("bad_expectation", 417)),
+            ("POST", "/", &[("expect", "100-continue"), ("expect", "100-continue")], ("bad_expectation", 417)),
             ("GET", "/", &[("a", "1"), ("b", "2"), ("c", "3")], ("too_many_header_fields", 431)),
             ("GET", "/", &[("a", &long)], ("header_too_large", 431)),
         ] {

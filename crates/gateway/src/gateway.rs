@@ -24,6 +24,7 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use crate::Error;
 use crate::body::FRAME_BYTES_MAX;
+use crate::clients::Clients;
 use crate::hand_over::{self, Inheritance};
 use crate::listen::{self, Bound, Hall, serve};
 use crate::proxy::Proxy;
@@ -125,6 +126,10 @@ pub struct GatewayStats {
     pub connections_total: u64,
     /// Connections closed at once because `limits.connections_max` were open
     pub connections_refused_total: u64,
+    /// Connections closed at once because their client had `limits.connections_per_client_max` open
+    pub client_connections_refused_total: u64,
+    /// HTTP/2 connections given up because their client flooded them
+    pub http2_floods_total: u64,
     /// Exchanges under way now
     pub exchanges_open: u64,
     /// Exchanges begun
@@ -218,6 +223,7 @@ impl Gateway {
             writer: Mutex::new(()),
             sinks,
             counters: Counters::default(),
+            clients: Arc::new(Clients::new()),
             connections_room: listen::connections_room(config.limits.connections_max),
             is_closing: AtomicBool::new(false),
         });

@@ -5,11 +5,13 @@
 
 mod answers;
 mod body;
+mod clients;
 mod deadline;
 mod door;
 mod error;
 mod exchange;
 mod fields;
+mod flood;
 mod form;
 mod forward;
 mod frames;

@@ -1,10 +1,11 @@
-//! A request head while its bytes arrive: where it ends, and whether its request line has bytes that Pingora would
-//! silently make others of.
+//! A request head while its bytes arrive: where it ends, whether its request line has bytes that Pingora would silently
+//! make others of, and whether each line ends in CR LF.
 //!
 //! Pingora percent-encodes what may not stand in a request line and parses again, so `GET  /a` would become a request
 //! for `%20/a`. RFC 9112 §3 says 400 instead. What looks like no request line at all (a method first, a version last)
-//! is left for Pingora to refuse. The head ends with the first empty line after the request line; `\n` alone ends a
-//! line too, as it does for httparse.
+//! is left for Pingora to refuse. The head ends with the first empty line after the request line. `\n` alone ends a
+//! line too, as it does for httparse, and is refused: a recipient may take it for a line's end (RFC 9112 §2.2) or for
+//! white space within it, and the upstream may do the other.
 
 /// LIMIT: bytes of the last word that are kept; `HTTP/` is looked for in them.
 const WORD_BYTES: usize = 5;
@@ -17,6 +18,8 @@ pub(crate) struct Lines {
     /// What the line under way consists of
     line: Line,
     is_refused: bool,
+    has_bare_line_feed: bool,
+    is_behind_cr: bool,
     has_begun: bool,
     is_over: bool,
     is_method: bool,
@@ -42,6 +45,8 @@ impl Lines {
         let mut begin = 0;
         for end in memchr::memchr_iter(b'\n', bytes) {
             self.read_part(&bytes[begin..end]);
+            self.has_bare_line_feed |= !self.is_behind_cr;
+            self.is_behind_cr = false;
             begin = end + 1;
             if self.end_line() {
                 return begin;
@@ -56,6 +61,11 @@ impl Lines {
         self.is_refused
     }
 
+    /// A line ended in `\n` alone.
+    pub(crate) fn has_bare_line_feed(&self) -> bool {
+        self.has_bare_line_feed
+    }
+
     /// Lines that were complete so far, empty ones among them.
     pub(crate) fn count(&self) -> usize {
         self.count
@@ -63,6 +73,9 @@ impl Lines {
 
     /// A part of a line, without its end.
     fn read_part(&mut self, part: &[u8]) {
+        if let Some(last) = part.last() {
+            self.is_behind_cr = *last == b'\r';
+        }
         self.line = match (self.line, part) {
             (line, []) => line,
             (Line::Empty, [b'\r']) => Line::Cr,
@@ -145,6 +158,27 @@ mod tests {
             ["GET  /a", "GET /a b", "GET /a\tb", "GET /a\x01", "GET /a\x7f", "GET /a\r", "\r\nGET  /a", "GET /a "]
         {
             check(format!("{line} HTTP/1.1\r\nA: b\r\n\r\n").as_bytes(), false);
+        }
+    }
+
+    #[test]
+    fn a_line_that_ends_in_a_bare_line_feed_is_found_wherever_it_is_cut() {
+        for (head, expected) in [
+            ("GET / HTTP/1.1\r\nA: b\r\n\r\n", false),
+            ("\r\nGET / HTTP/1.1\r\nA: b\r\n\r\n", false),
+            ("GET / HTTP/1.1\nA: b\r\n\r\n", true),
+            ("GET / HTTP/1.1\r\nA: b\n\r\n", true),
+            ("GET / HTTP/1.1\r\nA: b\r\n\n", true),
+            ("\nGET / HTTP/1.1\r\n\r\n", true),
+            ("GET / HTTP/1.1\r\nA: b\r\r\n\r\n", false), // for the parser of fields
+        ] {
+            for cut in 0..=head.len() {
+                let mut lines = Lines::default();
+                let (first, second) = head.as_bytes().split_at(cut);
+                lines.read(first);
+                lines.read(second);
+                assert_eq!(lines.has_bare_line_feed(), expected, "{head:?} at {cut}");
+            }
         }
     }
 

@@ -14,6 +14,8 @@ use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::raw_connect::ProxyDigest;
 
+use crate::clients::Seat;
+
 /// What a connection carries right now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -37,6 +39,8 @@ pub(crate) struct Link {
     pub(crate) connection: Connection,
     /// The peer's address as forwarding fields carry it
     pub(crate) peer_value: Option<HeaderValue>,
+    /// Its place among the client's connections; none for a trusted proxy, which brings those of many
+    pub(crate) seat: Option<Seat>,
     /// Host of the connection's first request, and the `Forwarded` element made from it
     forwarded: OnceLock<(HeaderValue, HeaderValue)>,
     phase: AtomicU8,
@@ -44,20 +48,26 @@ pub(crate) struct Link {
     /// Of the body of the exchange under way, as `message.rs` has it; HTTP/1 only
     framing: AtomicU64,
     lingering: AtomicBool,
+    is_body_broken: AtomicBool,
+    /// Shared with the TCP stream
+    is_abandoned: Arc<AtomicBool>,
 }
 
 impl Link {
     /// The facts of a new connection.
-    pub(crate) fn new(connection: Connection) -> Self {
+    pub(crate) fn new(connection: Connection, seat: Option<Seat>, is_abandoned: Arc<AtomicBool>) -> Self {
         let peer_value = connection.peer.and_then(|peer| HeaderValue::try_from(peer.ip().to_string()).ok());
         Self {
             connection,
             peer_value,
+            seat,
             forwarded: OnceLock::new(),
             phase: AtomicU8::new(Phase::Fresh as u8),
             begun: AtomicU64::new(0),
             framing: AtomicU64::new(0),
             lingering: AtomicBool::new(false),
+            is_body_broken: AtomicBool::new(false),
+            is_abandoned,
         }
     }
 
@@ -124,6 +134,21 @@ impl Link {
     /// Exchanges begun on this connection.
     pub(crate) fn begun(&self) -> u64 {
         self.begun.load(Ordering::Relaxed)
+    }
+
+    /// The framing of the body under way breaks the grammar; nothing more is read.
+    pub(crate) fn break_body(&self) {
+        self.is_body_broken.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether [`Link::break_body`] was said.
+    pub(crate) fn is_body_broken(&self) -> bool {
+        self.is_body_broken.load(Ordering::Relaxed)
+    }
+
+    /// The client does not read: when the connection ends, what was not sent goes with it.
+    pub(crate) fn abandon(&self) {
+        self.is_abandoned.store(true, Ordering::Relaxed);
     }
 
     /// The client may still be sending what nobody will read: read on for a moment after our answer, or the kernel's

@@ -6,11 +6,11 @@
 
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use bartizan_config::{Listener, ListenerTls};
-use bartizan_model::{Connection, TlsInfo};
+use bartizan_model::{Connection, HttpVersion, TlsInfo};
 use bytes::Bytes;
 use pingora::apps::ServerApp;
 use pingora::listeners::tls::Acceptor;
@@ -22,10 +22,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
 
 use crate::Error;
+use crate::clients::{Full, Seat};
 use crate::door::Door;
 use crate::link::Link;
 use crate::proxy::Proxy;
 use crate::proxy_header;
+use crate::refusal::Refusal;
 use crate::shared::Shared;
 use crate::tls::{self, CertificateStore};
 use crate::wire::Wire;
@@ -235,14 +237,17 @@ async fn receive(mut tcp: TcpStream, peer: SocketAddr, entrance: Arc<Entrance>, 
             }
         }
     }
-    let wire = Wire::new(tcp, connection.peer.unwrap_or(peer), put_back);
+    let Ok(seat) = admit(&connection, hall) else { return };
+    let is_abandoned = Arc::new(AtomicBool::new(false));
+    let wire = Wire::new(tcp, connection.peer.unwrap_or(peer), put_back, is_abandoned.clone());
+    let link = |connection| Arc::new(Link::new(connection, seat, is_abandoned));
     let Some(acceptor) = &entrance.acceptor else {
-        return enter(wire, connection, entrance.config.http2, hall).await;
+        return enter(wire, link(connection), entrance.config.http2, hall).await;
     };
     match tokio::time::timeout(HANDSHAKE, acceptor.tls_handshake(wire)).await {
         Ok(Ok(tls)) => {
             connection.tls = Some(tls_info(&tls));
-            enter(tls, connection, false, hall).await;
+            enter(tls, link(connection), false, hall).await;
         }
         failed => {
             hall.shared.counters.handshake_failures_total.fetch_add(1, Relaxed);
@@ -251,6 +256,24 @@ async fn receive(mut tcp: TcpStream, peer: SocketAddr, entrance: Arc<Entrance>, 
             tracing::debug!(%peer, %error, "TLS handshake failed");
         }
     }
+}
+
+/// Counts a connection among its client's, or tells that they are too many. What a trusted proxy brings is not counted:
+/// the connections of many come from its one address.
+fn admit(connection: &Connection, hall: &Hall) -> Result<Option<Seat>, Full> {
+    let Some(peer) = connection.peer else { return Ok(None) };
+    let generation = hall.shared.current.load();
+    let address = peer.ip().to_canonical();
+    if generation.trusted_proxies.iter().any(|net| net.contains(&address)) {
+        return Ok(None);
+    }
+    let limit = generation.limits.connections_per_client_max;
+    hall.shared.clients.admit(address, limit).map(Some).inspect_err(|full| {
+        hall.shared.counters.client_connections_refused_total.fetch_add(1, Relaxed);
+        if let Some(times) = full.told {
+            hall.shared.tell_refused(connection, HttpVersion::Http11, Refusal::TooManyConnections, times);
+        }
+    })
 }
 
 /// Reads the PROXY header; what it says counts only from a trusted proxy.
@@ -268,9 +291,12 @@ async fn read_proxy_header(tcp: &mut TcpStream, connection: &mut Connection, hal
     Some(header.rest)
 }
 
-async fn enter<T: IO + 'static>(io: T, connection: Connection, offers_h2c: bool, hall: &Hall) {
-    let door = Door::new(io, Arc::new(Link::new(connection)), hall.shared.clone(), offers_h2c, hall.closing.clone());
+async fn enter<T: IO + 'static>(io: T, link: Arc<Link>, offers_h2c: bool, hall: &Hall) {
+    let door = Door::new(io, link.clone(), hall.shared.clone(), offers_h2c, hall.closing.clone());
     hall.proxy.process_new(Box::new(door), &hall.shutdown).await;
+    if let Some(times) = link.seat.as_ref().and_then(Seat::leave) {
+        hall.shared.tell_refused(&link.connection, HttpVersion::Http11, Refusal::TooManyConnections, times);
+    }
 }
 
 fn tls_info(tls: &impl Ssl) -> TlsInfo {

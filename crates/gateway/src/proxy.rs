@@ -4,6 +4,7 @@
 //! `upstream_request_filter` per attempt, `request_body_filter` per chunk, `response_filter`, `response_body_filter`,
 //! and at the end `logging`, which sends the event. Errors pass through `fail_to_proxy`, where our answers are written.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -77,9 +78,10 @@ impl ProxyHttp for Proxy {
             session.set_keepalive(None);
         }
 
-        if let Some(refusal) = refusal_of(session, &limits) {
-            let _ = exchange.inspection.malformed(version_of(session), refusal.reason());
-            exchange.ending = Some(Ending::Malformed);
+        let refusal = refusal_of(session, &limits).or_else(|| exchange.crowding(&limits));
+        if let Some(refusal) = refusal {
+            refusal.tell(&mut exchange.inspection, version_of(session), NonZeroU64::MIN);
+            exchange.ending = Some(refusal.ending());
             answer(session, exchange, refusal.answer(exchange.inspection.id())).await;
             return Ok(true);
         }
@@ -309,6 +311,10 @@ impl ProxyHttp for Proxy {
         if !session.is_body_done() {
             exchange.link.linger();
         }
+        let is_unread = matches!((error.esource(), error.etype()), (ErrorSource::Downstream, ErrorType::WriteTimedout));
+        if is_unread && !session.is_http2() {
+            exchange.link.abandon();
+        }
         let ending = ending_of(error, exchange);
         exchange.ending = Some(ending);
         let id = exchange.inspection.id();
@@ -323,7 +329,7 @@ impl ProxyHttp for Proxy {
                     ErrorType::InvalidHTTPHeader => Refusal::HeaderField,
                     _ => Refusal::Body,
                 };
-                let _ = exchange.inspection.malformed(version_of(session), refusal.reason());
+                refusal.tell(&mut exchange.inspection, version_of(session), NonZeroU64::MIN);
                 Some(refusal.answer(id))
             }
             other => {
@@ -430,6 +436,8 @@ fn refusal_of(session: &Session, limits: &Limits) -> Option<Refusal> {
     if has_fragment {
         return Some(Refusal::RequestLine);
     }
+    let has_two_framings = head.headers.contains_key(header::TRANSFER_ENCODING)
+        && raw.as_ref().is_some_and(|raw| form::has_two_framings(raw));
     let bytes = match raw {
         Some(raw) => raw.len(),
         // RFC 7541 §4.1 counts 32 bytes a field beside name and value; they are not sent, so they do not count here.
@@ -438,7 +446,8 @@ fn refusal_of(session: &Session, limits: &Limits) -> Option<Refusal> {
                 + head.raw_path().len()
         }
     };
-    Form { method: &head.method, target: head.raw_path(), headers: &head.headers, bytes }.fault(limits)
+    let (method, target, headers) = (&head.method, head.raw_path(), &head.headers);
+    Form { method, target, headers, bytes, has_two_framings }.fault(limits)
 }
 
 /// Shows the head to the engine.
@@ -526,6 +535,7 @@ fn ending_of(error: &Error, exchange: &Exchange) -> Ending {
         return Ending::Stopped;
     }
     match (error.esource(), error.etype()) {
+        (ErrorSource::Downstream, ErrorType::ReadError) if exchange.link.is_body_broken() => Ending::Malformed,
         // Pingora does not limit how long an HTTP/2 body may be silent; the upstream's patience ends first.
         (ErrorSource::Upstream, ErrorType::ReadTimedout) if exchange.body.is_overdue() => Ending::Malformed,
         (ErrorSource::Upstream, _) if is_timeout(error) => Ending::UpstreamTimeout,

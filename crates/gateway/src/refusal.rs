@@ -1,13 +1,22 @@
 //! Requests that never become an exchange, or are refused for the form of their head: a closed set of reasons.
 
-use bartizan_engine::Answer;
-use bartizan_model::RequestId;
+use std::num::NonZeroU64;
+
+use bartizan_engine::{Answer, Inspection};
+use bartizan_model::{Ending, HttpVersion, RequestId};
+
+use crate::flood::Flood;
 
 /// LIMIT: header fields that httparse is given to name a fault; Pingora's own limit.
 const FIELDS_MAX: usize = 256;
 
+/// What a TLS handshake begins with (RFC 8446 §5.1).
+const TLS: &[u8] = &[0x16, 0x03];
+
 /// The engine's check for what cannot be parsed.
-pub(crate) const CHECK: &str = "ENG-101";
+const MALFORMED: &str = "ENG-101";
+/// The engine's check for clients that go beyond the hard limits.
+const BEYOND_LIMITS: &str = "ENG-110";
 
 /// Why a request was refused before the engine saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,11 +27,15 @@ pub(crate) enum Refusal {
     Version,
     /// A field name or value that breaks the grammar
     HeaderField,
+    /// A line of the head that ends in a bare line feed
+    LineEnd,
     /// More fields than allowed
     TooManyFields,
     /// `Content-Length` and `Transfer-Encoding` that cannot be told apart safely (RFC 9112 §6.3), or a `Connection` that
     /// would take what was inspected away from the upstream
     Framing,
+    /// `Expect` that says anything but `100-continue`, once (RFC 9110 §10.1.1): servers differ in what they make of it
+    Expectation,
     /// Several hosts, or one that differs from the target's
     Authority,
     /// A TLS handshake on a port that speaks in the clear
@@ -45,12 +58,20 @@ pub(crate) enum Refusal {
     BodyTimeout,
     /// A body whose framing breaks off or breaks the grammar
     Body,
+    /// More connections of one client than `limits.connections_per_client_max`
+    TooManyConnections,
+    /// More requests of one client under way than `limits.requests_per_client_max`
+    TooManyRequests,
+    /// An HTTP/2 connection of which the HTTP/2 library had enough (RFC 9113 §10.5)
+    Http2Calm,
+    /// An HTTP/2 connection whose client does nothing with it, and much of that
+    Http2Flood(Flood),
 }
 
 impl Refusal {
     /// Names the fault in a head that Pingora refused to parse, from the head's first bytes and the number of its lines.
     pub(crate) fn of_head(head: &[u8], lines: usize) -> Self {
-        if head.starts_with(&[0x16, 0x03]) {
+        if head.starts_with(TLS) {
             return Self::TlsInTheClear;
         }
         if head.starts_with(b"PRI * HTTP/2.0") {
@@ -77,12 +98,19 @@ impl Refusal {
         }
     }
 
+    /// Names the fault in a head of which a line, or what looks like one, ends in a bare line feed.
+    pub(crate) fn of_bare_line_feed(head: &[u8]) -> Self {
+        if head.starts_with(TLS) { Self::TlsInTheClear } else { Self::LineEnd }
+    }
+
     /// The word in the event.
     pub(crate) const fn reason(self) -> &'static str {
         match self {
             Self::RequestLine => "bad_request_line",
             Self::Version => "bad_version",
             Self::HeaderField => "bad_header_field",
+            Self::LineEnd => "bare_line_feed",
+            Self::Expectation => "bad_expectation",
             Self::TooManyFields => "too_many_header_fields",
             Self::Framing => "bad_framing",
             Self::Authority => "bad_authority",
@@ -96,6 +124,11 @@ impl Refusal {
             Self::Http2Connection => "bad_http2_connection",
             Self::BodyTimeout => "body_timeout",
             Self::Body => "bad_body",
+            Self::TooManyConnections => "too_many_connections",
+            Self::TooManyRequests => "too_many_requests",
+            Self::Http2Calm => "http2_flood",
+            Self::Http2Flood(Flood::Resets) => "http2_resets",
+            Self::Http2Flood(Flood::Frames) => "http2_idle_frames",
         }
     }
 
@@ -104,22 +137,75 @@ impl Refusal {
         match self {
             Self::RequestLine
             | Self::HeaderField
+            | Self::LineEnd
             | Self::Framing
             | Self::Authority
             | Self::TlsInTheClear
             | Self::Http2NotOffered
             | Self::Body => 400,
+            Self::Expectation => 417,
             Self::Version => 505,
             Self::TooManyFields | Self::HeaderTooLarge => 431,
             Self::HeaderTimeout | Self::BodyTimeout => 408,
             Self::Connect => 501,
-            Self::IncompleteHead | Self::Http2Stream | Self::Http2Connection => 0,
+            Self::TooManyRequests => 429,
+            Self::IncompleteHead
+            | Self::Http2Stream
+            | Self::Http2Connection
+            | Self::TooManyConnections
+            | Self::Http2Calm
+            | Self::Http2Flood(_) => 0,
         }
+    }
+
+    /// Whether the client went beyond a hard limit; all else is a request that cannot be read.
+    const fn is_beyond_limits(self) -> bool {
+        match self {
+            Self::TooManyConnections | Self::TooManyRequests | Self::Http2Calm | Self::Http2Flood(_) => true,
+            Self::RequestLine
+            | Self::Version
+            | Self::HeaderField
+            | Self::LineEnd
+            | Self::TooManyFields
+            | Self::Framing
+            | Self::Expectation
+            | Self::Authority
+            | Self::TlsInTheClear
+            | Self::Http2NotOffered
+            | Self::HeaderTooLarge
+            | Self::HeaderTimeout
+            | Self::IncompleteHead
+            | Self::Connect
+            | Self::Http2Stream
+            | Self::Http2Connection
+            | Self::BodyTimeout
+            | Self::Body => false,
+        }
+    }
+
+    /// The engine's check that tells of it.
+    pub(crate) const fn check(self) -> &'static str {
+        if self.is_beyond_limits() { BEYOND_LIMITS } else { MALFORMED }
+    }
+
+    /// How the exchange ends, or what stands for one.
+    pub(crate) const fn ending(self) -> Ending {
+        if self.is_beyond_limits() { Ending::Stopped } else { Ending::Malformed }
+    }
+
+    /// Tells the engine, for so many requests at once.
+    pub(crate) fn tell(self, inspection: &mut Inspection, version: HttpVersion, times: NonZeroU64) {
+        let _ = match self.is_beyond_limits() {
+            true => inspection.beyond_limits(version, self.reason(), times),
+            false => inspection.malformed_times(version, self.reason(), times),
+        };
     }
 
     const fn words(self) -> (&'static str, &'static str) {
         match self.status() {
             408 => ("Request Timeout", "The request did not arrive in time."),
+            417 => ("Expectation Failed", "Only `Expect: 100-continue` is understood here."),
+            429 => ("Too Many Requests", "This client has too many requests under way."),
             431 => ("Request Header Fields Too Large", "The request's header section is larger than is allowed here."),
             501 => ("Not Implemented", "This method is not supported here."),
             505 => ("HTTP Version Not Supported", "This version of HTTP is not spoken here."),
@@ -130,7 +216,7 @@ impl Refusal {
     /// The answer, in the engine's form.
     pub(crate) fn answer(self, id: RequestId) -> Answer {
         let (title, detail) = self.words();
-        problem(self.status(), title, detail, id)
+        problem(self.status(), title, detail, self.check(), id)
     }
 }
 
@@ -141,7 +227,7 @@ fn last_word(head: &[u8]) -> &[u8] {
 }
 
 /// Problem details (RFC 9457) for a refusal that the engine has no words for.
-pub(crate) fn problem(status: u16, title: &str, detail: &str, id: RequestId) -> Answer {
+fn problem(status: u16, title: &str, detail: &str, check: &str, id: RequestId) -> Answer {
     let request_id = id.to_string();
     let body = serde_json::json!({
         "type": "about:blank", "title": title, "status": status, "detail": detail, "request_id": request_id,
@@ -150,7 +236,7 @@ pub(crate) fn problem(status: u16, title: &str, detail: &str, id: RequestId) -> 
         ("content-type", "application/problem+json".to_owned()),
         ("cache-control", "no-store".to_owned()),
         ("x-request-id", request_id),
-        ("x-bartizan-check", CHECK.to_owned()),
+        ("x-bartizan-check", check.to_owned()),
     ];
     Answer { status, headers, body: body.to_string().into_bytes() }
 }

@@ -11,9 +11,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use arc_swap::ArcSwap;
 use bartizan_config::{Config, Limits};
 use bartizan_engine::{Inspection, Snapshot};
-use bartizan_model::Source;
+use bartizan_model::{Connection, HttpVersion, Outcome, Source};
 use ipnet::IpNet;
 
+use crate::clients::Clients;
 use crate::gateway::{GatewayStats, Sinks};
 use crate::ids;
 use crate::link::Link;
@@ -46,6 +47,8 @@ pub(crate) struct Counters {
     pub(crate) connections_open: AtomicU64,
     pub(crate) connections_total: AtomicU64,
     pub(crate) connections_refused_total: AtomicU64,
+    pub(crate) client_connections_refused_total: AtomicU64,
+    pub(crate) http2_floods_total: AtomicU64,
     pub(crate) exchanges_open: AtomicU64,
     pub(crate) exchanges_total: AtomicU64,
     pub(crate) proxy_header_failures_total: AtomicU64,
@@ -62,6 +65,8 @@ impl Counters {
             connections_open: self.connections_open.load(Relaxed),
             connections_total: self.connections_total.load(Relaxed),
             connections_refused_total: self.connections_refused_total.load(Relaxed),
+            client_connections_refused_total: self.client_connections_refused_total.load(Relaxed),
+            http2_floods_total: self.http2_floods_total.load(Relaxed),
             exchanges_open: self.exchanges_open.load(Relaxed),
             exchanges_total: self.exchanges_total.load(Relaxed),
             proxy_header_failures_total: self.proxy_header_failures_total.load(Relaxed),
@@ -83,6 +88,8 @@ pub(crate) struct Shared {
     pub(crate) sinks: Sinks,
     /// Counters
     pub(crate) counters: Counters,
+    /// What each client holds
+    pub(crate) clients: Arc<Clients>,
     /// Client connections that the system's limit of open files leaves room for
     pub(crate) connections_room: u64,
     /// No new connections are accepted; those that are open end with their next answer
@@ -95,17 +102,34 @@ impl Shared {
         self.counters.internal_faults_total.fetch_add(1, Relaxed);
     }
 
-    /// The inspection of a request that never became an exchange; finish it with `Ending::Malformed`.
-    pub(crate) fn malformed(&self, link: &Link, refusal: Refusal) -> Inspection {
-        self.malformed_times(link, refusal, NonZeroU64::MIN)
+    /// The inspection of a request that never became an exchange; finish it with [`Refusal::ending`].
+    pub(crate) fn refused(&self, link: &Link, refusal: Refusal) -> Inspection {
+        self.refused_times(&link.connection, link.version(), refusal, NonZeroU64::MIN)
     }
 
-    /// As [`Shared::malformed`], for so many requests at once.
-    pub(crate) fn malformed_times(&self, link: &Link, refusal: Refusal, times: NonZeroU64) -> Inspection {
+    fn refused_times(
+        &self,
+        connection: &Connection,
+        version: HttpVersion,
+        refusal: Refusal,
+        times: NonZeroU64,
+    ) -> Inspection {
         let now = ids::now();
         let snapshot = self.current.load().snapshot.clone();
-        let mut inspection = Inspection::new(snapshot, &link.connection, ids::request_id(now), Source::Gateway, now);
-        let _ = inspection.malformed_times(link.version(), refusal.reason(), times);
+        let mut inspection = Inspection::new(snapshot, connection, ids::request_id(now), Source::Gateway, now);
+        refusal.tell(&mut inspection, version, times);
         inspection
+    }
+
+    /// One event for so many refusals that nobody is answered.
+    pub(crate) fn tell_refused(
+        &self,
+        connection: &Connection,
+        version: HttpVersion,
+        refusal: Refusal,
+        times: NonZeroU64,
+    ) {
+        let outcome = Outcome { ending: refusal.ending(), ..Outcome::default() };
+        (self.sinks.events)(self.refused_times(connection, version, refusal, times).finish(outcome, ids::now()));
     }
 }

@@ -17,10 +17,14 @@ use rustls::pki_types::CertificateDer;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
+use x509_parser::asn1_rs::{Enumerated, Sequence};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::Error;
+
+/// RFC 6960 §4.2.1: the response has a status of a certificate in it.
+const OCSP_SUCCESSFUL: u32 = 0;
 
 /// The certificates of one listener, by name.
 #[derive(Debug)]
@@ -139,7 +143,24 @@ fn load_pair(pair: &Certificate) -> Result<(CertifiedKey, Vec<String>), Error> {
         ),
         other => fault(&pair.key, format!("cannot be used: {other}")),
     })?;
-    Ok((certified, names))
+    let ocsp = pair.ocsp_response.as_deref().map(load_ocsp_response).transpose()?;
+    Ok((CertifiedKey { ocsp, ..certified }, names))
+}
+
+/// An OCSP response in DER that says something about a certificate (RFC 6960 §4.2.1); clients judge what.
+fn load_ocsp_response(file: &Path) -> Result<Vec<u8>, Error> {
+    let response = fs::read(file).map_err(|error| fault(file, format!("cannot be read: {error}")))?;
+    let status = Sequence::from_der(&response).ok().filter(|(rest, _)| rest.is_empty());
+    let status =
+        status.and_then(|(_, sequence)| Enumerated::from_der(&sequence.content).ok().map(|(_, status)| status.0));
+    match status {
+        Some(OCSP_SUCCESSFUL) => Ok(response),
+        Some(other) => Err(fault(
+            file,
+            format!("holds an OCSP response that says `{other}` and no status; ask the authority again"),
+        )),
+        None => Err(fault(file, "holds no OCSP response; expected DER, as `openssl ocsp -respout` writes it")),
+    }
 }
 
 /// All certificates of a PEM file, at least one, each readable.

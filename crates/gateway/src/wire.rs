@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -32,15 +33,27 @@ const LINGER: Duration = Duration::from_secs(2);
 pub(crate) struct Wire {
     tcp: BufWriter<TcpStream>,
     put_back: Bytes,
+    /// What is unsent when the connection ends shall not be kept for a client that does not read
+    is_abandoned: Arc<AtomicBool>,
     digest: Arc<SocketDigest>,
 }
 
 impl Wire {
     /// Takes over an accepted stream; `put_back` is read before anything else.
-    pub(crate) fn new(tcp: TcpStream, peer: SocketAddr, put_back: Bytes) -> Self {
+    pub(crate) fn new(tcp: TcpStream, peer: SocketAddr, put_back: Bytes, is_abandoned: Arc<AtomicBool>) -> Self {
         let digest = SocketDigest::from_raw_fd(tcp.as_raw_fd());
         let _ = digest.peer_addr.set(Some(peer.into()));
-        Self { tcp: BufWriter::with_capacity(WRITE_BUFFER_BYTES, tcp), put_back, digest: Arc::new(digest) }
+        let tcp = BufWriter::with_capacity(WRITE_BUFFER_BYTES, tcp);
+        Self { tcp, put_back, is_abandoned, digest: Arc::new(digest) }
+    }
+}
+
+impl Drop for Wire {
+    /// The kernel would keep megabytes for minutes, for a client that reads byte by byte; a reset drops them.
+    fn drop(&mut self) {
+        if self.is_abandoned.load(Relaxed) {
+            let _ = self.tcp.get_ref().set_zero_linger(); // else it takes longer
+        }
     }
 }
 

@@ -44,6 +44,8 @@ limits:
   keepalive_timeout: 26s
   body_timeout: 27s
   connections_max: 28
+  connections_per_client_max: 35
+  requests_per_client_max: 36
 data: {directory: d, retention_age: 29d, retention_size: 300MiB, queue_events: 3100}
 console: {address: \"127.0.0.1:32\", secure_cookies: true}
 threads: 33
@@ -60,6 +62,7 @@ shutdown_grace: 34s
     assert_eq!((upstream.retries_max, upstream.resolve_interval_ms), (2, 21_000));
     let limits = config.limits;
     assert_eq!((limits.header_bytes_max, limits.header_count_max, limits.connections_max), (22 << 10, 23, 28));
+    assert_eq!((limits.connections_per_client_max, limits.requests_per_client_max), (35, 36));
     let waits = [limits.header_timeout_ms, limits.client_read_timeout_ms, limits.keepalive_timeout_ms];
     assert_eq!((waits, limits.body_timeout_ms), ([24_000, 25_000, 26_000], 27_000));
     let data = &config.data;

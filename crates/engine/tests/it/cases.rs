@@ -1,6 +1,7 @@
 //! Runs every case in `tests/cases/`: inline and as a recording, which must give the same event.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -68,6 +69,10 @@ fn fault(case: &Case) -> Option<String> {
         let passed = malformed(&snapshot, reason.to_owned());
         return case.expect.iter().find_map(|(key, value)| mismatch(key, value, &passed));
     }
+    if let Some(reason) = case.request.strip_prefix("beyond ") {
+        let passed = beyond_limits(&snapshot, reason.to_owned());
+        return case.expect.iter().find_map(|(key, value)| mismatch(key, value, &passed));
+    }
     let wants = |key: &str| case.expect.iter().any(|(known, _)| known == key);
     let default = "HTTP/1.1 200 OK\n\n";
     let response = case.response.as_deref().or((!wants("replay-missing")).then_some(default));
@@ -111,6 +116,16 @@ fn malformed(snapshot: &Arc<Snapshot>, reason: String) -> Passed {
     let outcome = Outcome { ending: Ending::Malformed, status: answer.status, ..Outcome::default() };
     let event = inspection.finish(outcome, now);
     Passed { event, steps: vec!["stop"], answer: Some(answer), forwarded: 0, fields: Vec::new() }
+}
+
+fn beyond_limits(snapshot: &Arc<Snapshot>, reason: String) -> Passed {
+    let exchange = document::exchange("GET / HTTP/1.1", None);
+    let (source, now) = (Source::Gateway, Timestamp::default());
+    let mut inspection = Inspection::new(Arc::clone(snapshot), &host::connection(&exchange), ID, source, now);
+    inspection.beyond_limits(HttpVersion::Http11, reason.leak(), NonZeroU64::MIN); // as above
+    let answer = inspection.answer();
+    let outcome = Outcome { ending: Ending::Stopped, status: answer.status, ..Outcome::default() };
+    Passed { event: inspection.finish(outcome, now), steps: vec!["stop"], answer: Some(answer), forwarded: 0 }
 }
 
 fn mismatch(key: &str, value: &str, passed: &Passed) -> Option<String> {

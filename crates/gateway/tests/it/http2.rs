@@ -261,3 +261,93 @@ async fn every_lost_http2_stream_is_counted() {
     assert_eq!(counts.sum::<u64>(), 150);
     assert_eq!(told.len(), 101);
 }
+
+/// Sends pieces until the gateway gives the connection up; returns what was told and how many pieces went out.
+async fn flooded(gate: &mut Gate, piece: impl Fn(u32) -> Vec<u8>, pieces_max: u32) -> (Vec<String>, u32) {
+    let mut client = Client::connect(gate.address).await;
+    client.send(preface()).await;
+    let (mut reader, mut writer) = client.io.into_split();
+    let drain = tokio::spawn(async move { tokio::io::copy(&mut reader, &mut tokio::io::sink()).await });
+    let mut sent = 0;
+    while sent < pieces_max && !drain.is_finished() && writer.write_all(&piece(sent)).await.is_ok() {
+        sent += 1;
+    }
+    let _ = drain.await;
+    drop(writer);
+    gate.stats_once(|stats| stats.connections_open == 0 && stats.exchanges_open == 0).await;
+    let events = gate.further_events();
+    (events.iter().flat_map(|event| &event.findings).map(|finding| finding.evidence.to_string()).collect(), sent)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_that_are_opened_and_taken_back_end_the_connection() {
+    let origin = Origin::echo().await;
+    let mut gate = Gate::start(&config(&[origin.port]));
+    let block = b"\x82\x86\x84\x41\x01a";
+    // One packet each, so that each stream is seen before it is reset.
+    let rapid = |number: u32| {
+        let stream = 1 + 2 * number;
+        [frame(1, 5, stream, block), frame(3, 0, stream, &[0, 0, 0, 8])].concat()
+    };
+    let (told, sent) = flooded(&mut gate, rapid, 20_000).await;
+    assert!(sent < 20_000, "never given up");
+    let floods = ["http2_resets", "http2_flood"];
+    assert_eq!(told.iter().filter(|evidence| floods.contains(&evidence.as_str())).count(), 1, "{sent}: {told:?}");
+    assert_eq!(gate.handle.stats().http2_floods_total, 1);
+    assert_eq!(request(gate.address, get("/")).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_that_we_are_made_to_reset_end_the_connection() {
+    let origin = Origin::echo().await;
+    let mut gate = Gate::start(&config(&[origin.port]));
+    let block = b"\x82\x86\x84\x41\x01a";
+    // A window update of zero is a fault of the stream (RFC 9113 §6.9).
+    let made_you_reset = |number: u32| {
+        let stream = 1 + 2 * number;
+        [frame(1, 5, stream, block), frame(8, 0, stream, &[0; 4])].concat()
+    };
+    let (told, sent) = flooded(&mut gate, made_you_reset, 20_000).await;
+    assert!(sent < 20_000, "never given up");
+    let floods = ["http2_resets", "http2_flood", "bad_http2_connection"];
+    assert_eq!(told.iter().filter(|evidence| floods.contains(&evidence.as_str())).count(), 1, "{sent}: {told:?}");
+    assert_eq!(request(gate.address, get("/")).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn frames_that_ask_for_nothing_end_the_connection() {
+    let origin = Origin::echo().await;
+    let mut gate = Gate::start(&config(&[origin.port]));
+    for (what, piece) in [
+        ("ping", frame(6, 0, 0, &[7; 8])),
+        ("settings", frame(4, 0, 0, &[])),
+        ("priority", frame(2, 0, 1, &[0, 0, 0, 0, 1])),
+        ("unknown", frame(0x77, 0, 0, b"x")),
+    ] {
+        let (told, sent) = flooded(&mut gate, |_| piece.repeat(100), 100_000).await;
+        assert!(sent < 100_000, "{what}: never given up");
+        assert_eq!(told, ["http2_idle_frames"], "{what}");
+    }
+    assert_eq!(gate.handle.stats().http2_floods_total, 4);
+    assert_eq!(request(gate.address, get("/")).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_header_block_without_end_and_empty_data_end_the_connection() {
+    let origin = Origin::echo().await;
+    let mut gate = Gate::start(&config(&[origin.port]));
+    let continuation = |number: u32| match number {
+        0 => frame(1, 0, 1, b"\x82\x86\x84\x41\x01a"),
+        _ => frame(9, 0, 1, b""),
+    };
+    let (told, sent) = flooded(&mut gate, continuation, 100_000).await;
+    assert!(sent < 100_000 && told == ["http2_flood"], "{sent}: {told:?}");
+    let empty = |number: u32| match number {
+        0 => frame(1, 4, 1, b"\x83\x86\x84\x41\x01a"),
+        _ => frame(0, 0, 1, b""),
+    };
+    let (told, sent) = flooded(&mut gate, empty, 100_000).await;
+    assert!(sent < 100_000, "never given up");
+    assert!(told.contains(&"http2_flood".to_owned()), "{sent}: {told:?}");
+    assert_eq!(request(gate.address, get("/")).await.status, 200);
+}

@@ -177,6 +177,69 @@ async fn a_transfer_coding_other_than_chunked_alone_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_framed_twice_is_refused() {
+    let requests = [
+        "Content-Length: 5\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: chunked\r\nContent-Length: 5",
+        "transfer-encoding:Chunked\r\nCONTENT-LENGTH:0",
+        "Transfer-Encoding: chunked\r\nContent_Length: 5",
+        "Content-Length: 5\r\nTransfer_Encoding: chunked",
+    ];
+    let requests = requests.map(framed);
+    check_refused(400, "bad_framing", &requests.each_ref().map(String::as_str)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_that_ends_in_a_bare_line_feed_is_refused() {
+    let requests = [
+        "GET / HTTP/1.1\nHost: a\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nX: y\nContent-Length: 5\r\n\r\nhello",
+        "GET / HTTP/1.1\r\nHost: a\r\n\n",
+        "\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET / HTTP/1.1\nHost: a\n\n",
+    ];
+    check_refused(400, "bare_line_feed", &requests).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expectation_that_is_not_the_usual_one_is_refused() {
+    let requests = ["Expect: x", "Expect: 100-continue, x", "Expect: 100-continue\r\nExpect: 100-continue", "Expect:"];
+    let requests = requests.map(|field| framed(&format!("Content-Length: 5\r\n{field}")));
+    check_refused(417, "bad_expectation", &requests.each_ref().map(String::as_str)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chunk_that_breaks_the_grammar_is_refused() {
+    let mut origin_saw_the_end = false;
+    for body in [
+        "5 \r\nhello\r\n0\r\n\r\n",
+        "5\nhello\r\n0\r\n\r\n",
+        "5;\r\nhello\r\n0\r\n\r\n",
+        "5;a=\"b\r\nhello\r\n0\r\n\r\n",
+        "5;a\nhello\r\n0\r\n\r\n",
+        "5\r\nhello\n0\r\n\r\n",
+        "\r\n5\r\nhello\r\n0\r\n\r\n",
+        "5\r\nhello\r\n\r\n0\r\n\r\n",
+        "5\r\nhello\r\n0\r\n\n",
+        "5\r\nhello\r\n0\r\nA: b\n\r\n",
+        "5\r\nhello\r\n0\r\n folded\r\n\r\n",
+    ] {
+        let origin = Origin::echo().await;
+        let mut gate = Gate::start(&config(&[origin.port]));
+        let next = get("/smuggled");
+        let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let response = request(gate.address, [head, body, &next].concat()).await;
+        assert_eq!(response.status, 400, "{body:?}");
+        let event = gate.event().await;
+        assert_eq!((reason(&event), event.status), ("bad_body", 400), "{body:?}");
+        assert!(gate.further_events().is_empty(), "{body:?}");
+        origin_saw_the_end |= !origin.seen().is_empty();
+    }
+    assert!(!origin_saw_the_end);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_malformed_request_after_a_good_one_on_the_same_connection_is_told_too() {
     let origin = Origin::echo().await;
     let mut gate = Gate::start(&config(&[origin.port]));

@@ -49,7 +49,7 @@ impl Authority {
         let path = |suffix: &str| self.dir.path().join(format!("{stem}.{suffix}"));
         std::fs::write(path("pem"), certificate.pem()).unwrap();
         std::fs::write(path("key"), key.serialize_pem()).unwrap();
-        Certificate { certificate: path("pem"), key: path("key") }
+        Certificate { certificate: path("pem"), key: path("key"), ocsp_response: None }
     }
 
     fn roots(&self) -> RootCertStore {
@@ -147,6 +147,11 @@ async fn http_on_a_tls_port_is_counted_and_tls_on_a_clear_port_is_an_event() {
     let mut gate = Gate::start(&config(&[origin.port]));
     assert!(authority.connect(gate.address, "a.example", &[], ALL).await.is_err());
     assert_eq!(&*gate.event().await.findings[0].evidence, "tls_on_clear_port");
+    // Line feeds stand in a handshake by chance.
+    let mut client = Client::connect(gate.address).await;
+    client.send(b"\x16\x03\x01\x00\x05\n\n\n\n\n").await;
+    assert_eq!(client.response().await.status, 400);
+    assert_eq!(&*gate.event().await.findings[0].evidence, "tls_on_clear_port");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -166,7 +171,7 @@ async fn a_certificate_that_cannot_be_used_is_named_with_its_fault() {
         (good.certificate, other.key, "b.example.key`: is not the key of the certificate in"),
     ];
     for (certificate, key, expected) in cases {
-        let config = listening(1, vec![Certificate { certificate, key }]);
+        let config = listening(1, vec![Certificate { certificate, key, ocsp_response: None }]);
         let sinks = Sinks { events: Arc::new(|_| ()), exchanges: None };
         let error = Gateway::new(&config, snapshot(&config, 1), sinks, GatewayOptions::default()).err().unwrap();
         assert!(error.to_string().contains(expected), "{error}");

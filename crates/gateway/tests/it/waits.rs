@@ -180,6 +180,102 @@ async fn an_http2_body_that_trickles_is_answered_408_and_one_of_a_streaming_path
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_http2_head_that_never_ends_is_given_up_and_told() {
+    let origin = Origin::echo().await;
+    let mut config = config(&[origin.port]);
+    config.limits.header_timeout_ms = 300;
+    let mut gate = Gate::start(&config);
+    let preface: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let settings: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+    for begun in [&b"\0\0\x05\x01\0\0\0\0\x01\x82\x86\x84\x41\x00"[..], b"\0\0\x08\x06"] {
+        let mut client = Client::connect(gate.address).await;
+        client.send([preface, settings, begun].concat()).await;
+        while client.chunk_or_bytes().await {}
+        gate.stats_once(|stats| stats.connections_open == 0).await;
+        let told = gate.further_events();
+        let told: Vec<_> = told.iter().map(|event| (reason(event), event.status)).collect();
+        assert!(told.contains(&("header_timeout", 0)), "{told:?}");
+    }
+}
+
+/// One client may have two connections, and three requests under way.
+async fn crowded_gate() -> (Origin, Gate) {
+    let origin = Origin::echo().await;
+    let mut config = config(&[origin.port]);
+    config.limits.connections_per_client_max = 2;
+    config.limits.requests_per_client_max = 3;
+    config.limits.body_timeout_ms = 60_000;
+    let gate = Gate::start(&config);
+    (origin, gate)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_client_has_as_many_connections_as_it_may() {
+    let (_origin, mut gate) = crowded_gate().await;
+    let mut kept = Vec::new();
+    for _ in 0..2 {
+        let mut client = Client::connect(gate.address).await;
+        client.send(get("/")).await;
+        assert_eq!(client.response().await.status, 200);
+        gate.event().await;
+        kept.push(client);
+    }
+    for _ in 0..3 {
+        assert!(Client::connect(gate.address).await.try_response().await.is_none());
+    }
+    let other = tokio::net::TcpSocket::new_v4().unwrap();
+    other.bind(([127, 0, 0, 2], 0).into()).unwrap();
+    let mut other = Client::over(other.connect(gate.address).await.unwrap());
+    other.send(get("/")).await;
+    assert_eq!(other.response().await.status, 200);
+    assert_eq!(gate.handle.stats().client_connections_refused_total, 3);
+    drop(kept);
+    gate.stats_once(|stats| stats.connections_open == 1).await;
+    let told = gate.further_events().into_iter().filter(|event| event.ending == Ending::Stopped);
+    let told: Vec<String> = told.map(|event| event.findings[0].evidence.to_string()).collect();
+    assert_eq!(told, ["too_many_connections", "too_many_connections", "too_many_connections"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_client_has_as_many_requests_under_way_as_it_may() {
+    let (_origin, mut gate) = crowded_gate().await;
+    let mut http2 = Http2::connect(gate.address).await;
+    let post = || http::Request::post("http://a.example/").body(()).unwrap();
+    let mut open: Vec<_> = (0..3).map(|_| http2.open(post())).collect();
+    gate.stats_once(|stats| stats.exchanges_open == 3).await;
+    let mut second = Client::connect(gate.address).await;
+    second.send(get("/")).await;
+    assert_eq!(second.response().await.status, 429);
+    let event = gate.event().await;
+    assert_eq!((event.ending, event.status), (Ending::Stopped, 429));
+    assert_eq!((event.findings[0].check.as_str(), &*event.findings[0].evidence), ("ENG-110", "too_many_requests"));
+    let (response, mut body) = open.pop().unwrap();
+    body.send_data(Bytes::new(), true).unwrap();
+    assert_eq!(response.await.unwrap().status(), 200);
+    gate.event().await;
+    gate.stats_once(|stats| stats.exchanges_open == 2).await;
+    second.send(get("/")).await;
+    assert_eq!(second.response().await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trusted_proxy_brings_the_connections_of_many() {
+    let origin = Origin::echo().await;
+    let mut config = config(&[origin.port]);
+    config.limits.connections_per_client_max = 1;
+    config.limits.requests_per_client_max = 1;
+    config.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    let gate = Gate::start(&config);
+    let mut kept = Vec::new();
+    for _ in 0..5 {
+        let mut client = Client::connect(gate.address).await;
+        client.send(get("/")).await;
+        assert_eq!(client.response().await.status, 200);
+        kept.push(client);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn beyond_the_cap_new_connections_are_closed_and_counted() {
     let origin = Origin::echo().await;
     let mut config = config(&[origin.port]);

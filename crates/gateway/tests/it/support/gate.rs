@@ -144,6 +144,8 @@ pub(crate) fn config(ports: &[u16]) -> Config {
             keepalive_timeout_ms: 60_000,
             body_timeout_ms: 60_000,
             connections_max: 1000,
+            connections_per_client_max: 1000,
+            requests_per_client_max: 1000,
         },
         data: Data {
             directory: "unused".into(),
