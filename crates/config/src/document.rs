@@ -3,9 +3,11 @@
 //!
 //! Shapes only: what a name refers to, whether an address is one, and what contradicts what is checked in `meaning`.
 
+mod audit_log;
 mod content;
 mod threats;
 
+pub use self::audit_log::{AuditLog, AuditLogFormat};
 pub use self::content::{Content, Pattern, PatternPart};
 pub use self::threats::{Exclusion, RuleName, Threats};
 
@@ -110,6 +112,9 @@ pub struct Document {
     /// Where events and state are kept, and for how long.
     #[serde(default)]
     pub data: Data,
+    /// Files with a line of JSON for each exchange that attack rules or policies spoke against.
+    #[serde(default)]
+    pub audit_logs: Vec<AuditLog>,
     /// The console and its admin API.
     #[serde(default)]
     pub console: Console,

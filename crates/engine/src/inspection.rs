@@ -315,6 +315,7 @@ impl Inspection {
     pub fn finish(mut self, outcome: Outcome, now: Timestamp) -> Event {
         self.missing.request_body |= self.body.is_expected && !self.is_request_complete;
         self.missing.response_body |= self.response.is_body_expected && !self.response.is_complete;
+        self.threats.finish(outcome.status, &mut self.notices);
         let seen = self.seen.unwrap_or_else(|| Seen::nothing(self.scheme, self.version, &self.facts));
         let ended = Ended {
             id: self.id,

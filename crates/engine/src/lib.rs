@@ -8,7 +8,7 @@
 //! Engine::begin ─► request_head ─► identify ─► route ─► access ─► limit ─► content ─► threat ─► decide ─► Step
 //!                  request_body ─► limit ─► decide ─► Step
 //!                  request_end  ─► content ─► threat ─► decide ─► Step
-//!                  finish       ─► Event
+//!                  finish       ─► threat ─► Event
 //! ```
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::string_slice))]
@@ -33,6 +33,7 @@ mod path;
 mod policy;
 mod redact;
 mod routes;
+mod rule_records;
 mod snapshot;
 mod stage;
 #[cfg(test)]

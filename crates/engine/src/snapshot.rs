@@ -1,4 +1,5 @@
-//! Everything an inspection may read: compiled from a `Config` and the learned endpoints, immutable, swapped whole.
+//! Everything an inspection may read: compiled from a `Config` and the learned endpoints, immutable but for what
+//! attack rules keep between exchanges, swapped whole.
 //!
 //! Configuration changes rarely and endpoints change often, so they are shared separately: teaching the engine new
 //! endpoints rebuilds the endpoint router and nothing else.
@@ -8,12 +9,13 @@ use std::sync::Arc;
 
 use bartizan_config::{Config, HostHeader};
 use bartizan_model::{Endpoint, Secret};
-use bartizan_waf::Plan;
+use bartizan_waf::{CollectionCounts, Collections, Plan};
 
 use crate::address::AddressSet;
 use crate::endpoints::EndpointRouter;
 use crate::policy::Policies;
 use crate::routes::Routes;
+use crate::rule_records;
 
 /// Compiled attack rules by the name of their policy. The host reads the files that the policies name.
 pub type Plans = BTreeMap<String, Arc<Plan>>;
@@ -52,6 +54,7 @@ pub struct Snapshot {
     generation: u64,
     core: Arc<Core>,
     endpoints: EndpointRouter,
+    rule_records: Arc<Collections>,
 }
 
 /// What comes from the configuration.
@@ -72,13 +75,39 @@ impl Snapshot {
             trusted_proxies: AddressSet::new(&config.trusted_proxies),
             key: Secret::new(inputs.key),
         };
-        Self { generation: inputs.generation, core: Arc::new(core), endpoints: EndpointRouter::new(inputs.endpoints) }
+        Self {
+            generation: inputs.generation,
+            core: Arc::new(core),
+            endpoints: EndpointRouter::new(inputs.endpoints),
+            rule_records: rule_records::new(&inputs.key),
+        }
     }
 
     /// The same Snapshot with other endpoints; everything else is shared.
     #[must_use]
     pub fn with_endpoints(&self, generation: u64, endpoints: &[Endpoint]) -> Self {
-        Self { generation, core: Arc::clone(&self.core), endpoints: EndpointRouter::new(endpoints) }
+        Self {
+            generation,
+            core: Arc::clone(&self.core),
+            endpoints: EndpointRouter::new(endpoints),
+            rule_records: Arc::clone(&self.rule_records),
+        }
+    }
+
+    /// Goes on with what attack rules have kept under the Snapshot that it takes the place of; it begins with nothing
+    /// otherwise.
+    #[must_use]
+    pub fn following(self, before: &Self) -> Self {
+        Self { rule_records: Arc::clone(&before.rule_records), ..self }
+    }
+
+    /// How much attack rules keep between exchanges, and what did not fit.
+    pub fn kept_by_rules(&self) -> CollectionCounts {
+        self.rule_records.counts()
+    }
+
+    pub(crate) fn rule_records(&self) -> Arc<Collections> {
+        Arc::clone(&self.rule_records)
     }
 
     /// Counts up with every Snapshot.

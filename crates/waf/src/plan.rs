@@ -5,12 +5,14 @@
 
 mod compile;
 mod fold;
+mod keep;
 mod link;
 mod names;
 mod used;
 
 use bartizan_model::Diagnostic;
 
+pub(crate) use self::keep::{Keep, Keeping};
 pub(crate) use self::link::{Change, Effect, Link, Outcome, RuleSet, SetVarOp, Source, Subject, Target, Test};
 pub(crate) use self::names::{Names, Piece, Slot, Template};
 use crate::ast::{Document, EngineMode, Place};
@@ -53,6 +55,7 @@ pub struct Plan {
     pub(crate) gates: [Gate; 2],
     /// The variables that some rule names: others need no value
     used: Vec<bool>,
+    keeping: Keeping,
     pub(crate) settings: Settings,
     pub(crate) options: Options,
 }
@@ -101,6 +104,8 @@ pub(crate) struct Settings {
     pub(crate) response_types: Vec<Vec<u8>>,
     pub(crate) json_depth_max: Option<usize>,
     pub(crate) arguments_max: Option<usize>,
+    /// Seconds that a record of a collection is kept after a change
+    pub(crate) collection_timeout_s: u32,
 }
 
 impl Default for Settings {
@@ -112,6 +117,7 @@ impl Default for Settings {
             response_types: [b"text/plain".to_vec(), b"text/html".to_vec()].to_vec(),
             json_depth_max: None,
             arguments_max: None,
+            collection_timeout_s: 3600, // as ModSecurity has it
         }
     }
 }
@@ -182,6 +188,7 @@ impl Plan {
         }
         plan.number_members();
         plan.used = used::variables(&plan);
+        plan.keeping = Keeping::of(&plan);
         let phases = [0, 1, 2, 3, 4].map(|phase| {
             let gate = plan.gate(phase).map(|(_, gate)| gate);
             Phase::new(plan.order(phase), gate)

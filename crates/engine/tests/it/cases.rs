@@ -74,8 +74,17 @@ fn fault(case: &Case) -> Option<String> {
     if let Some(body) = &case.body {
         exchange.request.body = Some(body.clone());
     }
-    let replayed = judge(&snapshot, &exchange, Source::Exchanges, ID, Timestamp::default()).event;
     let source = if wants("inline") { Source::Gateway } else { Source::Exchanges };
+    let recorded = host::snapshot(&case.config, &case.endpoints); // with counts of its own
+    for before in &case.before {
+        assert!(!before.is_open, "{}: exchanges are driven one after the other", case.name);
+        let exchange = document::exchange(&before.request, Some(&before.response));
+        for _ in 0..before.times {
+            host::pass(&snapshot, &exchange, source, WHOLE);
+            judge(&recorded, &exchange, Source::Exchanges, ID, Timestamp::default());
+        }
+    }
+    let replayed = judge(&recorded, &exchange, Source::Exchanges, ID, Timestamp::default()).event;
     let passed = host::pass(&snapshot, &exchange, source, WHOLE);
     if !wants("inline") && !wants("replay-missing") && passed.event != replayed {
         return Some(format!("inline {:#?}\n    is not replayed {replayed:#?}", passed.event));

@@ -1,7 +1,7 @@
 //! Reads case documents: Markdown whose fenced blocks are configurations, requests, responses and expectations.
 //!
 //! A `config` or `endpoints` block before the first `##` holds for the whole document; within a case it holds for that
-//! case. A `body` block is the request's body with escapes. A configuration without listeners and upstreams gets a listener and the upstream `origin`.
+//! case. A `body` block is the request's body with escapes. `before` blocks are requests that came before. A configuration without listeners and upstreams gets a listener and the upstream `origin`.
 
 use std::net::IpAddr;
 
@@ -14,6 +14,8 @@ pub struct Case {
     pub name: String,
     pub config: String,
     pub endpoints: String,
+    /// Requests that came before
+    pub before: Vec<Before>,
     pub request: String,
     /// Body of the request, when its text cannot hold it
     pub body: Option<Vec<u8>>,
@@ -22,8 +24,19 @@ pub struct Case {
     pub expect: Vec<(String, String)>,
 }
 
+/// A request that came before: `at 3s times 5 answered 401`, then the request.
+#[derive(Clone)]
+pub struct Before {
+    pub request: String,
+    pub times: usize,
+    pub response: String,
+    /// It is still in flight
+    pub is_open: bool,
+}
+
 #[derive(Clone, Default)]
 struct Blocks {
+    before: Vec<Before>,
     config: String,
     endpoints: String,
     request: Option<String>,
@@ -49,6 +62,7 @@ pub fn cases(file: &str, text: &str) -> Vec<Case> {
             match kind {
                 "config" => blocks.config = body,
                 "endpoints" => blocks.endpoints = body,
+                "before" => blocks.before.push(before(&body)),
                 "request" => blocks.request = Some(body),
                 "body" => blocks.body = Some(body),
                 "response" => blocks.response = Some(body),
@@ -71,11 +85,26 @@ fn case(file: &str, title: &str, blocks: Blocks) -> Case {
     Case {
         config: blocks.config,
         endpoints: blocks.endpoints,
+        before: blocks.before,
         request: blocks.request.unwrap_or_else(|| panic!("{name}: no request block")),
         body: blocks.body.as_deref().map(unescaped),
         response: blocks.response,
         expect: expect.lines().map(pair).collect(),
         name,
+    }
+}
+
+/// The first line says when, how often, and how it was answered.
+fn before(text: &str) -> Before {
+    let (line, request) = text.split_once('\n').unwrap_or((text, ""));
+    let words: Vec<&str> = line.split(' ').collect();
+    let after = |word: &str| words.iter().position(|known| *known == word).and_then(|at| words.get(at + 1)).copied();
+    let time = after("at").unwrap_or("0s");
+    Before {
+        request: format!("at {time}\n{request}"),
+        times: after("times").map_or(1, |times| times.parse().unwrap()),
+        response: format!("HTTP/1.1 {} X\n\n", after("answered").unwrap_or("200")),
+        is_open: words.contains(&"open"),
     }
 }
 
@@ -123,21 +152,35 @@ pub fn endpoints(text: &str) -> Vec<Endpoint> {
     text.lines().map(endpoint).collect()
 }
 
-/// An exchange from a `request` and a `response` block. The first line may say `from ADDRESS` or `from nowhere`.
+/// An exchange from a `request` and a `response` block. The first line may say `at 3s` or `at 3ms`, the next
+/// `from ADDRESS` or `from nowhere`.
 pub fn exchange(request: &str, response: Option<&str>) -> Exchange {
+    let (offset, request) = match request.strip_prefix("at ").and_then(|rest| rest.split_once('\n')) {
+        Some((offset, rest)) => (millis(offset), rest),
+        None => (0, request),
+    };
     let (client, request) = match request.strip_prefix("from ").and_then(|rest| rest.split_once('\n')) {
         Some(("nowhere", rest)) => (None, rest),
         Some((address, rest)) => (Some(address.parse::<IpAddr>().unwrap()), rest),
         None => (Some("192.0.2.1".parse().unwrap()), request),
     };
     Exchange {
-        time: Some(Timestamp::from_millis(1_767_225_600_000)),
+        time: Some(Timestamp::from_millis(1_767_225_600_000 + offset)),
         client,
         request: read_request(request),
         response: response.map(read_response),
         duration_us: Some(1_500),
         label: None,
     }
+}
+
+fn millis(text: &str) -> i64 {
+    let (number, factor) = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
+        (Some(number), _) => (number, 1),
+        (None, Some(number)) => (number, 1000),
+        (None, None) => panic!("time `{text}`"),
+    };
+    number.parse::<i64>().unwrap() * factor
 }
 
 fn read_request(text: &str) -> Request {

@@ -14,6 +14,7 @@ use crate::operator;
 use crate::run::plain_number;
 use crate::{Transform, Variable};
 
+use super::keep::Keep;
 use super::link::{self, Change, RuleSet};
 use super::names::{Names, Template};
 use super::{Effect, Head, Link, Options, Outcome, Plan, RuleInfo, SetVarOp, Settings, Skip, Test};
@@ -70,6 +71,7 @@ pub(super) fn run(document: &Document, options: Options) -> Result<Plan, Vec<Dia
             initial_text: Text::default(),
             gates: Default::default(),
             used: Vec::new(),
+            keeping: Default::default(),
             settings,
             options,
         })
@@ -252,7 +254,17 @@ fn update<'d>(document: &'d Document, drafts: &mut [Draft<'d>]) {
 
 /// Whether an action that a rule has at most once takes another's place.
 fn is_replaced(old: &Action, new: &Action) -> bool {
-    let is_single = !matches!(new, Action::Tag(_) | Action::SetVar(_) | Action::Ctl(_) | Action::Transform(_));
+    let is_single = !matches!(
+        new,
+        Action::Tag(_)
+            | Action::SetVar(_)
+            | Action::InitCollection(..)
+            | Action::SetKey(..)
+            | Action::ExpireVar(..)
+            | Action::DeprecateVar(..)
+            | Action::Ctl(_)
+            | Action::Transform(_)
+    );
     is_single && std::mem::discriminant(old) == std::mem::discriminant(new)
 }
 
@@ -274,6 +286,9 @@ fn settings(document: &Document) -> Settings {
             }
             Setting::RequestBodyJsonDepthLimit => settings.json_depth_max = value.parse().ok(),
             Setting::ArgumentsLimit => settings.arguments_max = value.parse().ok(),
+            Setting::CollectionTimeout => {
+                settings.collection_timeout_s = value.parse().unwrap_or(settings.collection_timeout_s);
+            }
             _ => {}
         }
     }
@@ -391,6 +406,7 @@ impl Compiler {
             is_capturing: draft.actions.contains(&&Action::Capture),
             is_multi_match: draft.actions.contains(&&Action::MultiMatch),
             set_vars: Vec::new(),
+            keeps: Vec::new(),
             effects: Vec::new(),
             message: None,
             data: None,
@@ -446,7 +462,7 @@ impl Compiler {
                     link.effects.push(effect);
                 }
             }
-            _ => {}
+            other => link.keeps.extend(Keep::new(other, &mut self.names)),
         }
     }
 
