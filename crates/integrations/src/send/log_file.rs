@@ -24,7 +24,7 @@ pub struct LogFileOptions {
 #[derive(Debug, Error)]
 pub enum LogFileError {
     /// It cannot be opened
-    #[error("`{path}` cannot be opened: {error}", path = path.display())]
+    #[error("`{}` cannot be opened: {error}", path.display())]
     Open {
         /// The file
         path: PathBuf,
@@ -32,13 +32,13 @@ pub enum LogFileError {
         error: std::io::Error,
     },
     /// It is a pipe or a folder
-    #[error("`{path}` is neither a file nor a terminal", path = path.display())]
+    #[error("`{}` is neither a file nor a terminal", path.display())]
     NotAFile {
         /// What was named
         path: PathBuf,
     },
     /// The disk is full, or gone
-    #[error("`{path}` cannot be written: {error}", path = path.display())]
+    #[error("`{}` cannot be written: {error}", path.display())]
     Write {
         /// The file
         path: PathBuf,
@@ -46,7 +46,7 @@ pub enum LogFileError {
         error: std::io::Error,
     },
     /// It could not be begun anew; the lines were written, to the old one
-    #[error("`{path}` cannot be renamed and grows on: {error}", path = path.display())]
+    #[error("`{}` cannot be renamed and grows on: {error}", path.display())]
     Rename {
         /// The file
         path: PathBuf,

@@ -85,20 +85,23 @@ fn put(object: &mut Value, name: &str, value: Value) {
 /// The finding that the decision is about, else the worst attack rule, else the worst of all.
 fn deciding(event: &Event) -> Option<&Finding> {
     let decided = event.decision.check.as_ref();
-    let worst = |findings: &mut dyn Iterator<Item = &Finding>| findings.max_by_key(|finding| finding.severity);
     let by_decision = event.findings.iter().find(|finding| Some(&finding.check) == decided);
-    // Among equals the first: `max_by_key` gives the last.
     by_decision
-        .or_else(|| worst(&mut event.findings.iter().rev().filter(|finding| rule_id(finding).is_some())))
-        .or_else(|| worst(&mut event.findings.iter().rev()))
+        .or_else(|| worst(event.findings.iter().filter(|finding| rule_id(finding).is_some())))
+        .or_else(|| worst(event.findings.iter()))
+}
+
+/// The worst, among equals the first.
+fn worst<'e>(findings: impl DoubleEndedIterator<Item = &'e Finding>) -> Option<&'e Finding> {
+    findings.rev().max_by_key(|finding| finding.severity) // of equals it gives the last
 }
 
 fn activity(event: &Event) -> (u64, &str) {
     let known = ACTIVITIES.iter().find(|(method, ..)| **method == *event.method);
     match known {
-        Some((_, id, caption)) => (*id, caption),
+        Some((_, id, caption)) => (*id, *caption),
         None if event.method.is_empty() => (0, "Unknown"),
-        None => (99, &event.method),
+        None => (99, &*event.method),
     }
 }
 
