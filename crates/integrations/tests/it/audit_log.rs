@@ -195,6 +195,23 @@ fn observed_attacks_are_detected_and_not_blocked() {
 }
 
 #[test]
+fn a_host_and_its_port_stand_apart() {
+    for (host, hostname, port) in [
+        ("shop.example", "shop.example", None),
+        ("shop.example:8443", "shop.example", Some(8443)),
+        ("[2001:db8::1]:8443", "[2001:db8::1]", Some(8443)),
+        ("[2001:db8::1]", "[2001:db8::1]", None),
+    ] {
+        let mut event = event(&SNAPSHOT, attack());
+        event.host = host.into();
+        let line = line(AuditForm::Ocsf, &event);
+        let endpoint = &line["dst_endpoint"];
+        assert_eq!((endpoint["hostname"].as_str(), endpoint["port"].as_u64()), (Some(hostname), port), "{host}");
+        assert_eq!(line["http_request"]["url"]["port"], port.unwrap_or(443), "{host}");
+    }
+}
+
+#[test]
 fn every_method_has_an_activity() {
     for (method, activity) in [("GET", 3), ("HEAD", 4), ("DELETE", 2), ("PATCH", 99), ("PROPFIND", 99), ("get", 99)] {
         let line = line(AuditForm::Ocsf, &event(&SNAPSHOT, request(method, "/", &[], "")));

@@ -3,7 +3,7 @@
 //! The rule that decided, or the worst that matched, is `firewall_rule`; all of them are in `unmapped.findings`.
 //! Numbers stand beside their captions, as the schema wants it. Source: schema.ocsf.io, version 1.5.0.
 
-use bartizan_model::{Action, Confidence, Event, Finding, Severity};
+use bartizan_model::{Action, Confidence, Event, Finding, Scheme, Severity};
 use serde_json::{Map, Value, json};
 
 use super::{RuleWords, known, rule_id, words_and_shape};
@@ -30,6 +30,7 @@ pub(super) fn line(event: &Event, version: &str, rule: &mut dyn FnMut(&str) -> O
     let severity = event.findings.iter().map(|finding| finding.severity).max().unwrap_or(Severity::Info);
     let (severity_id, severity_name) = severity_of(severity);
     let outcome = outcome(event);
+    let (hostname, port) = host_and_port(&event.host);
     let mut line = json!({
         "class_uid": CLASS_UID,
         "class_name": "HTTP Activity",
@@ -51,7 +52,7 @@ pub(super) fn line(event: &Event, version: &str, rule: &mut dyn FnMut(&str) -> O
             "profiles": ["security_control"],
             "product": { "name": "Bartizan", "vendor_name": "Bartizan", "version": version },
         },
-        "dst_endpoint": known(json!({ "hostname": event.host, "svc_name": event.api })),
+        "dst_endpoint": known(json!({ "hostname": hostname, "port": port, "svc_name": event.api })),
         "http_request": http_request(event),
         "action_id": outcome.action.0,
         "action": outcome.action.1,
@@ -151,8 +152,25 @@ fn message(event: &Event, deciding: Option<&Finding>) -> String {
     }
 }
 
+/// `shop.example:8443` in two; an IPv6 address stands in brackets.
+fn host_and_port(host: &str) -> (&str, Option<u16>) {
+    let parted = host.rsplit_once(':').and_then(|(name, port)| Some((name, port.parse().ok()?)));
+    match parted {
+        Some((name, port)) if !name.contains(':') || name.ends_with(']') => (name, Some(port)),
+        Some(_) | None => (host, None),
+    }
+}
+
+const fn default_port(scheme: Scheme) -> u16 {
+    match scheme {
+        Scheme::Http => 80,
+        Scheme::Https => 443,
+    }
+}
+
 fn http_request(event: &Event) -> Value {
     let scheme = event.scheme.as_str();
+    let (hostname, port) = host_and_port(&event.host);
     known(json!({
         "uid": event.id,
         "http_method": event.method,
@@ -161,7 +179,8 @@ fn http_request(event: &Event) -> Value {
         "length": event.request_bytes,
         "url": {
             "scheme": scheme,
-            "hostname": event.host,
+            "hostname": hostname,
+            "port": port.unwrap_or(default_port(event.scheme)),
             "path": event.path,
             "url_string": format!("{scheme}://{}{}", event.host, event.path),
         },
