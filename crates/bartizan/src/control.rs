@@ -5,6 +5,7 @@
 //! generation of the Snapshot counts both.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -34,6 +35,8 @@ pub(crate) struct Control {
     /// Counts of rate limits: they go on after a reload
     counters: Counters,
     key: [u8; 32],
+    /// How often somebody asked for a reload: files are opened anew then
+    asked: AtomicU64,
 }
 
 /// What a process begins with.
@@ -74,7 +77,8 @@ impl Control {
         });
         let current = Mutex::new(Current { snapshot, rules, endpoints });
         let (gateway, store) = (OnceLock::new(), OnceLock::new());
-        Self { path, data_dir, started: config, running, current, gateway, store, counters, key }
+        let asked = AtomicU64::new(0);
+        Self { path, data_dir, started: config, running, current, gateway, store, counters, key, asked }
     }
 
     /// The Snapshot that runs.
@@ -85,6 +89,11 @@ impl Control {
     /// The configuration that runs.
     pub(crate) fn running(&self) -> Arc<RunningConfig> {
         self.running.load_full()
+    }
+
+    /// How often somebody (a person, a signal) asked for a reload. Files that were moved away are left then.
+    pub(crate) fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
     }
 
     /// From now on changes reach this gateway.
@@ -117,6 +126,9 @@ impl Control {
     /// Reads the file again and applies it if it is valid. Blocks: disk, and names of upstreams. Asked for by a person or
     /// a signal, an unchanged file still has its certificates and rule files read again: they change behind its back.
     pub(crate) fn reload(&self, cause: RevisionCause, author: &str) -> Reloaded {
+        if cause != RevisionCause::File {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+        }
         let before = self.lock().rules.clone();
         let document = document::load(&self.path, &before); // without the lock: the pipeline waits for nobody's disk
         let mut current = self.lock();
@@ -135,7 +147,7 @@ impl Control {
         let generation = current.snapshot.generation() + 1;
         let (counters, key) = (&self.counters, self.key);
         let inputs = Inputs { generation, endpoints: &current.endpoints, plans: rules.plans(), counters, key };
-        let snapshot = Arc::new(Snapshot::compile(&config, inputs));
+        let snapshot = Arc::new(Snapshot::compile(&config, inputs).following(&current.snapshot));
         let mut restart_needed = restart_needed(&self.started, &config);
         match self.gateway.get().map(|gateway| gateway.reload(&config, Arc::clone(&snapshot))) {
             Some(Ok(needed)) => restart_needed.extend(needed),

@@ -4,6 +4,7 @@
 //! were skipped or some events could not be read.
 
 mod arguments;
+mod audit;
 mod catalog;
 mod check;
 mod checks;

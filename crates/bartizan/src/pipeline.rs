@@ -1,4 +1,4 @@
-//! From the gateway to the store: Event → catalog → store and live listeners → perhaps a new Snapshot.
+//! From the gateway to the store: Event → catalog → audit logs, store and live listeners → perhaps a new Snapshot.
 //!
 //! The queue is bounded and its sender never waits: when it is full, the event is dropped and counted. One thread takes
 //! events out in batches by polling, so that a request never pays for waking it. The catalog's templates go back to the
@@ -19,6 +19,8 @@ use bartizan_store::Store;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use tokio::sync::broadcast;
 
+use crate::audit::Audits;
+use crate::control::Control;
 use crate::{catalog, clock, output};
 
 /// How often the queue is emptied. A sleeping reader is never woken by a request; this bounds the live view's delay.
@@ -141,6 +143,8 @@ pub(crate) struct Parts {
     pub(crate) live: broadcast::Sender<Arc<Event>>,
     /// The arrow back
     pub(crate) teach: Teach,
+    /// The running configuration, which names the audit logs
+    pub(crate) control: Arc<Control>,
 }
 
 /// The running pipeline; [`Pipeline::stop`] ends it after everything queued is on disk.
@@ -167,6 +171,7 @@ impl Pipeline {
 
 fn fold(parts: &Parts, stopping: &AtomicBool) -> Result<()> {
     let mut state = Upkeep::new(parts);
+    let mut audits = Audits::new(Arc::clone(&parts.control));
     let mut batch = Vec::with_capacity(BATCH_MAX);
     loop {
         let is_last = stopping.load(Ordering::Acquire);
@@ -175,9 +180,9 @@ fn fold(parts: &Parts, stopping: &AtomicBool) -> Result<()> {
             if batch.is_empty() {
                 break;
             }
-            take(parts, &mut batch);
+            take(parts, &mut audits, &mut batch);
         }
-        state.tick(parts, is_last)?;
+        state.tick(parts, &mut audits, is_last)?;
         if is_last {
             return parts.store.flush().context("writing the last events");
         }
@@ -185,8 +190,8 @@ fn fold(parts: &Parts, stopping: &AtomicBool) -> Result<()> {
     }
 }
 
-/// One batch: learned from, stored, shown.
-fn take(parts: &Parts, batch: &mut Vec<Event>) {
+/// One batch: learned from, logged, stored, shown.
+fn take(parts: &Parts, audits: &mut Audits, batch: &mut Vec<Event>) {
     parts.catalog.with(|catalog| {
         for event in batch.iter_mut() {
             let endpoint = catalog.observe(event);
@@ -195,6 +200,7 @@ fn take(parts: &Parts, batch: &mut Vec<Event>) {
             }
         }
     });
+    audits.write(batch);
     parts.store.append(batch);
     if let Some(last) = batch.last() {
         parts.queue.last_event.store(last.time.as_micros(), Ordering::Relaxed);
@@ -239,11 +245,12 @@ impl Upkeep {
         (if is_new { SAVE_SOON } else { SAVE }).max(self.save_took * SAVE_SHARE)
     }
 
-    fn tick(&mut self, parts: &Parts, is_last: bool) -> Result<()> {
+    fn tick(&mut self, parts: &Parts, audits: &mut Audits, is_last: bool) -> Result<()> {
         if self.ticked.elapsed() < TICK && !is_last {
             return Ok(());
         }
         self.ticked = Instant::now();
+        audits.tick();
         let (revision, learned) = parts.catalog.with(|catalog| {
             let revision = catalog.revision();
             (revision, (revision != self.taught_revision).then(|| catalog.learned()))

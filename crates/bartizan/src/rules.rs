@@ -215,7 +215,8 @@ fn never_run(threats: &Threats, plan: &Plan) -> Vec<Diagnostic> {
     found
         .filter_map(|rule| {
             let (message, help) = match rule.phase {
-                5 => ("it only logs, and is not run", "events are the log; take the rule out"),
+                5 if plan.keeps_at_end() => return None,
+                5 => ("it only logs, and is not run", "events and audit logs are the log; take the rule out"),
                 3 | 4 if !threats.responses => ("it looks at responses, and is not run", "write `responses: true`"),
                 _ => return None,
             };

@@ -160,6 +160,7 @@ impl Host {
             catalog: Arc::clone(&catalog),
             live: live.clone(),
             teach: Box::new(move |endpoints| teacher.teach(endpoints)),
+            control: Arc::clone(&self.control),
         })?;
         let console = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)

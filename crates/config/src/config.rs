@@ -33,6 +33,8 @@ pub struct Config {
     pub limits: Limits,
     /// Where events and state are kept, and for how long
     pub data: Data,
+    /// Files with a line for each exchange, each of its own path
+    pub audit_logs: Vec<AuditLog>,
     /// The console and admin API; `None` when switched off
     pub console: Option<Console>,
     /// Gateway worker threads; `None` = one per core
@@ -478,6 +480,30 @@ pub struct Data {
     pub retention_bytes_max: u64,
     /// Events that may wait to be written; beyond it they are dropped and counted
     pub queue_events_max: NonZeroUsize,
+}
+
+/// A file with a line of JSON for each exchange.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditLog {
+    /// The file
+    pub file: PathBuf,
+    /// Form of a line
+    pub format: AuditLogFormat,
+    /// Exchanges that nothing spoke against are left out
+    pub only_relevant: bool,
+    /// Bytes beyond which the file is renamed and another begun
+    pub bytes_max: u64,
+    /// Renamed files that are kept, at least one
+    pub files_kept: u32,
+}
+
+/// Form of an audit log's line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuditLogFormat {
+    /// Our own
+    Json,
+    /// OCSF, HTTP Activity
+    Ocsf,
 }
 
 /// The console and admin API.

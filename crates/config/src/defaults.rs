@@ -71,6 +71,10 @@ pub(crate) const RETENTION_AGE: Range = range(30 * DAY, HOUR, 3650 * DAY);
 pub(crate) const RETENTION_SIZE: Range = range(10 * GIB, 64 * MIB, 1 << 50);
 /// Two seconds of traffic at 30,000 requests a second, in about 64 MiB.
 pub(crate) const QUEUE_EVENTS: Range = range(65_536, 1024, 1 << 24);
+/// Some 100,000 lines: a size that editors and log shippers take.
+pub(crate) const AUDIT_LOG_BYTES: Range = range(100 * MIB, 64 * KIB, 16 * GIB);
+/// Half a gibibyte in all, at the default size.
+pub(crate) const AUDIT_LOG_FILES: Range = range(5, 1, 1000);
 /// What Kubernetes gives a pod between SIGTERM and SIGKILL.
 pub(crate) const SHUTDOWN_GRACE: Range = range(30 * SECOND, 0, HOUR);
 /// More than any machine has cores for.

@@ -3,11 +3,13 @@
 //!
 //! Shapes only: what a name refers to, whether an address is one, and what contradicts what is checked in `meaning`.
 
+mod audit_log;
 mod authenticate;
 mod content;
 mod rate;
 mod threats;
 
+pub use self::audit_log::{AuditLog, AuditLogFormat};
 pub use self::authenticate::{
     Authenticate, AuthenticationMethod, Basic, IdentityHeader, IdentityValue, Introspection, Jwt, JwtAlgorithm, Mtls,
     Signature, SubjectForm,
@@ -118,6 +120,9 @@ pub struct Document {
     /// Where events and state are kept, and for how long.
     #[serde(default)]
     pub data: Data,
+    /// Files with a line of JSON for each exchange that attack rules or policies spoke against.
+    #[serde(default)]
+    pub audit_logs: Vec<AuditLog>,
     /// The console and its admin API.
     #[serde(default)]
     pub console: Console,

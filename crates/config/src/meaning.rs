@@ -3,6 +3,7 @@
 //! A value that means nothing is reported and replaced by a harmless one, so that the rest is checked too; the caller
 //! discards the result when anything was reported as an error.
 
+mod audit_log;
 mod authenticate;
 mod content;
 mod rate;
@@ -44,6 +45,7 @@ pub(crate) fn of(document: &document::Document, tree: &Node, base_dir: &Path, re
         trusted_proxies: checker.networks(&root.key("trusted_proxies"), &document.trusted_proxies),
         limits: limits(&mut checker, &root.key("limits"), &document.limits),
         data: data(&mut checker, &root.key("data"), &document.data),
+        audit_logs: audit_log::all(&mut checker, &root.key("audit_logs"), &document.audit_logs),
         console: console(&mut checker, &root.key("console"), &document.console),
         threads: document.threads.and_then(|count| NonZeroUsize::new(usize::try_from(count).ok()?)),
         shutdown_grace_ms: checker.duration(

@@ -484,6 +484,7 @@ impl Inspection {
         self.missing.request_body |= self.body.is_expected && !self.is_request_complete;
         self.missing.response_body |= self.response.is_body_expected && !self.response.is_complete;
         self.rates.finish(self.snapshot.policies(), &outcome, now);
+        self.threats.finish(outcome.status, &mut self.notices);
         let seen = self.seen.unwrap_or_else(|| Seen::nothing(self.scheme, self.version, &self.facts));
         let ended = Ended {
             id: self.id,

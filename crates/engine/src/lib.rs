@@ -9,7 +9,7 @@
 //!                  (after each: decide ─► Step; Step::Ask ─► reply goes on where it stopped)
 //!                  request_body ─► limit ─► decide ─► Step
 //!                  request_end  ─► limit ─► content ─► threat ─► decide ─► Step
-//!                  finish       ─► Event
+//!                  finish       ─► threat ─► Event
 //! ```
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::string_slice))]
@@ -38,6 +38,7 @@ mod policy;
 mod question;
 mod redact;
 mod routes;
+mod rule_records;
 mod snapshot;
 mod stage;
 mod state;

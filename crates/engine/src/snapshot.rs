@@ -1,4 +1,5 @@
-//! Everything an inspection may read: compiled from a `Config` and the learned endpoints, immutable, swapped whole.
+//! Everything an inspection may read: compiled from a `Config` and the learned endpoints, immutable but for what
+//! attack rules keep between exchanges, swapped whole.
 //!
 //! Configuration changes rarely and endpoints change often, so they are shared separately: teaching the engine new
 //! endpoints rebuilds the endpoint router and nothing else.
@@ -8,13 +9,14 @@ use std::sync::Arc;
 
 use bartizan_config::{Config, HostHeader};
 use bartizan_model::{Endpoint, Secret};
-use bartizan_waf::Plan;
+use bartizan_waf::{CollectionCounts, Collections, Plan};
 
 use crate::address::AddressSet;
 use crate::counters::Counters;
 use crate::endpoints::EndpointRouter;
 use crate::policy::Policies;
 use crate::routes::Routes;
+use crate::rule_records;
 use crate::stage::limit::rate::key::Fingerprinter;
 use crate::state::AccessState;
 
@@ -58,6 +60,7 @@ pub struct Snapshot {
     core: Arc<Core>,
     endpoints: EndpointRouter,
     access: Arc<AccessState>,
+    rule_records: Arc<Collections>,
 }
 
 /// What comes from the configuration.
@@ -84,6 +87,7 @@ impl Snapshot {
             core: Arc::new(core),
             endpoints: EndpointRouter::new(inputs.endpoints),
             access: Arc::default(),
+            rule_records: rule_records::new(&inputs.key),
         }
     }
 
@@ -95,6 +99,7 @@ impl Snapshot {
             core: Arc::clone(&self.core),
             endpoints: EndpointRouter::new(endpoints),
             access: Arc::clone(&self.access),
+            rule_records: Arc::clone(&self.rule_records),
         }
     }
 
@@ -109,6 +114,22 @@ impl Snapshot {
     /// Keys, and what is remembered of callers.
     pub fn access(&self) -> &Arc<AccessState> {
         &self.access
+    }
+
+    /// Goes on with what attack rules have kept under the Snapshot that it takes the place of; it begins with nothing
+    /// otherwise.
+    #[must_use]
+    pub fn following(self, before: &Self) -> Self {
+        Self { rule_records: Arc::clone(&before.rule_records), ..self }
+    }
+
+    /// How much attack rules keep between exchanges, and what did not fit.
+    pub fn kept_by_rules(&self) -> CollectionCounts {
+        self.rule_records.counts()
+    }
+
+    pub(crate) fn rule_records(&self) -> Arc<Collections> {
+        Arc::clone(&self.rule_records)
     }
 
     /// Counts up with every Snapshot.

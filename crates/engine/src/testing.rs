@@ -39,6 +39,7 @@ pub(crate) fn config() -> Config {
             retention_bytes_max: 1,
             queue_events_max: std::num::NonZeroUsize::MIN,
         },
+        audit_logs: Vec::new(),
         console: None,
         threads: None,
         shutdown_grace_ms: 1,

@@ -1,4 +1,4 @@
-//! Other systems: recorded traffic in ([`tell`]) and, with masking, out again.
+//! Other systems: recorded traffic in ([`tell`]) and, with masking, out again; audit logs out ([`send`]).
 //!
 //! Nothing here judges traffic. A reader turns somebody's file into [`Exchange`](bartizan_model::Exchange)s, which the
 //! engine then judges exactly as the gateway's own; a writer does the reverse for `bartizan record`. The input is hostile:
@@ -6,4 +6,5 @@
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::string_slice))]
 
+pub mod send;
 pub mod tell;

@@ -73,15 +73,7 @@ pub enum Setting {
     CollectionTimeout,
     /// `SecComponentSignature`
     ComponentSignature,
-    /// `SecAuditEngine`: `On`, `Off`, `RelevantOnly`
-    AuditEngine,
-    /// `SecAuditLogParts`
-    AuditLogParts,
-    /// `SecAuditLogRelevantStatus`: a regex
-    AuditLogRelevantStatus,
-    /// `SecAuditLogFormat`: `JSON`, `Native`
-    AuditLogFormat,
-    /// Known, without meaning here (storage paths, temporary files, debug logs, PCRE limits, …); the parser warns
+    /// Known, without meaning here (audit logs, storage paths, temporary files, debug logs, PCRE limits, …); the parser warns
     Ignored,
 }
 
@@ -215,8 +207,12 @@ pub enum Action {
     SetVar(SetVar),
     /// `initcol:` collection and key
     InitCollection(String, Text),
+    /// `setsid:`, `setuid:`, `setrsc:` the collection and its key, which `SESSIONID` and `USERID` then say
+    SetKey(String, Text),
     /// `expirevar:` collection, name, seconds
     ExpireVar(String, Text, Text),
+    /// `deprecatevar:` collection, name, amount, seconds
+    DeprecateVar(String, Text, Text, Text),
     /// `ctl:`
     Ctl(Ctl),
     /// `sanitiseArg:`, `sanitiseMatched`, `sanitiseRequestHeader:`, `sanitiseResponseHeader:`

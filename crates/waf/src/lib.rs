@@ -8,6 +8,7 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::string_slice))]
 
 pub mod ast;
+mod collections;
 mod cut;
 mod gate;
 mod inputs;
@@ -21,6 +22,7 @@ mod transaction;
 mod transform;
 mod variable;
 
+pub use collections::{CollectionCounts, CollectionLimits, Collections};
 pub use cut::{Cut, Left};
 pub use parse::{Parsed, Sources, parse};
 pub use plan::{Gates, Options, Plan, RuleInfo};

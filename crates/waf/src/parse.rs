@@ -2,7 +2,7 @@
 //!
 //! Bytes of a file → lines, continuations joined (`lines`) → name and arguments (`arguments`) → a directive
 //! (`directive`, and one file for each language inside it: `target`, `operator`, `action`, `setting`) → checks between
-//! rules (`sequence`). `load` walks the files and includes; `report` has the table of codes. What other engines know
+//! rules (`sequence`, `opened`). `load` walks the files and includes; `report` has the table of codes. What other engines know
 //! and this one does not is listed in `names`, each with what to write instead.
 //!
 //! Sources: ModSecurity Reference Manual (v2.x and v3.x), "Configuration Directives", "Variables", "Actions",
@@ -15,6 +15,7 @@ mod directive;
 mod lines;
 mod load;
 mod names;
+mod opened;
 mod operator;
 mod report;
 mod sequence;

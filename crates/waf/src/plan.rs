@@ -5,12 +5,14 @@
 
 mod compile;
 mod fold;
+mod keep;
 mod link;
 mod names;
 mod used;
 
 use bartizan_model::Diagnostic;
 
+pub(crate) use self::keep::{Keep, Keeping};
 pub(crate) use self::link::{Change, Effect, Link, Outcome, RuleSet, SetVarOp, Source, Subject, Target, Test};
 pub(crate) use self::names::{Names, Piece, Slot, Template};
 use crate::ast::{Document, EngineMode, Place};
@@ -57,6 +59,7 @@ pub struct Plan {
     pub(crate) value_removals: Vec<RuleSet>,
     /// The variables that some rule names: others need no value
     used: Vec<bool>,
+    keeping: Keeping,
     pub(crate) settings: Settings,
     pub(crate) options: Options,
 }
@@ -109,6 +112,8 @@ pub(crate) struct Settings {
     /// Between the pairs of queries and forms
     pub(crate) separator: u8,
     pub(crate) components: Vec<String>,
+    /// Seconds that a record of a collection is kept after a change
+    pub(crate) collection_timeout_s: u32,
 }
 
 /// Where XML goes: `SecParseXmlIntoArgs`.
@@ -134,6 +139,7 @@ impl Default for Settings {
             xml: XmlInto::Xml,
             separator: b'&',
             components: Vec::new(),
+            collection_timeout_s: 3600, // as ModSecurity has it
         }
     }
 }
@@ -204,6 +210,7 @@ impl Plan {
         }
         plan.number_members();
         plan.used = used::variables(&plan);
+        plan.keeping = Keeping::of(&plan);
         let phases = [0, 1, 2, 3, 4].map(|phase| {
             let gate = plan.gate(phase).map(|(_, gate)| gate);
             Phase::new(plan.order(phase), gate)

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use bartizan_model::{HeaderField, Timestamp};
 
+use crate::Variable;
 use crate::ast::{AllowScope, EngineMode};
+use crate::collections::Collections;
 use crate::cut::Cut;
 use crate::plan::{Outcome, Plan, Skip};
 use crate::request;
@@ -101,9 +103,18 @@ impl Transaction {
         Self { plan, state, intervention: None }
     }
 
+    /// Gives the collections that outlive an exchange; without them they stay empty. Records of one scope (a policy)
+    /// are not those of another. Wanted when [`Plan::keeps_collections`].
+    pub fn keep_in(&mut self, collections: Arc<Collections>, scope: &[u8]) {
+        if let Some(state) = self.state.as_deref_mut() {
+            state.persistent.keep_in(collections, scope);
+        }
+    }
+
     /// The request's head: phase 1.
     pub fn request_head(&mut self, head: &Request<'_>) -> Option<Intervention> {
         let state = self.state.as_deref_mut()?;
+        state.persistent.now = head.now;
         request::head(&self.plan, &mut state.inputs, head);
         request::choose_processor(&self.plan, state);
         self.phase(0)
@@ -142,6 +153,13 @@ impl Transaction {
     /// Whether the response's body is looked at, after [`Transaction::response_head`].
     pub fn wants_response_body(&self) -> bool {
         self.state.as_deref().is_some_and(|state| request::is_response_inspected(&self.plan, state))
+    }
+
+    /// What the client was answered with, for phase 5: a host may not show responses to rules, or have answered itself.
+    pub fn answered(&mut self, status: u16) {
+        if let Some(state) = self.state.as_deref_mut() {
+            state.inputs.set_number(Variable::ResponseStatus, status.into());
+        }
     }
 
     /// The exchange is over: phase 5.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bartizan_config::{Config, parse};
+use bartizan_config::{AuditLogFormat, Config, parse};
 
 fn read(text: &str, file: &str) -> Config {
     let parsed = parse(text, file, Path::new("/etc/bartizan"));
@@ -47,6 +47,7 @@ limits:
   connections_per_client_max: 35
   requests_per_client_max: 36
 data: {directory: d, retention_age: 29d, retention_size: 300MiB, queue_events: 3100}
+audit_logs: [{file: a.json, format: ocsf, only_relevant: false, bytes_max: 35MiB, files_kept: 36}, {file: /b}]
 console: {address: \"127.0.0.1:32\", secure_cookies: true}
 threads: 33
 shutdown_grace: 34s
@@ -68,6 +69,10 @@ shutdown_grace: 34s
     let data = &config.data;
     assert_eq!((data.retention_secs, data.retention_bytes_max), (29 * 86_400, 300 << 20));
     assert_eq!((data.queue_events_max.get(), config.threads.unwrap().get()), (3100, 33));
+    let [log, plain] = &config.audit_logs[..] else { panic!("{:?}", config.audit_logs) };
+    assert_eq!((log.file.to_str(), log.format), (Some("/etc/bartizan/a.json"), AuditLogFormat::Ocsf));
+    assert_eq!((log.only_relevant, log.bytes_max, log.files_kept), (false, 35 << 20, 36));
+    assert_eq!((plain.format, plain.only_relevant), (AuditLogFormat::Json, true));
     let console = config.console.unwrap();
     assert_eq!((console.address.port(), console.secure_cookies, config.shutdown_grace_ms), (32, true, 34_000));
 }

@@ -2,7 +2,7 @@
 //!
 //! Phase 1 runs at the head, phase 2 when the request is complete: at once when no body follows or it streams by,
 //! otherwise with as much of it as the policy looks at. Phases 3 and 4 run over the response where the policy says so.
-//! Phase 5 only logs, and the event is our log; it is not run.
+//! Phase 5 only logs, and the event is our log; it is run where its rules keep counters for later exchanges.
 //!
 //! Every rule that matches and logs is a finding that leads to nothing; the rule that wants the exchange stopped (a
 //! `deny`, in the Core Rule Set the evaluation of the score) is the one that its policy's mode decides about.
@@ -88,7 +88,10 @@ pub(crate) fn run(ctx: &mut HeadContext<'_>) {
             threats.coding = ctx.head.header("content-encoding").map(Box::from);
             threats.is_blind = ctx.body.is_expected && is_streaming;
         }
-        let transaction = Transaction::new(Arc::clone(plan));
+        let mut transaction = Transaction::new(Arc::clone(plan));
+        if plan.keeps_collections() {
+            transaction.keep_in(ctx.snapshot.rule_records(), policy.name.as_bytes());
+        }
         let (rules, mode) = (rules.clone(), policy.mode);
         let mut run = Run {
             policy: index,
@@ -180,6 +183,16 @@ impl Threats {
                 let stopped = run.transaction.response_body(b"");
                 run.tell(stopped, &self.names, out);
             }
+        }
+    }
+
+    /// The client was answered with `status`: phase 5, where rules keep something in it.
+    pub(crate) fn finish(&mut self, status: u16, out: &mut Notices) {
+        let keeps = |run: &&mut Run| run.rules.plan.as_ref().is_some_and(|plan| plan.keeps_at_end());
+        for run in self.runs.iter_mut().filter(keeps) {
+            run.transaction.answered(status);
+            run.transaction.finish();
+            run.tell(None, &self.names, out);
         }
     }
 

@@ -238,6 +238,21 @@ fn an_inspection_finishes_on_the_snapshot_it_began_with() {
 }
 
 #[test]
+fn a_reload_forgives_nobody_and_a_new_engine_knows_nobody() {
+    let config = "policies: [{ name: rules, mode: enforce, threats: { own_rules: false, files: [counting.conf] } }]";
+    let failed = document::exchange("POST /login HTTP/1.1\nHost: a.example", Some("HTTP/1.1 401 -\n\n"));
+    let status = |snapshot: &Arc<Snapshot>| {
+        judge(snapshot, &failed, Source::Exchanges, ID, Timestamp::default()).event.decision.status
+    };
+    let first = host::snapshot(config, "");
+    assert_eq!([0; 3].map(|_: i32| status(&first)), [0; 3]);
+    let reloaded = || Arc::into_inner(host::snapshot(config, "")).unwrap();
+    let taught = Arc::new(reloaded().following(&first).with_endpoints(2, &[]));
+    assert_eq!((status(&taught), status(&first), status(&Arc::new(reloaded()))), (429, 429, 0));
+    assert_eq!(first.kept_by_rules().records, 1);
+}
+
+#[test]
 fn new_endpoints_leave_the_policies_alone() {
     let taught = SNAPSHOT.with_endpoints(9, &document::endpoints("PUT shop.example /v1/{x}"));
     assert_eq!((taught.generation(), taught.endpoint_count()), (9, 1));

@@ -1,6 +1,7 @@
-//! Integration tests of the readers and the writer of recorded traffic.
+//! Integration tests of the readers and the writer of recorded traffic, and of audit logs.
 
 mod access_log;
+mod audit_log;
 mod exchanges;
 mod har;
 mod hostile;

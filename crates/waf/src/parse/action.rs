@@ -52,6 +52,7 @@ const ACTIONS: &[(&str, Takes)] = &[
     ("chain", Takes::Nothing(|| Action::Chain)),
     ("ctl", Takes::Own(control::control)),
     ("deny", Takes::Nothing(|| Action::Disruptive(Disruptive::Deny))),
+    ("deprecatevar", Takes::Own(store::deprecate_var)),
     ("drop", Takes::Nothing(|| Action::Disruptive(Disruptive::Drop))),
     ("expirevar", Takes::Own(store::expire_var)),
     ("id", Takes::Number(1, u32::MAX, Action::Id)),
@@ -75,6 +76,9 @@ const ACTIONS: &[(&str, Takes)] = &[
     ("sanitizeMatched", Takes::Own(sanitise)),
     ("sanitizeRequestHeader", Takes::Own(sanitise)),
     ("sanitizeResponseHeader", Takes::Own(sanitise)),
+    ("setrsc", Takes::Own(store::set_resource)),
+    ("setsid", Takes::Own(store::set_session)),
+    ("setuid", Takes::Own(store::set_user)),
     ("setvar", Takes::Own(store::set_var)),
     ("severity", Takes::Own(severity)),
     ("skip", Takes::Number(1, u32::MAX, Action::Skip)),
@@ -368,7 +372,9 @@ fn is_single(action: &Action) -> bool {
         | Action::TransformNone
         | Action::SetVar(_)
         | Action::InitCollection(..)
+        | Action::SetKey(..)
         | Action::ExpireVar(..)
+        | Action::DeprecateVar(..)
         | Action::Ctl(_)
         | Action::Sanitise(_)
         | Action::XmlNamespace(..) => false,

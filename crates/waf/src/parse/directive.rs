@@ -267,7 +267,9 @@ fn default_action(argument: &Argument, faults: &mut Vec<Fault>) -> Vec<Action> {
             | Action::TransformNone
             | Action::SetVar(_)
             | Action::InitCollection(..)
+            | Action::SetKey(..)
             | Action::ExpireVar(..)
+            | Action::DeprecateVar(..)
             | Action::Ctl(_)
             | Action::Sanitise(_)
             | Action::XmlNamespace(..) => continue,

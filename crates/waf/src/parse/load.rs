@@ -9,6 +9,7 @@ use bartizan_model::Position;
 use super::arguments;
 use super::directive::{self, Said, WrittenRule};
 use super::lines::{Item, Line, Lines};
+use super::opened;
 use super::report::{
     CONTINUED_COMMENT, FILE_UNREADABLE, Fault, INCLUDE_CYCLE, NO_FILES, OPTIONAL_FILE, REMOTE_FILE, Report, TOO_LARGE,
     excerpt,
@@ -238,6 +239,9 @@ impl Loader<'_> {
             && let Some((file, position)) = self.last_rule
         {
             self.report.push(&file, Some(position), "SecRule", fault);
+        }
+        for (place, fault) in opened::faults(&self.document) {
+            self.report.push(&place.file, Some(Position { line: place.line, column: 1 }), "", fault);
         }
         Parsed { document: self.document, diagnostics: self.report.finish(last_file) }
     }

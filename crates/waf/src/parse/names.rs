@@ -82,7 +82,6 @@ pub(super) const UNSUPPORTED_OPERATORS: &[Unsupported] = &[
 /// Actions of ModSecurity and Coraza.
 pub(super) const UNSUPPORTED_ACTIONS: &[Unsupported] = &[
     ("append", NO_REWRITE),
-    ("deprecatevar", "use `expirevar` or `setvar:ip.name=-1`"),
     ("exec", NO_PERSISTENT_SCRIPTS),
     ("pause", "requests are not held back; limit them with a rate policy"),
     ("prepend", NO_REWRITE),
@@ -90,9 +89,6 @@ pub(super) const UNSUPPORTED_ACTIONS: &[Unsupported] = &[
     ("sanitiseMatchedBytes", "use `sanitiseMatched`, which masks all of the matched part"),
     ("sanitizeMatchedBytes", "use `sanitiseMatched`, which masks all of the matched part"),
     ("setenv", "there is no environment to set; use `setvar:tx.name=value`"),
-    ("setrsc", "use `initcol:resource=…`"),
-    ("setsid", "use `initcol:session=…`"),
-    ("setuid", "use `initcol:user=…`"),
 ];
 
 /// `ctl:` of ModSecurity and Coraza.

@@ -70,6 +70,8 @@ codes! {
     REPEATED_ACTION "SEC-103" Warning "An action that a rule can have once is given again; the last one counts.",
     ONLY_EXCLUSIONS "SEC-104" Warning "A rule has exclusions and nothing to exclude from, so that it never matches.",
     LINK_METADATA "SEC-105" Warning "A later rule of a chain describes itself; reports show what the first rule says.",
+    USELESS_END "SEC-106" Warning "A member of `tx` is to end later; `tx` ends with the exchange.",
+    UNOPENED_COLLECTION "SEC-107" Warning "Rules use a collection that no rule opens, so that it stays empty.",
 }
 
 /// LIMIT: diagnostics of one load; nobody mends more in one go, and parsing stops there.

@@ -121,7 +121,9 @@ fn link(actions: &[Placed], faults: &mut Vec<Fault>) {
             | Action::TransformNone
             | Action::SetVar(_)
             | Action::InitCollection(..)
+            | Action::SetKey(..)
             | Action::ExpireVar(..)
+            | Action::DeprecateVar(..)
             | Action::Ctl(_)
             | Action::Sanitise(_)
             | Action::XmlNamespace(..) => continue,

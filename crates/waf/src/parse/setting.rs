@@ -53,7 +53,7 @@ const NUMBER: Form = Form::Number(u32::MAX as u64);
 
 const NO_FILES: &str = "nothing of an exchange is written to temporary files";
 const NO_DEBUG_LOG: &str = "the log is set in the configuration";
-const AUDIT_ELSEWHERE: &str = "where events go is set in the configuration";
+const AUDIT_ELSEWHERE: &str = "what is logged where is set in the configuration: `audit_logs`";
 const LINEAR: &str = "matching is linear and needs no limit";
 const CONNECTIONS: &str = "limits of connections are set in the configuration";
 const BODY_LIMIT: &str =
@@ -65,10 +65,6 @@ const NO_SIGNATURE: &str = "headers are not changed by rules";
 pub(super) const SETTINGS: &[Row] = &[
     row("SecArgumentSeparator", Setting::ArgumentSeparator, Form::OneByte),
     row("SecArgumentsLimit", Setting::ArgumentsLimit, NUMBER),
-    row("SecAuditEngine", Setting::AuditEngine, RELEVANT),
-    row("SecAuditLogFormat", Setting::AuditLogFormat, Form::Words(&["JSON", "Native"])),
-    row("SecAuditLogParts", Setting::AuditLogParts, Form::AuditParts),
-    row("SecAuditLogRelevantStatus", Setting::AuditLogRelevantStatus, ANY),
     row("SecCollectionTimeout", Setting::CollectionTimeout, NUMBER),
     row("SecComponentSignature", Setting::ComponentSignature, ANY),
     row("SecParseXmlIntoArgs", Setting::ParseXmlIntoArgs, Form::Words(&["On", "Off", "OnlyArgs"])),
@@ -78,12 +74,16 @@ pub(super) const SETTINGS: &[Row] = &[
     row("SecResponseBodyMimeType", Setting::ResponseBodyMimeType, Form::MediaTypes),
     row("SecResponseBodyMimeTypesClear", Setting::ResponseBodyMimeType, Form::Any(0, 0)),
     row("SecRuleEngine", Setting::RuleEngine, ENGINE),
+    ignored("SecAuditEngine", RELEVANT, AUDIT_ELSEWHERE),
     ignored("SecAuditLog", ANY, AUDIT_ELSEWHERE),
     ignored("SecAuditLog2", ANY, AUDIT_ELSEWHERE),
     ignored("SecAuditLogDir", ANY, AUDIT_ELSEWHERE),
     ignored("SecAuditLogDirMode", Form::FileMode, AUDIT_ELSEWHERE),
     ignored("SecAuditLogFileMode", Form::FileMode, AUDIT_ELSEWHERE),
+    ignored("SecAuditLogFormat", Form::Words(&["JSON", "Native"]), AUDIT_ELSEWHERE),
+    ignored("SecAuditLogParts", Form::AuditParts, AUDIT_ELSEWHERE),
     ignored("SecAuditLogPrefix", ANY, AUDIT_ELSEWHERE),
+    ignored("SecAuditLogRelevantStatus", ANY, AUDIT_ELSEWHERE),
     ignored("SecAuditLogStorageDir", ANY, AUDIT_ELSEWHERE),
     ignored("SecAuditLogType", Form::Words(&["Serial", "Concurrent", "Parallel", "HTTPS"]), AUDIT_ELSEWHERE),
     ignored("SecCacheTransformations", Form::Any(1, 2), "transformed values are always kept"),

@@ -1,8 +1,8 @@
-//! Actions that write to collections: `setvar:`, `initcol:`, `expirevar:`.
+//! Actions that write to collections: `setvar:`, `initcol:` and its like, `expirevar:`, `deprecatevar:`.
 
 use super::action::Written;
 use super::operator::is_integer;
-use super::report::{Fault, excerpt, suggestion};
+use super::report::{Fault, USELESS_END, excerpt, suggestion};
 use super::text;
 use crate::ast::{Action, Change, SetVar, Text};
 
@@ -82,10 +82,61 @@ pub(super) fn expire_var(written: &Written<'_>, faults: &mut Vec<Fault>) -> Opti
         faults.push(written.malformed(format!("`expirevar:{}` has no seconds", excerpt(whole)), HELP));
         return None;
     };
-    let (collection, name) = member(written, target, HELP, faults)?;
+    let (collection, name) = lasting_member(written, target, HELP, faults)?;
     let at = written.value_at + whole.len() - seconds.len();
     let seconds = amount_of(written, seconds, at, faults);
     Some(Action::ExpireVar(collection, name, seconds))
+}
+
+/// `deprecatevar:ip.score=60/300`.
+pub(super) fn deprecate_var(written: &Written<'_>, faults: &mut Vec<Fault>) -> Option<Action> {
+    const HELP: &str =
+        "write a member, how much it loses and in how many seconds, such as `deprecatevar:ip.score=60/300`";
+    let whole = written.some_value(HELP, faults)?;
+    let parts = outside_macros(whole, &['=']).and_then(|(target, rate)| {
+        let (amount, seconds) = outside_macros(rate, &['/'])?;
+        let is_whole = !amount.trim_ascii().is_empty() && !seconds.trim_ascii().is_empty();
+        is_whole.then_some((target, amount, seconds))
+    });
+    let Some((target, amount, seconds)) = parts else {
+        faults.push(written.malformed(format!("`deprecatevar:{}` has no amount or no seconds", excerpt(whole)), HELP));
+        return None;
+    };
+    let (collection, name) = lasting_member(written, target, HELP, faults)?;
+    let end = written.value_at + whole.len();
+    let amount = amount_of(written, amount, end - seconds.len() - 1 - amount.len(), faults);
+    let seconds = amount_of(written, seconds, end - seconds.len(), faults);
+    Some(Action::DeprecateVar(collection, name, amount, seconds))
+}
+
+/// `setsid:%{REQUEST_COOKIES.sid}`.
+pub(super) fn set_session(written: &Written<'_>, faults: &mut Vec<Fault>) -> Option<Action> {
+    set_key("session", written, faults)
+}
+
+/// `setuid:%{ARGS.username}`.
+pub(super) fn set_user(written: &Written<'_>, faults: &mut Vec<Fault>) -> Option<Action> {
+    set_key("user", written, faults)
+}
+
+/// `setrsc:%{REQUEST_FILENAME}`.
+pub(super) fn set_resource(written: &Written<'_>, faults: &mut Vec<Fault>) -> Option<Action> {
+    set_key("resource", written, faults)
+}
+
+fn set_key(collection: &str, written: &Written<'_>, faults: &mut Vec<Fault>) -> Option<Action> {
+    let key = written.some_value("write the key, such as `%{REQUEST_COOKIES.sid}`", faults)?;
+    Some(Action::SetKey(collection.to_owned(), text::text(key.as_bytes(), written.value_at, faults)))
+}
+
+/// As [`member`]; one of `tx`, which does not outlive the exchange, is worth a warning.
+fn lasting_member(written: &Written<'_>, target: &str, help: &str, faults: &mut Vec<Fault>) -> Option<(String, Text)> {
+    let (collection, name) = member(written, target, help, faults)?;
+    if collection == "tx" {
+        let message = format!("`{}:{}` does nothing: `tx` ends with the exchange", written.name, excerpt(target));
+        faults.push(Fault::new(USELESS_END, written.at, message, "take it out, or name another collection"));
+    }
+    Some((collection, name))
 }
 
 /// `tx.name`: the collection in lower case, and the name, which may hold macros.

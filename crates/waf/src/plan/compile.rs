@@ -14,6 +14,7 @@ use crate::operator;
 use crate::run::plain_number;
 use crate::{Transform, Variable};
 
+use super::keep::Keep;
 use super::link::{self, Change, RuleSet};
 use super::names::{Names, Template};
 use super::{Effect, Head, Link, Options, Outcome, Plan, RuleInfo, SetVarOp, Settings, Skip, Source, Test, XmlInto};
@@ -71,6 +72,7 @@ pub(super) fn run(document: &Document, options: Options) -> Result<Plan, Vec<Dia
             gates: Default::default(),
             value_removals: compiler.value_removals,
             used: Vec::new(),
+            keeping: Default::default(),
             settings,
             options,
         })
@@ -253,7 +255,17 @@ fn update<'d>(document: &'d Document, drafts: &mut [Draft<'d>]) {
 
 /// Whether an action that a rule has at most once takes another's place.
 fn is_replaced(old: &Action, new: &Action) -> bool {
-    let is_single = !matches!(new, Action::Tag(_) | Action::SetVar(_) | Action::Ctl(_) | Action::Transform(_));
+    let is_single = !matches!(
+        new,
+        Action::Tag(_)
+            | Action::SetVar(_)
+            | Action::InitCollection(..)
+            | Action::SetKey(..)
+            | Action::ExpireVar(..)
+            | Action::DeprecateVar(..)
+            | Action::Ctl(_)
+            | Action::Transform(_)
+    );
     is_single && std::mem::discriminant(old) == std::mem::discriminant(new)
 }
 
@@ -286,8 +298,10 @@ fn settings(document: &Document) -> Settings {
             Setting::ParseXmlIntoArgs if value.eq_ignore_ascii_case("onlyargs") => settings.xml = XmlInto::Args,
             Setting::ParseXmlIntoArgs => settings.xml = XmlInto::Xml,
             Setting::ComponentSignature => settings.components.push(value.clone()),
-            Setting::CollectionTimeout
-            | Setting::AuditEngine
+            Setting::CollectionTimeout => {
+                settings.collection_timeout_s = value.parse().unwrap_or(settings.collection_timeout_s);
+            }
+            Setting::AuditEngine
             | Setting::AuditLogParts
             | Setting::AuditLogRelevantStatus
             | Setting::AuditLogFormat
@@ -412,6 +426,7 @@ impl Compiler {
             is_capturing: draft.actions.contains(&&Action::Capture),
             is_multi_match: draft.actions.contains(&&Action::MultiMatch),
             set_vars: Vec::new(),
+            keeps: Vec::new(),
             effects: Vec::new(),
             message: None,
             data: None,
@@ -499,7 +514,7 @@ impl Compiler {
                     link.effects.push(effect);
                 }
             }
-            _ => {}
+            other => link.keeps.extend(Keep::new(other, &mut self.names)),
         }
     }
 

@@ -9,10 +9,12 @@
 //! INVARIANT: a transaction over the folded plan has the same logged matches, the same interventions and, wherever a
 //! rule reads it, the same `TX` as over the plan as written; the regression tests and the property tests compare them.
 
+use crate::Variable;
 use crate::operator::CAPTURES_MAX;
 use crate::plan::{Effect, Head, Link, Plan, RuleSet, Skip, Source, Subject, Target, Test};
 use crate::run::transformed;
 
+use super::keep::Keep;
 use super::link::{Change, Outcome, SetVarOp};
 use super::names::{Piece, Slot, Template};
 
@@ -134,7 +136,7 @@ impl Folder {
                 if !is_silent {
                     return Fate::Stay;
                 }
-                let has_effects = head.links.iter().any(|link| !link.effects.is_empty());
+                let has_effects = head.links.iter().any(|link| !link.effects.is_empty() || !link.keeps.is_empty());
                 if has_effects || is_conditional || is_removable || head.skip != Skip::No {
                     return Fate::Always;
                 }
@@ -149,6 +151,7 @@ impl Folder {
         while let [first, second, ..] = head.links.as_mut_slice()
             && first.set_vars.is_empty()
             && first.effects.is_empty()
+            && first.keeps.is_empty()
             && !first.is_capturing
             && !first.is_multi_match
             && self.link(first) == Some(true)
@@ -185,7 +188,8 @@ impl Folder {
     fn verdict(&self, head: &Head) -> Option<bool> {
         let last = head.links.len().checked_sub(1)?;
         for (number, link) in head.links.iter().enumerate() {
-            if number < last && !link.set_vars.is_empty() || link.is_capturing || link.is_multi_match {
+            let acts_early = number < last && !(link.set_vars.is_empty() && link.keeps.is_empty());
+            if acts_early || link.is_capturing || link.is_multi_match {
                 return None;
             }
             if !self.link(link)? {
@@ -292,7 +296,8 @@ impl Folder {
             if let Test::Operator { argument: Some(argument), .. } = test {
                 self.read(argument);
             }
-            message.iter().chain(data).for_each(|template| self.read(template));
+            let kept = link.keeps.iter().flat_map(Keep::templates);
+            message.iter().chain(data).chain(kept).for_each(|template| self.read(template));
             if let Outcome::Redirect(url, _) = &head.outcome {
                 self.read(url);
             }
@@ -318,6 +323,7 @@ impl Folder {
         }
         match set.slot {
             Some(slot) => self.forget(slot.0 as usize),
+            None if set.collection != Variable::Tx => {}
             None => {
                 // Any member whose name begins as this one does may be meant.
                 let prefix = match set.name.0.first() {
@@ -370,7 +376,7 @@ fn constant_words(link: &Link) -> Option<(Option<Template>, Option<Template>)> {
 
 /// Whether the rule does nothing but jump.
 fn is_bare(head: &Head) -> bool {
-    head.links.iter().all(|link| link.set_vars.is_empty() && link.effects.is_empty())
+    head.links.iter().all(|link| link.set_vars.is_empty() && link.effects.is_empty() && link.keeps.is_empty())
 }
 
 fn set<T>(values: &mut [T], at: usize, value: T) {

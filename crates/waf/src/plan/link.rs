@@ -8,6 +8,7 @@ use crate::inputs::List;
 use crate::operator::Matcher;
 use crate::{Transform, Variable};
 
+use super::keep::Keep;
 use super::names::{Slot, Template, lists_of};
 
 /// One link of a chain; a rule without a chain has one.
@@ -25,6 +26,8 @@ pub(crate) struct Link {
     pub(crate) is_multi_match: bool,
     /// Run for each value that matches
     pub(crate) set_vars: Vec<SetVarOp>,
+    /// Collections opened and members aged, for each value that matches
+    pub(crate) keeps: Vec<Keep>,
     /// Run when this link and all after it have matched
     pub(crate) effects: Vec<Effect>,
     pub(crate) message: Option<Template>,

@@ -3,6 +3,7 @@
 use crate::Variable;
 
 use super::Plan;
+use super::keep::Keep;
 use super::link::{Change, Link, Outcome, Source, Test};
 use super::names::{Piece, Template};
 
@@ -25,6 +26,7 @@ fn of_link(link: &Link, used: &mut [bool]) {
         of_template(argument, used);
     }
     link.message.iter().chain(&link.data).for_each(|template| of_template(template, used));
+    link.keeps.iter().flat_map(Keep::templates).for_each(|template| of_template(template, used));
     for set in &link.set_vars {
         of_template(&set.name, used);
         match &set.change {

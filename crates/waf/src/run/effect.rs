@@ -70,7 +70,7 @@ impl Runner<'_> {
     /// Runs a `setvar`.
     pub(crate) fn set_var(&mut self, index: usize, set: &SetVarOp) {
         if set.collection != Variable::Tx {
-            return; // collections that outlive the exchange are the host's; without one they stay empty
+            return self.set_member(index, set);
         }
         let (old, name) = match set.slot {
             Some(slot) => (self.state.tx.slot(slot), None),

@@ -4,6 +4,7 @@ use crate::Variable;
 use crate::inputs::{Inputs, Span};
 use crate::plan::{Piece, RuleInfo, Source, Template};
 
+use super::persistent::Persistent;
 use super::tx::{Tx, TxValue};
 use super::values::Matched;
 
@@ -15,6 +16,7 @@ pub(crate) struct Expander<'a> {
     pub(crate) inputs: &'a Inputs,
     pub(crate) tx: &'a Tx,
     pub(crate) matched: &'a [Matched],
+    pub(crate) persistent: &'a Persistent,
     pub(crate) info: Option<&'a RuleInfo>,
 }
 
@@ -59,7 +61,11 @@ impl Expander<'_> {
             Source::Scalar(variable) => self.inputs.scalar(variable),
             Source::LastMatched(is_name) | Source::Matched(is_name) => self.last(is_name),
             Source::Slot(slot) => return self.tx_value(self.tx.slot(slot), out),
-            Source::Tx | Source::Persistent(_) | Source::Nothing => None,
+            Source::Persistent(collection) => {
+                let member = member.unwrap_or_default();
+                return self.persistent.each(collection, Some(member), &mut |_, value| value.append_to(out));
+            }
+            Source::Tx | Source::Nothing => None,
         };
         out.extend_from_slice(span.map(|span| self.inputs.text.at(span)).unwrap_or_default());
     }

@@ -121,6 +121,7 @@ impl<'r> Runner<'r> {
         let mut sources = Sources {
             inputs: &mut self.state.inputs,
             tx: &self.state.tx,
+            persistent: &self.state.persistent,
             plan: self.plan,
             matched: &self.state.matched,
             removed_targets: &self.state.removed_targets,
@@ -142,6 +143,7 @@ impl<'r> Runner<'r> {
         Expander {
             inputs: &self.state.inputs,
             tx: &self.state.tx,
+            persistent: &self.state.persistent,
             matched: &self.state.matched,
             info: self.plan.infos.get(index),
         }
@@ -216,9 +218,11 @@ impl<'r> Runner<'r> {
 
     /// What a link does for each value that matches.
     fn follow(&mut self, index: usize, link: &'r Link, words: &mut Words) {
+        self.open_collections(index, link);
         for set_var in &link.set_vars {
             self.set_var(index, set_var);
         }
+        self.age_members(index, link);
         if let Some(severity) = link.severity {
             words.severity = Some(severity);
             self.state.controls.highest_severity = self.state.controls.highest_severity.min(severity);

@@ -9,6 +9,7 @@ use crate::plan::{Plan, RuleSet};
 use crate::transaction::Match;
 
 use super::effect::{Controls, EffectId};
+use super::persistent::Persistent;
 use super::sieve::Sieve;
 use super::tx::Tx;
 use super::values::{Matched, Value};
@@ -29,6 +30,7 @@ thread_local! {
 pub(crate) struct State {
     pub(crate) inputs: Inputs,
     pub(crate) tx: Tx,
+    pub(crate) persistent: Persistent,
     pub(crate) matches: Vec<Match>,
     pub(crate) mode: EngineMode,
     pub(crate) controls: Controls,
@@ -67,6 +69,7 @@ impl State {
             return;
         }
         state.inputs.clear();
+        state.persistent = Persistent::default();
         state.matches.clear();
         state.removed.clear();
         state.removed_targets.clear();

@@ -2,9 +2,10 @@
 
 use crate::Variable;
 use crate::inputs::{Inputs, Origin, Span, Standing};
-use crate::plan::{Link, Plan, Source, Target};
+use crate::plan::{Link, Plan, Source, Subject, Target};
 
 use super::effect::EffectId;
+use super::persistent::Persistent;
 use super::sieve::Sifted;
 use super::tx::{Tx, TxValue, push_number};
 
@@ -35,6 +36,7 @@ pub(crate) struct Sources<'a> {
     pub(crate) inputs: &'a mut Inputs,
     pub(crate) tx: &'a Tx,
     pub(crate) matched: &'a [Matched],
+    pub(crate) persistent: &'a Persistent,
     pub(crate) removed_targets: &'a [EffectId],
     pub(crate) plan: &'a Plan,
     /// The head that runs
@@ -132,8 +134,8 @@ impl Sources<'_> {
                     Value { variable, member: None, value, origin: matched.origin }
                 }));
             }
-            // Collections that outlive an exchange are empty until the host keeps them.
-            Source::Persistent(_) | Source::Nothing => {}
+            Source::Persistent(collection) => self.persistent_members(collection, target, link, out),
+            Source::Nothing => {}
         }
     }
 
@@ -152,6 +154,24 @@ impl Sources<'_> {
         let member = self.inputs.text.push(name);
         if self.is_meant(target, link, Some(member)) {
             out.push(Value { variable: target.variable, member: Some(member), value, origin: Origin::Made });
+        }
+    }
+
+    fn persistent_members(&mut self, collection: Variable, target: &Target, link: &Link, out: &mut Vec<Value>) {
+        let name = match &target.subject {
+            Subject::Named(name) => Some(&**name),
+            Subject::All | Subject::Matching(_) => None,
+        };
+        let mut found: Vec<(Span, Span)> = Vec::new();
+        let text = &mut self.inputs.text;
+        self.persistent.each(collection, name, &mut |name, value| {
+            let member = text.push(name);
+            found.push((member, text.write(|buffer| value.append_to(buffer), value.written_bytes_max())));
+        });
+        for (member, value) in found {
+            if self.is_meant(target, link, Some(member)) {
+                out.push(Value { variable: target.variable, member: Some(member), value });
+            }
         }
     }
 

@@ -49,7 +49,7 @@ fn what_other_engines_know_is_told_with_what_to_do() {
         let name = operator.split(' ').next().unwrap_or_default();
         check(&format!("SecRule ARGS \"@{operator}\" \"id:1\""), &[&format!("1:15 SEC-031 `@{name}`")]);
     }
-    for action in ["exec:/a.sh", "append:x", "setsid:%{tx.a}", "proxy:http://a/", "setenv:a=1", "pause:10"] {
+    for action in ["exec:/a.sh", "append:x", "proxy:http://a/", "setenv:a=1", "pause:10"] {
         let name = action.split(':').next().unwrap_or_default();
         check(&format!("SecAction \"id:1,{action}\""), &[&format!("1:17 SEC-041 `{name}`")]);
     }
@@ -149,6 +149,12 @@ fn faults_of_actions_are_told() {
     check("SecAction \"id:1,initcol:ip\"", &["1:25 SEC-042"]);
     check("SecAction \"id:1,initcol:tx=a\"", &["1:25 SEC-042"]);
     check("SecAction \"id:1,expirevar:ip.a\"", &["1:27 SEC-042"]);
+    check("SecAction \"id:1,expirevar:tx.a=60\"", &["1:17 SEC-106 `expirevar:tx.a`"]);
+    check("SecAction \"id:1,deprecatevar:ip.a=60\"", &["1:30 SEC-042"]);
+    check("SecAction \"id:1,deprecatevar:ip.a=60/\"", &["1:30 SEC-042"]);
+    check("SecAction \"id:1,initcol:ip=a,deprecatevar:ip.a=x/10\"", &["1:48 SEC-042 `x`"]);
+    check("SecAction \"id:1,initcol:ip=a,deprecatevar:ip.a=10/x\"", &["1:51 SEC-042 `x`"]);
+    check("SecAction \"id:1,setsid\"", &["1:17 SEC-042"]);
     check("SecAction \"id:1,ctl:ruleEngine=Maybe\"", &["1:32 SEC-042"]);
     check("SecAction \"id:1,ctl:ruleEngine\"", &["1:21 SEC-042"]);
     check("SecAction \"id:1,ctl:auditLogParts=+Y\"", &["1:35 SEC-042"]);
@@ -250,4 +256,14 @@ fn lines_full_of_faults_are_told_in_bounded_time() {
     ] {
         assert!(parse_text(&text).diagnostics.len() <= 1_001);
     }
+}
+
+#[test]
+fn a_collection_that_no_rule_opens_is_told_once() {
+    check("SecAction \"id:1,initcol:ip=a,setvar:ip.a=1\"", &[]);
+    check("SecAction \"id:1,setsid:a\"\nSecRule SESSION:a \"@eq 1\" \"id:2\"", &[]);
+    check("SecAction \"id:1,setvar:ip.a=1\"\nSecAction \"id:2,setvar:ip.a=1\"", &["1:1 SEC-107 `IP`"]);
+    check("SecRule &GLOBAL:a \"@eq 1\" \"id:1,initcol:ip=a\"", &["1:1 SEC-107 `GLOBAL`"]);
+    check("SecAction \"id:1,expirevar:user.a=60\"", &["1:1 SEC-107 `USER`"]);
+    check("SecAction \"id:1,deprecatevar:resource.a=1/60\"", &["1:1 SEC-107 `RESOURCE`"]);
 }

@@ -127,7 +127,8 @@ fn macros_are_found_in_text_and_in_patterns() {
 #[test]
 fn actions_are_read_in_every_form() {
     let check = |written: &str, expected: Action| {
-        let found = match directives(&format!("SecAction \"id:1 , {written} ,\"")).into_iter().next() {
+        let opened = "SecAction \"id:2,initcol:ip=a\"";
+        let found = match directives(&format!("{opened}\nSecAction \"id:1 , {written} ,\"")).pop() {
             Some(Directive::Action(actions)) => actions,
             other => panic!("{other:?}"),
         };
@@ -171,6 +172,12 @@ fn actions_are_read_in_every_form() {
     let key = Text { parts: vec![expanded(Variable::RemoteAddr, ""), TextPart::Literal(b"_a".to_vec())] };
     check("initcol:IP=%{remote_addr}_a", Action::InitCollection("ip".to_owned(), key));
     check("expirevar:ip.blocked=60", Action::ExpireVar("ip".to_owned(), literal("blocked"), literal("60")));
+    let (name, amount, seconds) = (literal("score"), literal("60"), literal("300"));
+    check("deprecatevar:'ip.score=60/ 300'", Action::DeprecateVar("ip".to_owned(), name, amount, seconds));
+    let cookie = || Text { parts: vec![expanded(Variable::RequestCookies, "sid")] };
+    check("setsid:%{REQUEST_COOKIES.sid}", Action::SetKey("session".to_owned(), cookie()));
+    check("setuid:'%{REQUEST_COOKIES.sid}'", Action::SetKey("user".to_owned(), cookie()));
+    check("setrsc:a", Action::SetKey("resource".to_owned(), literal("a")));
 }
 
 #[test]

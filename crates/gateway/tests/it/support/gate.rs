@@ -153,6 +153,7 @@ pub(crate) fn config(ports: &[u16]) -> Config {
             retention_bytes_max: 1,
             queue_events_max: NonZeroUsize::MIN,
         },
+        audit_logs: Vec::new(),
         console: None,
         threads: NonZeroUsize::new(2),
         shutdown_grace_ms: 10_000,
