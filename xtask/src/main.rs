@@ -60,7 +60,8 @@ enum Verb {
     },
     /// Build everything, then play the sample bank and shop: product, traffic, console
     Demo(demo::Options),
-    /// Measure: `load` compares CPU per request with bare Pingora, nginx, HAProxy and Envoy, `waf` what the rules cost
+    /// Measure: `load` CPU per request beside other proxies, `waf` what rules cost, `waf-differential` whether they log what
+    /// libmodsecurity logs, `bombs` what hostile requests cost
     Bench(bench::Options),
     /// Explore one fuzz target, or list them
     Fuzz {

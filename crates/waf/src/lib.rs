@@ -8,6 +8,8 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::string_slice))]
 
 pub mod ast;
+#[doc(hidden)]
+pub mod fuzz;
 mod gate;
 mod inputs;
 mod operator;
