@@ -42,7 +42,8 @@ enum Verb {
     },
     /// Run the tests of one crate, or of all: `cargo xtask test engine`
     Test {
-        /// Crate folder, such as `engine`; or `waf-crs`, the regression tests of the OWASP Core Rule Set
+        /// Crate folder, such as `engine`; or `waf-crs`, the regression tests of the OWASP Core Rule Set, or
+        /// `waf-crs-http`, the same through the running gateway
         name: Option<String>,
         /// Passed on to cargo nextest
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

@@ -12,7 +12,7 @@ use crate::causes::{CAUSES, Case};
 use crate::corpus::{Corpus, Sample};
 use crate::engine;
 use crate::harness::suite::Test;
-use crate::harness::{Exchange, Logged, record};
+use crate::harness::{Exchange, Logged};
 use crate::oracle::Oracle;
 
 /// Characters of an exchange that are shown.
@@ -152,13 +152,10 @@ impl Findings {
 }
 
 fn heading(run: &Run) -> String {
-    let command =
-        format!("cargo run --release -p bartizan-waf --example differential -- corpus {} {}", run.count, run.seed);
-    let head = record::heading("The engine beside libmodsecurity 3.0.9: the same rules logged", &command);
     format!(
-        "{head}CRS at paranoia level 4, all phases; the sets of logged rules of both engines, {} generated exchanges.\nLeft \
-         out is {SILENT}, which libmodsecurity never logs because of its `noauditlog`.\n\n",
-        run.count
+        "CRS at paranoia level 4, all phases; the sets of logged rules of both engines, {} generated exchanges (seed {}).\n\
+         Left out is {SILENT}, which libmodsecurity never logs because of its `noauditlog`.\n\n",
+        run.count, run.seed
     )
 }
 
