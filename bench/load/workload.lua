@@ -1,5 +1,6 @@
 -- What both workloads share: values of their own for every request, so that nothing that remembers values is measured.
--- The same shapes as `crates/waf/examples/bench/workload.rs`; words can be spoken and are in no rule's list.
+-- The same shapes as `crates/waf/examples/bench/workload.rs`; words can be spoken. A text begins with
+-- a word of six letters: among those of four there are names of programs (`raku`), which rules look for.
 
 local CONSONANTS, VOWELS = "bdfgklmnprtvz", "aiou"
 local ALPHANUMERIC = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"

@@ -4,7 +4,6 @@
 //! whole over HTTP, an expectation that names what events never hold. What no cause claims is a failure.
 
 use bartizan_testkit::crs::suite::Expected;
-use bartizan_testkit::crs::{Exchange, field};
 
 use crate::run::Seen;
 
@@ -29,8 +28,8 @@ pub fn of(expected: &Expected, seen: &Seen) -> Option<&'static Cause> {
 pub const CAUSES: &[Cause] = &[
     Cause {
         name: "refused: request line",
-        why: "the request line breaks RFC 9112 §3 or names a target that only a proxy understands; answered 400 \
-              (`bad_request_line`) before rules run",
+        why: "the request line breaks RFC 9112 §3, names a target that only a proxy understands, or holds bytes that no \
+              URI has (`<`, `>` and `\"` in the query, RFC 3986 §2); answered 400 (`bad_request_line`) before rules run",
         is_it: |_, seen| is_refused(seen, "bad_request_line"),
     },
     Cause {
@@ -69,6 +68,12 @@ pub const CAUSES: &[Cause] = &[
         why: "a chunked body that breaks its grammar, or one that is shorter than it says; answered 400 or 408 before \
               rules see it",
         is_it: |_, seen| is_refused(seen, "bad_body") || is_refused(seen, "body_timeout"),
+    },
+    Cause {
+        name: "absolute form",
+        why: "a target with scheme and host is judged as the upstream gets it, in origin form (RFC 9112 §3.2.2), so that \
+              rules about its form find nothing",
+        is_it: |_, seen| is_answered(seen) && seen.exchange.target.starts_with(b"http://"),
     },
     Cause {
         name: "phase 5",

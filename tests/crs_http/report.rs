@@ -127,7 +127,9 @@ impl Report {
         }
         if !self.failed.is_empty() {
             text.push_str("## What fails\n\n");
-            self.failed.iter().for_each(|(test, faults)| drop(writeln!(text, "- {test}: {faults}")));
+            for (test, faults) in &self.failed {
+                let _ = writeln!(text, "- {test}: {faults}");
+            }
         }
         format!("{}\n", text.trim_end())
     }

@@ -142,15 +142,14 @@ fn multipart() -> Vec<Case> {
     const TYPE: &str = "multipart/form-data; boundary=B";
     let part = |fields: &str, body: &str| format!("--B\r\n{fields}\r\n\r\n{body}\r\n");
     let named = |at: usize| part(&format!("Content-Disposition: form-data; name=\"p{at}\""), "v");
-    let archive =
-        format!("Content-Disposition: form-data; name=\"f\"; filename=\"a.zip\"\r\nContent-Type: application/zip");
+    let archive = "Content-Disposition: form-data; name=\"f\"; filename=\"a.zip\"\r\nContent-Type: application/zip";
     let zip = String::from("PK\u{3}\u{4}") + &"\u{0}".repeat(MIB / 2);
     let fields = joined(20_000, "\r\n", |at| format!("X-{at}: v"));
     vec![
         post("multipart, 10,000 parts", TYPE, format!("{}--B--\r\n", joined(10_000, "", named))),
         post("multipart, 200,000 boundaries", TYPE, "--B\r\n".repeat(200_000)),
         post("multipart, a part with 20,000 fields", TYPE, part(&fields, "v") + "--B--\r\n"),
-        post("multipart, a zip archive as a file", TYPE, part(&archive, &zip) + "--B--\r\n"),
+        post("multipart, a zip archive as a file", TYPE, part(archive, &zip) + "--B--\r\n"),
         post("multipart, no boundary ever", TYPE, "\r\n--A".repeat(250_000)),
     ]
 }
