@@ -26,7 +26,8 @@ pub(super) struct Figure {
 pub(super) fn measure(port: u16, seconds: u32, script: Option<&Path>) -> Result<Figure> {
     let pids = listeners(port)?;
     let mut command = Command::new("taskset");
-    command.args(["-c", "1", "wrk", "-t1", "-c32", &format!("-d{seconds}s")]);
+    // A peer with rules may keep a connection waiting for longer than the two seconds that wrk would call an error.
+    command.args(["-c", "1", "wrk", "-t1", "-c32", "--timeout", "20s", &format!("-d{seconds}s")]);
     if let Some(script) = script {
         command.arg("-s").arg(script);
     }

@@ -20,6 +20,8 @@ const SHOWN_MAX: usize = 900;
 /// Left out: libmodsecurity writes no log line for a rule with `noauditlog`, even if it says `log`. ModSecurity 2 does,
 /// the regression tests 980170-1 and -2 want it, and CRS overrides them for nginx.
 const SILENT: u32 = 980_170;
+/// Share of exchanges whose rules are the same, but for differences that are understood.
+const EXPLAINED_MIN: f64 = 0.995;
 /// The bin of rules that follow from the score of others.
 const SCORE: &str = "score";
 
@@ -76,6 +78,9 @@ pub fn run(tests: &[Test], run: &Run) -> Result<()> {
         *kind = (kind.0 + 1, kind.1 + usize::from(is_same), kind.2 + usize::from(is_explained));
     }
     print!("{}{}", heading(run), findings.text());
+    let explained = findings.kinds.values().map(|(_, _, explained)| explained).sum::<usize>();
+    let share = explained as f64 / samples.len().max(1) as f64;
+    ensure!(share >= EXPLAINED_MIN, "only {:.2} % of the exchanges are logged alike or explained", share * 100.0);
     Ok(())
 }
 
