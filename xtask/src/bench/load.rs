@@ -32,9 +32,9 @@ struct Workload {
 }
 
 const GET: Workload =
-    Workload { name: "get", what: "GET, four parameters, three cookies, six fields", script: "get.lua" };
+    Workload { name: "get", what: "GET, four parameters, three cookies, seven header fields", script: "get.lua" };
 const POST: Workload =
-    Workload { name: "post", what: "POST, 240 bytes of JSON, three cookies, seven fields", script: "post.lua" };
+    Workload { name: "post", what: "POST, 240 bytes of JSON, three cookies, nine header fields", script: "post.lua" };
 
 /// Measures what was asked for.
 pub(super) fn run(options: &Options) -> Result<()> {

@@ -94,7 +94,7 @@ impl Park {
             park.launch(*kind, rule_set).with_context(|| format!("starting {}", kind.name()))?;
         }
         for port in std::iter::once(UPSTREAM).chain(kinds.iter().map(|kind| kind.port())) {
-            wait_for(port).with_context(|| format!("see the logs in {}", park.folder.display()))?;
+            park.wait_for(port)?;
         }
         for kind in kinds.iter().filter(|kind| kind.has_rules()) {
             check_rules(kind.port()).with_context(|| kind.name())?;
@@ -162,6 +162,20 @@ impl Park {
         Ok(path.display().to_string())
     }
 
+    /// Until somebody listens, all programs are running, and patience lasts.
+    fn wait_for(&mut self, port: u16) -> Result<()> {
+        let begun = Instant::now();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            let ended = self.children.iter_mut().any(|child| child.try_wait().is_ok_and(|status| status.is_some()));
+            if ended || begun.elapsed() > PATIENCE {
+                let why = if ended { "a program has ended" } else { "patience is over" };
+                bail!("nothing listens on port {port}, and {why}; see the logs in {}", self.folder.display());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
     fn pinned(&mut self, core: &str, log: &str, program: &Path, arguments: &[&str]) -> Result<()> {
         let output = std::fs::File::create(self.folder.join(format!("{log}.log")))?;
         let mut command = Command::new("taskset");
@@ -210,17 +224,6 @@ fn envoy() -> Result<PathBuf> {
     let library = system::python_environment().join("lib");
     let python = std::fs::read_dir(&library)?.next().context("the Python environment is empty")??.path();
     Ok(python.join("site-packages/envoy/_bin/envoy"))
-}
-
-fn wait_for(port: u16) -> Result<()> {
-    let begun = Instant::now();
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        if begun.elapsed() > PATIENCE {
-            bail!("nothing listens on port {port} after {} s", PATIENCE.as_secs());
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    Ok(())
 }
 
 /// The rules refuse an attack and let its innocent neighbor pass: a bench of rules that are asleep shows nothing.
