@@ -14,7 +14,7 @@ const TUNING: &str = "api-profile.conf";
 pub struct Gateway {
     pub name: &'static str,
     pub what: &'static str,
-    /// LIMIT: time of one request, some three times what was measured when it was set
+    /// LIMIT: time that one request may hold its thread
     pub millis_max: f64,
     /// LIMIT: memory of one request: the held body, the unpacked one, and what both are decoded into
     pub peak_mib_max: f64,
@@ -41,7 +41,7 @@ pub fn all() -> Vec<Gateway> {
             "a `threats` policy with its defaults (the first 128 KiB of a body), enforced",
             "  - { name: exploits, mode: enforce, threats: {} }\n",
             60.0,
-            16.0,
+            32.0,
         ),
         gateway(
             "all observed",

@@ -70,6 +70,17 @@ pub const CAUSES: &[Cause] = &[
         is_it: |case| !case.is_ours && case.rule == BODY_ERROR && is_xml(case.exchange),
     },
     Cause {
+        name: "line ends in XML attributes",
+        why: "libxml2 makes blanks of the line ends in an attribute's value (XML 1.0 §3.3.3), our engine keeps them, so that \
+              patterns about lines match",
+        is_it: |case| case.is_ours && is_xml(case.exchange) && case.line().starts_with("Matched at XML://@*"),
+    },
+    Cause {
+        name: "multipart with an empty name",
+        why: "libmodsecurity calls a part with an empty name or file name a fault of the body",
+        is_it: |case| !case.is_ours && case.rule == BODY_ERROR && is_in(case.exchange, b"name=\"\""),
+    },
+    Cause {
         name: "repeated Content-Type",
         why: "the rule judges the field that comes last, and libmodsecurity keeps fields of one name in no order; both log \
               the repetition (920620)",
@@ -171,7 +182,9 @@ impl Case<'_> {
     /// the exchange tells.
     fn is_about_lines(&self) -> bool {
         let value = self.line().split_once("(Value: `").map_or(self.line(), |(_, value)| value);
-        let is_cut = value.contains("characters omitted") || self.line().contains("`TX:1'");
+        let is_cut = value.contains("characters omitted")
+            || self.line().contains("`TX:1'")
+            || self.line().starts_with("Matched at TX:1.");
         value.contains("\\x0a") || (is_cut && has_line_end(self.exchange))
     }
 }
