@@ -7,8 +7,6 @@ use bartizan_testkit::crs::suite::Expected;
 
 use crate::run::Seen;
 
-/// Findings that an event keeps (`engine/src/event.rs`).
-const EVENT_FINDINGS_MAX: usize = 32;
 /// Rules of phase 5, which only logs: the engine does not run it, the event is the log.
 const LOGGING_PHASE: std::ops::RangeInclusive<u32> = 980_000..=980_999;
 
@@ -43,31 +41,9 @@ pub const CAUSES: &[Cause] = &[
         is_it: |_, seen| is_refused(seen, "bad_authority"),
     },
     Cause {
-        name: "refused: framing",
-        why: "`Content-Length`, `Transfer-Encoding` or `Connection` that can be read in two ways (RFC 9112 §6.3); answered \
-              400 (`bad_framing`) before rules run",
-        is_it: |_, seen| is_refused(seen, "bad_framing"),
-    },
-    Cause {
-        name: "refused: header field",
-        why: "a field name or value that breaks RFC 9110 §5; answered 400 (`bad_header_field`) before rules run",
-        is_it: |_, seen| is_refused(seen, "bad_header_field"),
-    },
-    Cause {
-        name: "refused: header size",
-        why: "a head beyond `limits.header_bytes_max` or `header_count_max`; answered 431 before rules run",
-        is_it: |_, seen| is_refused(seen, "header_too_large") || is_refused(seen, "too_many_header_fields"),
-    },
-    Cause {
         name: "refused: CONNECT",
         why: "the gateway is no forward proxy; answered 501 (`connect_method`) before rules run",
         is_it: |_, seen| is_refused(seen, "connect_method"),
-    },
-    Cause {
-        name: "refused: body",
-        why: "a chunked body that breaks its grammar, or one that is shorter than it says; answered 400 or 408 before \
-              rules see it",
-        is_it: |_, seen| is_refused(seen, "bad_body") || is_refused(seen, "body_timeout"),
     },
     Cause {
         name: "absolute form",
@@ -79,13 +55,6 @@ pub const CAUSES: &[Cause] = &[
         name: "phase 5",
         why: "the rule only logs, in phase 5, which the engine does not run: the event is the log",
         is_it: |expected, seen| expected.ids.iter().any(|rule| LOGGING_PHASE.contains(rule)) && is_answered(seen),
-    },
-    Cause {
-        name: "findings cut",
-        why: "the event keeps 32 findings, and more rules matched",
-        is_it: |expected, seen| {
-            !expected.ids.is_empty() && seen.event.as_ref().is_some_and(|event| event.findings >= EVENT_FINDINGS_MAX)
-        },
     },
     Cause {
         name: "words of a log",
