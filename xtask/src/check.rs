@@ -27,6 +27,7 @@ const STEPS: &[Step] = &[
     Step { name: "doctest", what: "examples in the documentation", run: doctests },
     Step { name: "docs", what: "generated documents are up to date", run: || docs::run(true) },
     Step { name: "scenarios", what: "real software through the real binary", run: scenarios },
+    Step { name: "crs-http", what: "the Core Rule Set's own tests through the real binary", run: crs_http },
     Step { name: "demo", what: "the demo, played and verified, and the console in a real browser", run: demo::check },
 ];
 
@@ -84,7 +85,8 @@ fn build() -> Result<()> {
 
 fn scenarios() -> Result<()> {
     build()?;
-    let mut command = run::cargo(["nextest", "run", "--workspace", "-E", "package(bartizan-scenarios)"]);
+    let mut command =
+        run::cargo(["nextest", "run", "--workspace", "-E", "package(bartizan-scenarios) - binary(crs_http)"]);
     command.args(["--status-level", "pass", "--no-fail-fast"]);
     command.env("BARTIZAN_PYTHON", system::python_environment().join("bin/python"));
     command.env("BARTIZAN_NPM", system::npm_folder());
@@ -92,10 +94,26 @@ fn scenarios() -> Result<()> {
     run::run(&mut command)
 }
 
+fn crs_http() -> Result<()> {
+    build()?;
+    crs_http_test(&["--workspace", "-E", "package(bartizan-scenarios) & binary(crs_http)"], &[])
+}
+
+/// The regression tests of the Core Rule Set through the real program, with their closing line.
+fn crs_http_test(what: &[&str], rest: &[String]) -> Result<()> {
+    let mut command = run::cargo(["nextest", "run"]);
+    command.args(what).args(["--success-output", "final"]).args(rest);
+    run::run(command.env("BARTIZAN_BIN", run::binary("debug", "bartizan")))
+}
+
 /// `cargo xtask test [crate]`
 pub fn test(name: Option<&str>, rest: &[String]) -> Result<()> {
     let mut command = run::cargo(["nextest", "run"]);
     match name {
+        Some("waf-crs-http") => {
+            build()?;
+            return crs_http_test(&["-p", "bartizan-scenarios", "--test", "crs_http"], rest);
+        }
         // The Core Rule Set's own regression tests, with their closing line.
         Some("waf-crs") => command.args(["-p", "bartizan-waf", "--test", "crs", "--success-output", "final"]),
         Some(name) if matches!(name, "bartizan" | "xtask") => command.args(["-p", name]),

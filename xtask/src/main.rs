@@ -42,7 +42,8 @@ enum Verb {
     },
     /// Run the tests of one crate, or of all: `cargo xtask test engine`
     Test {
-        /// Crate folder, such as `engine`; or `waf-crs`, the regression tests of the OWASP Core Rule Set
+        /// Crate folder, such as `engine`; or `waf-crs`, the regression tests of the OWASP Core Rule Set, or
+        /// `waf-crs-http`, the same through the running gateway
         name: Option<String>,
         /// Passed on to cargo nextest
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -60,8 +61,8 @@ enum Verb {
     },
     /// Build everything, then play the sample bank and shop: product, traffic, console
     Demo(demo::Options),
-    /// Measure: `load` compares CPU per request with bare Pingora, nginx, HAProxy and Envoy, `waf` what the rules cost,
-    /// `slow` what slow clients cost others
+    /// Measure: `load` CPU per request beside other proxies, `slow` what slow clients cost others, `waf` what rules cost,
+    /// `waf-differential` whether they log what libmodsecurity logs, `bombs` what hostile requests cost
     Bench(bench::Options),
     /// Explore one fuzz target, or list them
     Fuzz {

@@ -3,7 +3,7 @@
 //! Debian packages are installed with apt-get, as root or through sudo, and only here; Python packages go into a
 //! virtual environment and npm packages into a folder, both under the user's cache directory.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -20,6 +20,16 @@ const PACKAGES: &[(&str, &str)] = &[
     ("slowhttptest", "slowhttptest"),
     ("ss", "iproute2"),
     ("wrk", "wrk"),
+];
+
+/// nginx's module for libmodsecurity.
+pub const NGINX_MODSECURITY: &str = "/usr/lib/nginx/modules/ngx_http_modsecurity_module.so";
+
+/// Files of what the rules are compared with, and the Debian package that has each. Benches need them, the checks do not.
+const PEERS: &[(&str, &str)] = &[
+    (NGINX_MODSECURITY, "libnginx-mod-http-modsecurity"),
+    ("/usr/include/modsecurity/modsecurity.h", "libmodsecurity-dev"),
+    ("/usr/bin/g++", "g++"),
 ];
 
 /// Python packages of the scenarios: real clients and servers (gRPC, WebSocket, httpbin, WSGI and ASGI servers), a
@@ -53,6 +63,13 @@ pub fn install() -> Result<()> {
     nextest()?;
     python()?;
     npm()
+}
+
+/// Installs what the rules are compared with, if it is missing.
+pub fn install_peers() -> Result<()> {
+    let is_missing = |(file, _): &&(&str, &str)| !Path::new(file).exists();
+    let missing: Vec<&str> = PEERS.iter().filter(is_missing).map(|(_, package)| *package).collect();
+    if missing.is_empty() { Ok(()) } else { apt_install(&missing) }
 }
 
 /// Whether a program is on the path (or in the system folders that a plain user's path may lack).
@@ -101,12 +118,13 @@ fn apt_install(packages: &[&str]) -> Result<()> {
 
 /// Debian starts the servers that it installs; the checks start what they need on ports of their own.
 fn stop_services(packages: &[&str], is_root: bool) {
-    for name in packages.iter().filter(|name| matches!(**name, "apache2" | "nginx" | "haproxy")) {
+    let servers = [("apache2", "apache2"), ("nginx", "nginx"), ("haproxy", "haproxy"), ("libnginx-mod-http-modsecurity", "nginx")];
+    for (_, name) in servers.iter().filter(|(package, _)| packages.contains(package)) {
         let mut command = if is_root { Command::new("service") } else { Command::new("sudo") };
         if !is_root {
             command.args(["-n", "service"]);
         }
-        let _ = command.args([name, "stop"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        let _ = command.args([*name, "stop"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
     }
 }
 

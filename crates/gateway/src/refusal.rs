@@ -89,6 +89,8 @@ impl Refusal {
             Err(_) => Self::RequestLine,
             // The bytes at hand have no fault, and Pingora would have waited for more.
             Ok(httparse::Status::Partial) if lines > FIELDS_MAX => Self::TooManyFields,
+            // Characters that no URI has, such as `<`: httparse lets them pass, Pingora does not.
+            Ok(_) if request.path.is_some_and(|target| target.parse::<http::Uri>().is_err()) => Self::RequestLine,
             Ok(_) => {
                 let has = |name: &str| request.headers.iter().any(|field| field.name.eq_ignore_ascii_case(name));
                 let is_framed = has("transfer-encoding") || has("content-length");
@@ -253,6 +255,8 @@ mod tests {
             (b"GET\r\n\r\n", "bad_request_line"),
             (b"GET / HTTP/3.7\r\n\r\n", "bad_version"),
             (b"GET /a b", "bad_request_line"),
+            (b"GET /?a=<b> HTTP/1.1\r\nHost: a\r\n\r\n", "bad_request_line"),
+            (b"POST /\"b HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", "bad_request_line"),
             (b"GET / HTTP/1.1\r\nHo st: a\r\n\r\n", "bad_header_field"),
             (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1x\r\n\r\n", "bad_framing"),
             (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "bad_authority"),

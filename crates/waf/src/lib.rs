@@ -10,6 +10,8 @@
 pub mod ast;
 mod collections;
 mod cut;
+#[doc(hidden)]
+pub mod fuzz;
 mod gate;
 mod inputs;
 mod open;

@@ -55,23 +55,3 @@ pub struct Parsed {
 pub fn parse(files: &[PathBuf], sources: &Sources<'_>) -> Parsed {
     load::load(files, sources)
 }
-
-/// Entry of the fuzzer.
-#[doc(hidden)]
-#[allow(dead_code, reason = "the fuzz target reaches it once the crate's root names it")]
-pub mod fuzz {
-    use super::{Parsed, PathBuf, Sources, parse};
-
-    /// Parses any bytes as a rule file, which may include itself and name lists of phrases. It never panics.
-    pub fn fuzz_parse(data: &[u8]) {
-        let read = |path: &std::path::Path| match path.extension().and_then(|extension| extension.to_str()) {
-            Some("conf") => Ok(data.to_vec()),
-            Some("data") => Ok(b"# phrases\none\ntwo\n".to_vec()),
-            _ => Err("no such file".to_owned()),
-        };
-        let glob = |path: &std::path::Path| Ok(vec![path.with_file_name("other.conf"), path.with_file_name("a.conf")]);
-        let Parsed { document, diagnostics } =
-            parse(&[PathBuf::from("fuzz.conf")], &Sources { read: &read, glob: &glob });
-        debug_assert!(document.directives.len() <= 100_000 && diagnostics.len() <= 1_001, "a limit does not hold");
-    }
-}

@@ -9,14 +9,15 @@ use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use bartizan_testkit::{Slow, SlowHttp2};
 
-use super::{Children, Options, listeners, record, setting, wait_for};
+use super::cpu::listeners;
+use super::{Options, record, setting};
 use crate::{run, system};
 
 /// Slow connections at a time.
@@ -49,6 +50,33 @@ const ATTACKS: &[(&str, Attack)] = &[
     ("HTTP/2 bodies", Attack::Http2(Slow::Body, "/slow")),
     ("HTTP/2 readers", Attack::Http2(Slow::Read, "/large")),
 ];
+
+/// Children that end with the bench, however it ends.
+struct Children(Vec<Child>);
+
+impl Drop for Children {
+    fn drop(&mut self) {
+        for child in &self.0 {
+            let _ = Command::new("kill").arg("-TERM").arg(child.id().to_string()).status();
+        }
+        std::thread::sleep(Duration::from_secs(2));
+        for child in &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn wait_for(port: u16) -> Result<()> {
+    let begun = Instant::now();
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        if begun.elapsed() > Duration::from_secs(30) {
+            bail!("nothing listens on port {port} after 30 s; see the logs in the bench's folder");
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
 
 /// What good clients saw.
 struct Served {

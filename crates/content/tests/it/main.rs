@@ -1,6 +1,7 @@
 //! What the decoders make of documents, by their public interface.
 
 mod compress;
+mod corpus;
 mod graphql;
 mod json;
 mod multipart;

@@ -9,8 +9,6 @@
 mod corpus;
 #[path = "../../tests/crs/engine.rs"]
 mod engine;
-#[path = "../../tests/crs/harness/mod.rs"]
-mod harness;
 mod measure;
 #[path = "../differential/mutate.rs"]
 mod mutate;
@@ -24,15 +22,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
+use bartizan_testkit::crs as harness;
 use bartizan_waf::{Gates, Plan};
 use fastrand::Rng;
 
 use crate::corpus::Corpus;
-use crate::harness::{Exchange, record, rules, suite};
+use crate::harness::{Exchange, rules, suite};
 use crate::workload::{WORKLOADS, Workload};
 
-/// How this program is run for the record.
-const COMMAND: &str = "taskset -c 1 cargo run --release -p bartizan-waf --example bench";
 /// Requests that libmodsecurity gets, each of them different.
 const PEER_REQUESTS: usize = 500;
 /// How long libmodsecurity is measured, per workload.
@@ -51,7 +48,6 @@ fn main() -> Result<()> {
     let folder = std::env::temp_dir().join("bartizan-waf");
     let config = rules::config("pl1.conf", &rule_set, &folder)?;
     let plans = Plans { gated: engine::plan(&config, Gates::All)?, naive: engine::plan(&config, Gates::None)? };
-    print!("{}", record::heading("The cost of a request beside libmodsecurity 3.0.9", COMMAND));
     println!(
         "CRS at paranoia level 1, request phases, one thread; rule set: `{}`\n",
         rule_set.file_name().unwrap_or_default().display()

@@ -7,6 +7,9 @@ use crate::harness::{Exchange, Logged};
 
 /// Logged when the body could not be taken apart (`bench/waf/regression.conf`).
 const BODY_ERROR: u32 = 200_002;
+/// Content types that are not allowed, and more than one of them.
+const CONTENT_TYPE: u32 = 920_420;
+const REPEATED_CONTENT_TYPE: u32 = 920_620;
 /// Rules that follow from the score of all others.
 const SCORES: &[u32] = &[949_110, 949_111, 959_100, 959_101];
 
@@ -59,6 +62,32 @@ pub const CAUSES: &[Cause] = &[
         name: "empty XML body",
         why: "libmodsecurity calls an empty body of type XML an error, our engine does not ask a parser about nothing",
         is_it: |case| !case.is_ours && case.rule == BODY_ERROR && case.exchange.body.is_empty(),
+    },
+    Cause {
+        name: "XML that libxml2 refuses",
+        why: "libxml2 calls more of a document a fault (names, instructions, characters) than our reader, which goes on \
+              behind it and inspects the rest",
+        is_it: |case| !case.is_ours && case.rule == BODY_ERROR && is_xml(case.exchange),
+    },
+    Cause {
+        name: "line ends in XML attributes",
+        why: "libxml2 makes blanks of the line ends in an attribute's value (XML 1.0 §3.3.3), our engine keeps them, so that \
+              patterns about lines match",
+        is_it: |case| case.is_ours && is_xml(case.exchange) && case.line().starts_with("Matched at XML://@*"),
+    },
+    Cause {
+        name: "multipart with an empty name",
+        why: "libmodsecurity calls a part with an empty name or file name a fault of the body",
+        is_it: |case| !case.is_ours && case.rule == BODY_ERROR && is_in(case.exchange, b"name=\"\""),
+    },
+    Cause {
+        name: "repeated Content-Type",
+        why: "the rule judges the field that comes last, and libmodsecurity keeps fields of one name in no order; both log \
+              the repetition (920620)",
+        is_it: |case| {
+            case.rule == CONTENT_TYPE
+                && [case.ours, case.theirs].iter().all(|logged| has(logged, REPEATED_CONTENT_TYPE))
+        },
     },
     Cause {
         name: "JSON that is not UTF-8",
@@ -153,7 +182,9 @@ impl Case<'_> {
     /// the exchange tells.
     fn is_about_lines(&self) -> bool {
         let value = self.line().split_once("(Value: `").map_or(self.line(), |(_, value)| value);
-        let is_cut = value.contains("characters omitted") || self.line().contains("`TX:1'");
+        let is_cut = value.contains("characters omitted")
+            || self.line().contains("`TX:1'")
+            || self.line().starts_with("Matched at TX:1.");
         value.contains("\\x0a") || (is_cut && has_line_end(self.exchange))
     }
 }
@@ -165,6 +196,13 @@ fn has(logged: &[Logged], rule: u32) -> bool {
 fn is_of(exchange: &Exchange, media_type: &[u8]) -> bool {
     let found = crate::harness::field(&exchange.headers, "Content-Type").unwrap_or_default().to_ascii_lowercase();
     found.starts_with(media_type)
+}
+
+/// As `bench/waf/regression.conf` has it.
+fn is_xml(exchange: &Exchange) -> bool {
+    [b"text/xml".as_slice(), b"text/soap+xml", b"application/xml", b"application/soap+xml"]
+        .iter()
+        .any(|media_type| is_of(exchange, media_type))
 }
 
 fn is_encoded_question_mark(exchange: &Exchange) -> bool {

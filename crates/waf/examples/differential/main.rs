@@ -7,8 +7,6 @@
 
 #[path = "../../tests/crs/engine.rs"]
 mod engine;
-#[path = "../../tests/crs/harness/mod.rs"]
-mod harness;
 
 mod causes;
 mod compare;
@@ -21,6 +19,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use bartizan_testkit::crs as harness;
 
 use crate::harness::judge::{self, Observed};
 use crate::harness::summary::Summary;

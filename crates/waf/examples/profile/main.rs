@@ -2,8 +2,6 @@
 
 #[path = "../../tests/crs/engine.rs"]
 mod engine;
-#[path = "../../tests/crs/harness/mod.rs"]
-mod harness;
 #[path = "../differential/words.rs"]
 #[allow(dead_code, reason = "the bench uses more of it")]
 mod words;
@@ -16,6 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use bartizan_testkit::crs as harness;
 use bartizan_waf::{Gates, Transaction};
 use fastrand::Rng;
 

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::CODES;
-use super::fuzz::fuzz_parse;
+use crate::fuzz::fuzz_parse;
 
 /// Pieces that rule files are made of, so that random files get further than the first word.
 const PIECES: &[&str] = &[

@@ -5,11 +5,11 @@
 //! is taken, else the tests say so loudly and pass.
 
 mod engine;
-mod harness;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use bartizan_testkit::crs as harness;
 use bartizan_waf::Gates;
 
 use crate::harness::judge::{self, Observed};

@@ -1,6 +1,7 @@
 //! SecLang as people write it: what the parser makes of it, and what it says about faults.
 
 mod core_rule_set;
+mod corpus;
 mod faults;
 mod files;
 mod meaning;

@@ -1,18 +1,15 @@
 //! Everything about CRS's regression tests that does not depend on who answers: reading them, building the requests as
 //! go-ftw builds them, the backend behind the engine, and judging what was logged.
 //!
-//! Shared by the in-process test (`tests/crs`), by the comparison with libmodsecurity (`examples/differential`), and
-//! made for a form that goes through the gateway: [`request::raw`] is what go-ftw would send over a socket.
+//! Shared by the test in process and the comparison with libmodsecurity (`tests/crs` and `examples/differential` of
+//! crate `waf`), and by the test through the running gateway (`tests/crs_http`): [`request::raw`] is what go-ftw sends.
 //!
 //! Sources: go-ftw (`ftwhttp`, `runner`, `test`), albedo, the README of CRS's `tests/regression`.
-
-#![allow(dead_code, reason = "each of the programs that share this uses a part of it")]
 
 pub mod backend;
 pub mod exceptions;
 pub mod http;
 pub mod judge;
-pub mod record;
 pub mod request;
 pub mod rules;
 pub mod suite;
@@ -69,7 +66,7 @@ pub fn rule_set_folder() -> Option<PathBuf> {
 
 /// The root of the workspace.
 pub fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 /// The value of the first field of this name, ASCII case ignored.

@@ -1,0 +1,4 @@
+//! Any bytes as a JSON text.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| bartizan_content::fuzz::fuzz_json(bytes));
