@@ -44,9 +44,11 @@ server.on("upgrade", (request, socket) => {
   fs.appendFileSync(log, JSON.stringify(line) + "\n");
   socket.end("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 5\r\n\r\nseen\n");
 });
-// A request that cannot be parsed, or a head behind a message that is none: told without an id.
+// A request that cannot be parsed, or a head behind a message that is none: told without an id. A connection that ends
+// within a request is neither; that request has its line.
+const ENDS = ["ECONNRESET", "ERR_HTTP_REQUEST_TIMEOUT", "HPE_INVALID_EOF_STATE"];
 server.on("clientError", (error, socket) => {
-  if (error.code !== "ECONNRESET" && error.code !== "ERR_HTTP_REQUEST_TIMEOUT") {
+  if (!ENDS.includes(error.code)) {
     fs.appendFileSync(log, JSON.stringify({ refused: error.code }) + "\n");
   }
   if (socket.writable) socket.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
