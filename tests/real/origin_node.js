@@ -46,9 +46,12 @@ server.on("upgrade", (request, socket) => {
 });
 // A request that cannot be parsed, or a head behind a message that is none: told without an id. A connection that ends
 // within a request is neither; that request has its line.
-const ENDS = ["ECONNRESET", "ERR_HTTP_REQUEST_TIMEOUT", "HPE_INVALID_EOF_STATE"];
+const ENDS = ["ECONNRESET", "EPIPE", "ERR_HTTP_REQUEST_TIMEOUT", "HPE_INVALID_EOF_STATE"];
+// What comes behind a refusal, until the connection ends, is read as little as what was refused.
+const refused = new WeakSet();
 server.on("clientError", (error, socket) => {
-  if (!ENDS.includes(error.code)) {
+  if (!ENDS.includes(error.code) && !refused.has(socket)) {
+    refused.add(socket);
     fs.appendFileSync(log, JSON.stringify({ refused: error.code }) + "\n");
   }
   if (socket.writable) socket.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
