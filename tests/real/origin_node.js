@@ -33,6 +33,7 @@ const server = http.createServer((request, response) => {
 });
 // What is upgraded is a request all the same.
 server.on("upgrade", (request, socket) => {
+  socket.on("error", () => {}); // who asked may be gone
   const line = {
     method: request.method,
     target: request.url,
