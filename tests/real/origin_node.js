@@ -33,6 +33,7 @@ const server = http.createServer((request, response) => {
 });
 // What is upgraded is a request all the same.
 server.on("upgrade", (request, socket) => {
+  socket.on("error", () => {}); // who asked may be gone
   const line = {
     method: request.method,
     target: request.url,
@@ -44,9 +45,14 @@ server.on("upgrade", (request, socket) => {
   fs.appendFileSync(log, JSON.stringify(line) + "\n");
   socket.end("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 5\r\n\r\nseen\n");
 });
-// A request that cannot be parsed, or a head behind a message that is none: told without an id.
+// A request that cannot be parsed, or a head behind a message that is none: told without an id. A connection that ends
+// within a request is neither; that request has its line.
+const ENDS = ["ECONNRESET", "EPIPE", "ERR_HTTP_REQUEST_TIMEOUT", "HPE_INVALID_EOF_STATE"];
+// What comes behind a refusal, until the connection ends, is read as little as what was refused.
+const refused = new WeakSet();
 server.on("clientError", (error, socket) => {
-  if (error.code !== "ECONNRESET" && error.code !== "ERR_HTTP_REQUEST_TIMEOUT") {
+  if (!ENDS.includes(error.code) && !refused.has(socket)) {
+    refused.add(socket);
     fs.appendFileSync(log, JSON.stringify({ refused: error.code }) + "\n");
   }
   if (socket.writable) socket.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");

@@ -76,7 +76,7 @@ fn no_origin_parses_a_request_that_was_not_inspected() -> Result<()> {
 /// Sends every mutation through a gateway to one origin, and judges what was seen.
 fn prove(kind: Kind, mutations: &[mutation::Mutation]) -> Result<Row> {
     let folder = tempfile::tempdir()?;
-    let origin = Origin::start(kind, folder.path())?;
+    let mut origin = Origin::start(kind, folder.path())?;
     let configuration = CONFIGURATION.replace("{origin}", &origin.port.to_string());
     let mut gateway = Bartizan::record(&configuration)?;
     let answers = wire::send_all(mutations, gateway.port)?;
@@ -84,8 +84,7 @@ fn prove(kind: Kind, mutations: &[mutation::Mutation]) -> Result<Row> {
     ensure!(!gateway.printed().contains("not recorded"), "the recording is not whole:\n{}", gateway.printed());
     let events = gateway.query("SELECT id, client_ip, method, path, version, ending, status FROM events")?;
     let recording = std::fs::read_to_string(gateway.recording())?;
-    let seen =
-        verdict::Seen { mutations, answers: &answers, events: &events, recording: &recording, log: origin.log()? };
+    let seen = verdict::Seen { mutations, answers: &answers, events: &events, recording: &recording, log };
     if let Some(kept) = std::env::var_os("BARTIZAN_KEEP") {
         keep(kind, Path::new(&kept), &seen)?;
     }

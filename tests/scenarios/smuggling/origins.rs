@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use bartizan_testkit::{Program, free_port, python};
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::Value;
@@ -71,6 +71,8 @@ pub(super) struct Parsed {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Log {
     pub(super) parsed: Vec<Parsed>,
+    /// Methods are in capitals, however they came
+    pub(super) has_capital_methods: bool,
     /// What it could not read, and to whom it could not say so by an id
     pub(super) refused: Vec<String>,
 }
@@ -109,13 +111,17 @@ impl Origin {
         Ok(origin)
     }
 
-    /// What it has written down so far.
-    pub(super) fn log(&self) -> Result<Log> {
+    /// What it has written down so far; it must still run.
+    pub(super) fn log(&mut self) -> Result<Log> {
+        for program in &mut self.programs {
+            ensure!(program.is_running(), "the origin has ended:\n{}", program.printed());
+        }
         let read = |name: &str| -> Result<String> {
             let bytes = std::fs::read(self.folder.join(name)).unwrap_or_default(); // nothing was parsed: no file
             Ok(bytes.iter().map(|byte| char::from(*byte)).collect())
         };
-        let mut log = Log::default();
+        // Hypercorn writes methods in capitals, however they came.
+        let mut log = Log { has_capital_methods: self.kind == Kind::Hypercorn, ..Log::default() };
         for line in read("application.seen")?.lines() {
             application_line(line, &mut log, matches!(self.kind, Kind::Nginx | Kind::Apache | Kind::Haproxy))?;
         }

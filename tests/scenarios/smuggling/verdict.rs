@@ -108,7 +108,7 @@ impl Seen<'_> {
         let Some(number) = wire::number_of(text(event, "client_ip")) else { return Some("of nobody") };
         // An application behind a server may be asked in other words, by that server.
         let method: String = parsed.method.chars().take(METHOD_BYTES_MAX).collect();
-        if !parsed.is_passed_on && method != text(event, "method") {
+        if !parsed.is_passed_on && !self.is_method(&method, text(event, "method")) {
             return Some("another method was inspected");
         }
         let Some(target) = &parsed.target else { return None };
@@ -121,7 +121,7 @@ impl Seen<'_> {
         let same = |(method, inspected_target, inspected_body): &(String, String, Vec<u8>)| {
             // An ASGI server does not say whether there is no query or an empty one.
             let is_target = inspected_target == target || inspected_target.strip_suffix('?') == Some(target);
-            *method == parsed.method && is_target && inspected_body == body
+            self.is_method(&parsed.method, method) && is_target && inspected_body == body
         };
         match exchanges.iter().position(same) {
             Some(at) => {
@@ -129,6 +129,14 @@ impl Seen<'_> {
                 None
             }
             None => Some("another target or body was inspected"),
+        }
+    }
+
+    /// Whether the origin has the method that was inspected.
+    fn is_method(&self, parsed: &str, inspected: &str) -> bool {
+        match self.log.has_capital_methods {
+            true => parsed == inspected.to_ascii_uppercase(),
+            false => parsed == inspected,
         }
     }
 
