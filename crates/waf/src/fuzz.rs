@@ -41,7 +41,7 @@ pub fn plans(files: &[(PathBuf, Vec<u8>)]) -> Plans {
     let glob = |_: &Path| Ok(Vec::new());
     let names: Vec<PathBuf> = files.iter().map(|(name, _)| name.clone()).collect();
     let Parsed { document, diagnostics } = parse(&names, &Sources { read: &read, glob: &glob });
-    let compile = |gates| match Plan::compile(&document, &Options { gates, detect_bodies: true }) {
+    let compile = |gates| match Plan::compile(&document, &Options { gates, detect_bodies: true, opens_values: true }) {
         Ok(plan) => Arc::new(plan),
         Err(faults) => panic!("the rules do not compile: {faults:?}, {diagnostics:?}"),
     };

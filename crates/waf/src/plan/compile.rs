@@ -301,11 +301,7 @@ fn settings(document: &Document) -> Settings {
             Setting::CollectionTimeout => {
                 settings.collection_timeout_s = value.parse().unwrap_or(settings.collection_timeout_s);
             }
-            Setting::AuditEngine
-            | Setting::AuditLogParts
-            | Setting::AuditLogRelevantStatus
-            | Setting::AuditLogFormat
-            | Setting::Ignored => {}
+            Setting::Ignored => {}
         }
     }
     settings

@@ -170,7 +170,7 @@ impl Sources<'_> {
         });
         for (member, value) in found {
             if self.is_meant(target, link, Some(member)) {
-                out.push(Value { variable: target.variable, member: Some(member), value });
+                out.push(Value { variable: target.variable, member: Some(member), value, origin: Origin::Made });
             }
         }
     }

@@ -74,9 +74,12 @@ pub(crate) fn run(ctx: &mut HeadContext<'_>) {
         let Some(policy) = snapshot.policies().policy(index) else { continue };
         let rules = match &policy.rule {
             Rule::Authenticate(rules) => rules,
-            Rule::Methods { .. } | Rule::Addresses { .. } | Rule::Limits(_) | Rule::Threats(_) | Rule::Content(_) => {
-                continue;
-            }
+            Rule::Methods { .. }
+            | Rule::Addresses { .. }
+            | Rule::Limits(_)
+            | Rule::Threats(_)
+            | Rule::Content(_)
+            | Rule::Rate(_) => continue,
         };
         rules.run(ctx, index, policy.mode);
         if ctx.asked.pending().is_some() {

@@ -381,7 +381,12 @@ impl Rates {
 fn limit_of<'a>(policies: &'a Policies, charge: &Charge) -> Option<(&'a RateRules, &'a Limit)> {
     match &policies.policy(charge.policy)?.rule {
         Rule::Rate(rules) => Some((rules, rules.limits.get(usize::from(charge.limit))?)),
-        Rule::Methods { .. } | Rule::Addresses { .. } | Rule::Limits(_) | Rule::Threats(_) | Rule::Content(_) => None,
+        Rule::Methods { .. }
+        | Rule::Addresses { .. }
+        | Rule::Limits(_)
+        | Rule::Threats(_)
+        | Rule::Content(_)
+        | Rule::Authenticate(_) => None,
     }
 }
 

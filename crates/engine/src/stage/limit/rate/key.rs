@@ -4,11 +4,12 @@
 //! share a count, or find one by its fingerprint. A member that a request does not show (no credential, no such header)
 //! is replaced by the client's network: leaving it out opens no count that strangers share.
 
+use std::borrow::Cow;
 use std::hash::Hasher;
 use std::net::IpAddr;
 
 use bartizan_config::RateKey;
-use bartizan_model::{Secret, Source};
+use bartizan_model::{ActorKind, Secret, Source};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::counters::Fingerprint;
@@ -156,14 +157,17 @@ fn add(part: &RateKey, ctx: &HeadContext<'_>, material: &mut Material) -> bool {
     }
 }
 
-/// As whom a request acts, for counting. The seam to authentication: once an authenticator has said who the principal
-/// is, that is the answer; what a request merely shows is taken until then.
-fn principal<'a>(_facts: &'a Facts, credentials: &'a Credentials<'a>) -> Option<PrincipalKey<'a>> {
-    credentials.holder()
+/// As whom a request acts, for counting: whom an authenticator verified, else what the request shows.
+fn principal<'a>(facts: &'a Facts, credentials: &'a Credentials<'a>) -> Option<Holder<'a>> {
+    match facts.caller() {
+        Some(who) => Some(Holder {
+            kind: ActorKind::Principal,
+            domain: b"principal",
+            name: Cow::Borrowed(who.actor.as_bytes()),
+        }),
+        None => credentials.holder(),
+    }
 }
-
-/// What names a principal: which kind of name it is, and the name.
-type PrincipalKey<'a> = Holder<'a>;
 
 fn api(facts: &Facts) -> &[u8] {
     facts.route.as_ref().map_or(b"", |route| route.api.as_bytes())
