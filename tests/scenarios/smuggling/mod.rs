@@ -84,6 +84,7 @@ fn prove(kind: Kind, mutations: &[mutation::Mutation]) -> Result<Row> {
     ensure!(!gateway.printed().contains("not recorded"), "the recording is not whole:\n{}", gateway.printed());
     let events = gateway.query("SELECT id, client_ip, method, path, version, ending, status FROM events")?;
     let recording = std::fs::read_to_string(gateway.recording())?;
+    let log = origin.log()?;
     let seen = verdict::Seen { mutations, answers: &answers, events: &events, recording: &recording, log };
     if let Some(kept) = std::env::var_os("BARTIZAN_KEEP") {
         keep(kind, Path::new(&kept), &seen)?;
