@@ -20,6 +20,8 @@ pub(crate) type PolicyIndex = u32;
 #[derive(Debug, Default)]
 pub(crate) struct Policies {
     list: Box<[Policy]>,
+    /// Fields by which policies tell the upstream who calls, each with the strictest mode
+    identity_headers: Box<[(Arc<str>, Mode)]>,
 }
 
 /// One policy.
@@ -86,7 +88,13 @@ impl Policies {
             scope: CompiledScope::new(&policy.scope, config),
             rule: Rule::new(&policy.rule, plans.get(&policy.name)),
         });
-        Self { list: list.collect() }
+        let list: Box<[Policy]> = list.collect();
+        Self { identity_headers: identity_headers(&list), list }
+    }
+
+    /// Fields that only the gateway may write.
+    pub(crate) fn identity_headers(&self) -> &[(Arc<str>, Mode)] {
+        &self.identity_headers
     }
 
     pub(crate) fn policy(&self, index: PolicyIndex) -> Option<&Policy> {
@@ -97,6 +105,21 @@ impl Policies {
     pub(crate) fn applying<'a>(&'a self, subject: &'a Subject<'a>) -> impl Iterator<Item = PolicyIndex> + 'a {
         (0..).zip(&self.list).filter(|(_, policy)| policy.scope.holds(subject)).map(|(index, _)| index)
     }
+}
+
+fn identity_headers(list: &[Policy]) -> Box<[(Arc<str>, Mode)]> {
+    let mut headers: Vec<(Arc<str>, Mode)> = Vec::new();
+    for policy in list {
+        let Rule::Authenticate(rules) = &policy.rule else { continue };
+        for name in rules.identity_headers() {
+            match headers.iter_mut().find(|(known, _)| known == name) {
+                Some((_, mode)) if policy.mode == Mode::Enforce => *mode = Mode::Enforce,
+                Some(_) => {}
+                None => headers.push((Arc::clone(name), policy.mode)),
+            }
+        }
+    }
+    headers.into()
 }
 
 impl CompiledScope {
