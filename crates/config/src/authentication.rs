@@ -1,7 +1,12 @@
 //! What an `authenticate` policy means: validated methods of authentication, for the engine to compile.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
+
+use bartizan_model::Mode;
+
+use crate::config::{Config, PolicyRule};
 
 /// Who may call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -303,5 +308,22 @@ impl Authenticate {
             | AuthenticationMethod::Mtls(_)
             | AuthenticationMethod::Introspection(_) => None,
         })
+    }
+}
+
+impl Config {
+    /// Every source of keys that a policy needs, unless the policy is off: the host reads the files, fetches the rest, and
+    /// publishes both.
+    pub fn key_sources(&self) -> BTreeSet<&KeySource> {
+        let running = self.policies.iter().filter(|policy| policy.mode != Mode::Off);
+        let sources = running.flat_map(|policy| match &policy.rule {
+            PolicyRule::Authenticate(authenticate) => authenticate.key_sources().collect::<Vec<_>>(),
+            PolicyRule::Methods { .. }
+            | PolicyRule::Addresses { .. }
+            | PolicyRule::Limits { .. }
+            | PolicyRule::Threats(_)
+            | PolicyRule::Content(_) => Vec::new(),
+        });
+        sources.collect()
     }
 }

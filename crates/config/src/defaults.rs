@@ -85,8 +85,8 @@ pub(crate) const POLICY_BYTES_MAX: u64 = 16 * GIB;
 pub(crate) const PARANOIA: Range = range(1, 1, 4);
 /// One critical rule refuses, as the Core Rule Set has it; in the thousands nothing ever is refused.
 pub(crate) const ANOMALY_THRESHOLD: Range = range(5, 1, 10_000);
-/// What ModSecurity looks at of a body that is no file, and far above nearly every JSON body.
-pub(crate) const THREAT_BODY_BYTES: Range = range(128 * KIB, KIB, 16 * MIB);
+/// All that an API takes by default: padding in front of an attack does not carry it past the rules.
+pub(crate) const THREAT_BODY_BYTES: Range = range(MIB, KIB, 16 * MIB);
 /// LIMIT: characters of a parameter's, field's or cookie's name in an exclusion, and of a tag.
 pub(crate) const MEMBER_NAME_CHARS_MAX: u64 = 256;
 /// An API's default limit: bodies that pass it are looked at whole.

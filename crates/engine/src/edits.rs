@@ -48,6 +48,13 @@ impl Edits {
         Some(kept)
     }
 
+    /// Adds a field, unless an earlier policy has added it.
+    pub(crate) fn add(&mut self, name: &Arc<str>, value: String) {
+        if !self.added.iter().any(|(added, _)| added == name) {
+            self.added.push((Arc::clone(name), value));
+        }
+    }
+
     pub(crate) fn remove(&mut self, name: &Arc<str>) {
         if !self.removed.contains(name) {
             self.removed.push(Arc::clone(name));

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use bartizan_config::KeySource;
 use bartizan_model::{
     Connection, Ending, Endpoint, HeaderField, HttpVersion, Outcome, RequestHead, RequestId, Scheme, Source, Timestamp,
 };
@@ -12,7 +13,7 @@ use crate::forwarded::{List, nearest_untrusted};
 use crate::path::Readings;
 use crate::stage::access::jose::{self, Compact};
 use crate::stage::access::jwks::{Keys, Lookup, Origin};
-use crate::{Inputs, Inspection, Snapshot, Step};
+use crate::{AccessState, Inputs, Inspection, Snapshot, Step};
 
 /// A Snapshot with something of everything, for targets that need one.
 pub fn snapshot() -> Arc<Snapshot> {
@@ -38,6 +39,17 @@ policies:
       concurrency: 2
       page_size_max: 50
       login: { account: user, per_account: { attempts: 3, per: 1m }, per_source: { attempts: 5, per: 1m } }
+  - name: callers
+    mode: observe
+    authenticate:
+      required_scopes: [\"a\"]
+      identity_headers: [{ name: x-user, value: subject }]
+      methods:
+        - jwt: { issuer: joe, audiences: [a], jwks_file: fuzz.jwks }
+        - api_key: { query: key }
+        - mtls: {}
+        - signature: { jwks_file: fuzz.jwks, components: [\"@method\"] }
+        - basic: { users: [{ name: a, password_hash: \"$argon2id$v=19$m=7168,t=1,p=1$c2FsdHNhbHRzYWx0c2FsdA$zecR4s9LqouMGq9nNM+Wp04OpIsAQoAsyZvtxhV+Tn4\" }] }
 ";
     let parsed = bartizan_config::parse(text, "fuzz.yaml", std::path::Path::new(""));
     let Some(config) = parsed.config else { panic!("the configuration is valid: {:?}", parsed.diagnostics) };
@@ -49,7 +61,12 @@ policies:
     let counters = crate::Counters::default();
     let inputs =
         Inputs { generation: 1, endpoints: &endpoints, plans: &crate::Plans::new(), counters: &counters, key: [7; 32] };
-    Arc::new(Snapshot::compile(&config, inputs))
+    let access = AccessState::default();
+    let keys =
+        br#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+    let published = access.publish_keys(&KeySource::File("fuzz.jwks".into()), keys, Timestamp::default());
+    assert!(published.is_ok(), "the keys can be used");
+    Arc::new(Snapshot::compile(&config, inputs).with_access(Arc::new(access)))
 }
 
 /// A request head from lines: method, target, authority, then `name:value` fields; the rest is the body. Runs it

@@ -24,6 +24,8 @@ pub(crate) type PolicyIndex = u32;
 pub(crate) struct Policies {
     list: Box<[Policy]>,
     has_rates: bool,
+    /// Fields by which policies tell the upstream who calls, each with the strictest mode
+    identity_headers: Box<[(Arc<str>, Mode)]>,
 }
 
 /// One policy.
@@ -94,12 +96,17 @@ impl Policies {
             })
             .collect();
         let has_rates = list.iter().any(|policy| matches!(policy.rule, Rule::Rate(_)));
-        Self { list, has_rates }
+        Self { identity_headers: identity_headers(&list), list, has_rates }
     }
 
     /// Whether any policy has rate limits.
     pub(crate) fn has_rates(&self) -> bool {
         self.has_rates
+    }
+
+    /// Fields that only the gateway may write.
+    pub(crate) fn identity_headers(&self) -> &[(Arc<str>, Mode)] {
+        &self.identity_headers
     }
 
     pub(crate) fn policy(&self, index: PolicyIndex) -> Option<&Policy> {
@@ -110,6 +117,21 @@ impl Policies {
     pub(crate) fn applying<'a>(&'a self, subject: &'a Subject<'a>) -> impl Iterator<Item = PolicyIndex> + 'a {
         (0..).zip(&self.list).filter(|(_, policy)| policy.scope.holds(subject)).map(|(index, _)| index)
     }
+}
+
+fn identity_headers(list: &[Policy]) -> Box<[(Arc<str>, Mode)]> {
+    let mut headers: Vec<(Arc<str>, Mode)> = Vec::new();
+    for policy in list {
+        let Rule::Authenticate(rules) = &policy.rule else { continue };
+        for name in rules.identity_headers() {
+            match headers.iter_mut().find(|(known, _)| known == name) {
+                Some((_, mode)) if policy.mode == Mode::Enforce => *mode = Mode::Enforce,
+                Some(_) => {}
+                None => headers.push((Arc::clone(name), policy.mode)),
+            }
+        }
+    }
+    headers.into()
 }
 
 impl CompiledScope {

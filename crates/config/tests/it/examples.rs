@@ -76,3 +76,27 @@ shutdown_grace: 34s
     let console = config.console.unwrap();
     assert_eq!((console.address.port(), console.secure_cookies, config.shutdown_grace_ms), (32, true, 34_000));
 }
+
+#[test]
+fn a_host_is_told_where_every_key_comes_from() {
+    let text = "listeners: [{ address: \"127.0.0.1:1\" }]
+upstreams: [{ name: a, targets: [{ address: \"127.0.0.1:2\" }] }]
+policies:
+  - name: several
+    authenticate:
+      methods:
+        - jwt: { issuer: a, audiences: [a], jwks_url: \"https://a.example/keys\" }
+        - jwt: { issuer: \"https://b.example\", audiences: [a], discovery: true }
+        - api_key: {}
+        - signature: { jwks_file: partners.jwks }
+  - name: again
+    authenticate: { methods: [{ jwt: { issuer: a, audiences: [b], jwks_url: \"https://a.example/keys\" } }] }
+  - name: later
+    mode: off
+    authenticate: { methods: [{ jwt: { issuer: a, audiences: [b], jwks_url: \"https://c.example/keys\" } }] }
+";
+    let config = read(text, "keys.yaml");
+    let sources: Vec<String> = config.key_sources().into_iter().map(ToString::to_string).collect();
+    let file = "/etc/bartizan/partners.jwks";
+    assert_eq!(sources, [file, "https://a.example/keys", "https://b.example (discovery)"]);
+}

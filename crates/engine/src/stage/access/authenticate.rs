@@ -70,6 +70,7 @@ pub(crate) fn run(ctx: &mut HeadContext<'_>) {
     ctx.facts.challenges.clear();
     ctx.facts.edits = Edits::default();
     ctx.facts.body_digests.clear();
+    guard_identity(ctx);
     for index in policies {
         let Some(policy) = snapshot.policies().policy(index) else { continue };
         let rules = match &policy.rule {
@@ -114,7 +115,6 @@ impl Authentication {
     }
 
     fn run(&self, ctx: &mut HeadContext<'_>, index: PolicyIndex, mode: Mode) {
-        self.guard_identity(ctx, mode);
         match self.identify(ctx, index) {
             (_, Verdict::Asked) => {}
             (_, Verdict::Absent | Verdict::Foreign(_)) if self.is_nobody_welcome(ctx) => {}
@@ -181,9 +181,11 @@ impl Authentication {
             if let Some(method) = method {
                 method.strip(ctx, self.strip);
             }
-            let told = self.identity_headers.iter();
-            let told = told.filter_map(|(name, value)| Some((Arc::clone(name), identity(who, value)?)));
-            ctx.facts.edits.added.extend(told);
+            for (name, value) in &self.identity_headers {
+                if let Some(value) = identity(who, value) {
+                    ctx.facts.edits.add(name, value);
+                }
+            }
         }
         if self.required_scopes.iter().any(|scope| !who.principal.has_scope(scope)) {
             let scopes = self.required_scopes.join(" ");
@@ -227,17 +229,24 @@ impl Authentication {
         challenges
     }
 
-    /// Takes out what clients say in our words, and notes that they do.
-    fn guard_identity(&self, ctx: &mut HeadContext<'_>, mode: Mode) {
-        for (name, _) in &self.identity_headers {
-            if mode == Mode::Enforce {
-                ctx.facts.edits.remove(name);
-            }
-            if ctx.head.headers.iter().any(|field| is_same_field(field.name, name.as_bytes())) {
-                let location = Location::named(Part::Header, name);
-                let finding = checks::FORGED_IDENTITY.finding(location, "the client sends an identity header");
-                ctx.notices.push(finding, Ground::Noted);
-            }
+    /// The fields by which it tells the upstream who calls.
+    pub(crate) fn identity_headers(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.identity_headers.iter().map(|(name, _)| name)
+    }
+}
+
+/// Takes out what clients say in our words, and notes that they do. An upstream that believes a field believes it on
+/// every path, so this holds for every request, whichever policy applies.
+fn guard_identity(ctx: &mut HeadContext<'_>) {
+    let snapshot = ctx.snapshot;
+    for (name, mode) in snapshot.policies().identity_headers() {
+        if *mode == Mode::Enforce {
+            ctx.facts.edits.remove(name);
+        }
+        if ctx.head.headers.iter().any(|field| is_same_field(field.name, name.as_bytes())) {
+            let location = Location::named(Part::Header, name);
+            let finding = checks::FORGED_IDENTITY.finding(location, "the client sends an identity header");
+            ctx.notices.push(finding, Ground::Noted);
         }
     }
 }

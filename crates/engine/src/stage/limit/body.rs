@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 
 use crate::decide::{Ground, Notices, Refusal, is_enforced};
 use crate::policy::{Policies, Rule};
+use crate::stage::access::signature::BodyDigest;
 use crate::stage::{HeadContext, applying};
 
 pub(crate) static INFO: CheckInfo = CheckInfo {
@@ -71,11 +72,12 @@ pub(crate) fn open(ctx: &mut HeadContext<'_>) {
             HttpVersion::Http2 | HttpVersion::Http3 => true,
         };
     let is_streaming = route.is_none_or(|route| route.streaming);
+    let is_awaited = |body: &BodyDigest| is_enforced(policies, Ground::Policy(body.policy, Refusal::Unauthorized));
     *ctx.body = BodyGate {
         limits,
         bytes: 0,
         // A signed body passes once it is known to be the one that was signed.
-        is_held: (is_unknown && !is_streaming) || !ctx.facts.body_digests.is_empty(),
+        is_held: (is_unknown && !is_streaming) || ctx.facts.body_digests.iter().any(is_awaited),
         is_expected: is_unknown || declared.is_some_and(|bytes| bytes > 0),
     };
     if let Some(bytes) = declared {

@@ -455,6 +455,12 @@ fn the_upstream_is_told_who_calls_by_nobody_else() {
     }
     let checks: Vec<_> = served.event.findings.iter().map(|finding| finding.check.to_string()).collect();
     assert_eq!(checks, ["ACC-220"], "noted, and let in");
+    let elsewhere = Desk::with_policies(&format!(
+        "policies: [{{ name: callers, mode: enforce, scope: {{ paths: [/orders/**] }}, authenticate: {} }}]",
+        POLICY.replace("{ methods", &format!("{{ {headers}, methods"))
+    ));
+    let served = elsewhere.serve(&Call::get("/help").with("x-user", "root"));
+    assert!(served.step == Step::Continue && served.edits.removes(b"x-user"), "nor where the policy does not apply");
     let (plain, signer) = self::desk();
     let served = plain.serve(&Call::bearer(&signer.sign(&header(), &claims())));
     assert!(!served.edits.removes(b"authorization"), "tokens go on, unless somebody says otherwise");
