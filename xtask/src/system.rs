@@ -118,7 +118,12 @@ fn apt_install(packages: &[&str]) -> Result<()> {
 
 /// Debian starts the servers that it installs; the checks start what they need on ports of their own.
 fn stop_services(packages: &[&str], is_root: bool) {
-    let servers = [("apache2", "apache2"), ("nginx", "nginx"), ("haproxy", "haproxy"), ("libnginx-mod-http-modsecurity", "nginx")];
+    let servers = [
+        ("apache2", "apache2"),
+        ("nginx", "nginx"),
+        ("haproxy", "haproxy"),
+        ("libnginx-mod-http-modsecurity", "nginx"),
+    ];
     for (_, name) in servers.iter().filter(|(package, _)| packages.contains(package)) {
         let mut command = if is_root { Command::new("service") } else { Command::new("sudo") };
         if !is_root {

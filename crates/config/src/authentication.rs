@@ -322,7 +322,8 @@ impl Config {
             | PolicyRule::Addresses { .. }
             | PolicyRule::Limits { .. }
             | PolicyRule::Threats(_)
-            | PolicyRule::Content(_) => Vec::new(),
+            | PolicyRule::Content(_)
+            | PolicyRule::Rate(_) => Vec::new(),
         });
         sources.collect()
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bartizan_config::KeySource;
-use bartizan_engine::{AccessState, Inputs, Inspection, Plans, Snapshot, Step};
+use bartizan_engine::{AccessState, Counters, Inputs, Inspection, Plans, Snapshot, Step};
 use bartizan_model::{
     Connection, HeaderField, HttpVersion, Outcome, RequestHead, RequestId, Scheme, Source, Timestamp,
 };
@@ -23,7 +23,8 @@ fn snapshot(policies: &str, access: &Arc<AccessState>) -> Arc<Snapshot> {
     );
     let parsed = bartizan_config::parse(&text, "cost.yaml", Path::new(""));
     let config = parsed.config.unwrap_or_else(|| panic!("{:?}", parsed.diagnostics));
-    let inputs = Inputs { generation: 1, endpoints: &[], plans: &Plans::new(), key: [7; 32] };
+    let inputs =
+        Inputs { generation: 1, endpoints: &[], plans: &Plans::new(), counters: &Counters::default(), key: [7; 32] };
     Arc::new(Snapshot::compile(&config, inputs).with_access(Arc::clone(access)))
 }
 

@@ -51,7 +51,10 @@ const fn words(status: u16) -> (&'static str, &'static str) {
         413 => ("Content Too Large", "The request body is larger than is allowed here."),
         414 => ("URI Too Long", "The request target is longer than is allowed here."),
         422 => ("Unprocessable Content", "The request's content goes beyond what is allowed here."),
-        429 => ("Too Many Requests", "More was asked for than is allowed here; a Retry-After field says when to come again."),
+        429 => (
+            "Too Many Requests",
+            "More was asked for than is allowed here; a Retry-After field says when to come again.",
+        ),
         431 => ("Request Header Fields Too Large", "The request's header section is larger than is allowed here."),
         502 => ("Bad Gateway", "The service behind the gateway could not be reached, or did not answer properly."),
         503 => ("Service Unavailable", "Whether this request is allowed cannot be said at the moment."),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bartizan_engine::{Engine, Inputs, Plans, Snapshot};
+use bartizan_engine::{Counters, Engine, Inputs, Plans, Snapshot};
 use bartizan_model::DiagnosticSeverity;
 use bartizan_waf::{Options, Parsed, Plan, Sources, parse};
 
@@ -65,7 +65,7 @@ policies:
     let parsed = bartizan_config::parse(&text, "hostile.yaml", Path::new(""));
     let config = parsed.config.unwrap_or_else(|| panic!("{:?}", parsed.diagnostics));
     let plans: Plans = [("exploits".to_owned(), Arc::clone(plan))].into();
-    let inputs = Inputs { generation: 1, endpoints: &[], plans: &plans, key: [7; 32] };
+    let inputs = Inputs { generation: 1, endpoints: &[], plans: &plans, counters: &Counters::default(), key: [7; 32] };
     Engine::new(Snapshot::compile(&config, inputs))
 }
 

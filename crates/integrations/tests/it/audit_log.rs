@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
-use bartizan_engine::{Inputs, Snapshot, judge};
+use bartizan_engine::{Counters, Inputs, Snapshot, judge};
 use bartizan_integrations::send::{AuditForm, AuditLog, RuleWords};
 use bartizan_model::{Event, Exchange, HttpVersion, Request, RequestId, Response, Scheme, Source, Timestamp};
 use bartizan_waf::{Options, Parsed, Plan, Sources, parse};
@@ -35,7 +35,10 @@ policies: [{{ name: exploits, mode: {mode}, threats: {{ own_rules: false, files:
     assert_eq!(diagnostics, []);
     let options = Options { detect_bodies: true, ..Options::default() };
     let plans = BTreeMap::from([("exploits".to_owned(), Arc::new(Plan::compile(&document, &options).unwrap()))]);
-    Arc::new(Snapshot::compile(&config, Inputs { generation: 1, endpoints: &[], plans: &plans, key: [7; 32] }))
+    Arc::new(Snapshot::compile(
+        &config,
+        Inputs { generation: 1, endpoints: &[], plans: &plans, counters: &Counters::default(), key: [7; 32] },
+    ))
 }
 
 fn event(snapshot: &Arc<Snapshot>, request: Request) -> Event {

@@ -160,11 +160,9 @@ fn add(part: &RateKey, ctx: &HeadContext<'_>, material: &mut Material) -> bool {
 /// As whom a request acts, for counting: whom an authenticator verified, else what the request shows.
 fn principal<'a>(facts: &'a Facts, credentials: &'a Credentials<'a>) -> Option<Holder<'a>> {
     match facts.caller() {
-        Some(who) => Some(Holder {
-            kind: ActorKind::Principal,
-            domain: b"principal",
-            name: Cow::Borrowed(who.actor.as_bytes()),
-        }),
+        Some(who) => {
+            Some(Holder { kind: ActorKind::Principal, domain: b"principal", name: Cow::Borrowed(who.actor.as_bytes()) })
+        }
         None => credentials.holder(),
     }
 }
