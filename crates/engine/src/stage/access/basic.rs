@@ -60,7 +60,7 @@ impl BasicRules {
 
     pub(crate) fn verdict(&self, ctx: &mut HeadContext<'_>, privacy: Privacy<'_>) -> Verdict {
         let encoded = match token::authorization(ctx.fields) {
-            Ok(Some((scheme, encoded))) if scheme == b"basic" => encoded,
+            Ok(Some(found)) if found.scheme == b"basic" => found.credentials,
             Ok(_) => return Verdict::Absent,
             Err(fault) => return Verdict::Refused(fault),
         };

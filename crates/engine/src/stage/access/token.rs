@@ -6,6 +6,14 @@ use super::checks;
 use super::verified::Fault;
 use crate::fields::{Fields, Role};
 
+/// The parts of an `Authorization` field (RFC 9110 §11.4).
+#[derive(Debug)]
+pub(crate) struct Authorization<'a> {
+    /// In lower case
+    pub(crate) scheme: Vec<u8>,
+    pub(crate) credentials: &'a [u8],
+}
+
 /// A token as presented.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Presented<'a> {
@@ -23,20 +31,20 @@ pub(crate) enum TokenScheme {
 /// Two `Authorization` fields: the upstream may read the other one.
 pub(crate) const TWO_FIELDS: Fault = Fault::new(&checks::AMBIGUOUS, "there are two `Authorization` fields");
 
-/// The value of the only `Authorization` field, by scheme (lower case) and credentials.
-pub(crate) fn authorization<'a>(fields: &Fields<'a>) -> Result<Option<(Vec<u8>, &'a [u8])>, Fault> {
+/// The only `Authorization` field.
+pub(crate) fn authorization<'a>(fields: &Fields<'a>) -> Result<Option<Authorization<'a>>, Fault> {
     let Some(value) = fields.authorization else { return Ok(None) };
     if fields.roles.iter().filter(|role| **role == Role::Authorization).count() > 1 {
         return Err(TWO_FIELDS);
     }
     let space = value.iter().position(|byte| *byte == b' ').unwrap_or(value.len());
     let (scheme, rest) = value.split_at_checked(space).unwrap_or((value, b""));
-    Ok(Some((scheme.to_ascii_lowercase(), rest.trim_ascii())))
+    Ok(Some(Authorization { scheme: scheme.to_ascii_lowercase(), credentials: rest.trim_ascii() }))
 }
 
 /// The token that a request presents.
 pub(crate) fn presented<'a>(fields: &Fields<'a>) -> Result<Option<Presented<'a>>, Fault> {
-    let Some((scheme, text)) = authorization(fields)? else { return Ok(None) };
+    let Some(Authorization { scheme, credentials: text }) = authorization(fields)? else { return Ok(None) };
     let scheme = match scheme.as_slice() {
         b"bearer" => TokenScheme::Bearer,
         b"dpop" => TokenScheme::Dpop,

@@ -143,7 +143,7 @@ fn a_proof_works_once() {
     let call = dpop(&bound(), &client().sign(&header(), &claims("once")));
     desk.check("first", &call, None);
     desk.check("again", &call, Some("ACC-212"));
-    desk.check("again, later", &Call { after_secs: 60, ..call.clone() }, Some("ACC-212"));
+    desk.check("again, later", &Call { after_secs: 60, ..call }, Some("ACC-212"));
     let other = dpop(&bound(), &client().sign(&header(), &claims("twice")));
     desk.check("another", &other, None);
     desk.check("another again", &other, Some("ACC-212"));

@@ -54,18 +54,28 @@ fn desk() -> Desk {
     desk
 }
 
-/// Changes of a message before it is signed, or of the call after it, and the check that must notice.
-fn table() -> Vec<(&'static str, Call, Option<&'static str>)> {
-    const BAD: Option<&str> = Some("ACC-218");
+/// A name, a call, and the check that must notice.
+type Row = (&'static str, Call, Option<&'static str>);
+
+const BAD: Option<&str> = Some("ACC-218");
+
+fn table() -> Vec<Row> {
+    changes().into_iter().chain(odd()).collect()
+}
+
+/// A call whose signature covers these components, by these lines.
+fn covering(components: &'static str, lines: &[&str], call: Call) -> Call {
+    let lines = lines.iter().map(|line| (*line).to_owned()).collect();
+    signed(&Message { components, lines, call, ..message() }, &partner())
+}
+
+/// Changes of a message before it is signed, or of the call after it.
+fn changes() -> Vec<Row> {
     let parameters = |text: String| signed(&Message { parameters: text, ..message() }, &partner());
     let after = |change: &dyn Fn(&mut Call)| {
         let mut call = signed(&message(), &partner());
         change(&mut call);
         call
-    };
-    let covering = |components, lines: &[&str], call: Call| {
-        let lines = lines.iter().map(|line| (*line).to_owned()).collect();
-        signed(&Message { components, lines, call, ..message() }, &partner())
     };
     let method_only = covering("\"@method\"", &["\"@method\": GET"], message().call);
     let both = "\"@method\" \"@target-uri\" \"x-tenant\"";
@@ -97,6 +107,12 @@ fn table() -> Vec<(&'static str, Call, Option<&'static str>)> {
         ("an unknown key", parameters(format!("created={NOW};keyid=\"somebody\"")), BAD),
         ("another algorithm", parameters(format!("created={NOW};keyid=\"partner\";alg=\"hmac-sha256\"")), BAD),
         ("signed with another key", signed(&message(), &Signer::ed25519(4)), BAD),
+    ]
+}
+
+/// Signatures over odd components, and fields that are no signatures.
+fn odd() -> Vec<Row> {
+    vec![
         (
             "a component twice",
             covering(
@@ -204,7 +220,7 @@ fn a_body_is_the_one_that_was_signed() {
         ..message()
     };
     desk().check("a body that is not covered", &signed(&uncovered, &partner()), Some("ACC-218"));
-    let mut chunked = uncovered.clone();
+    let mut chunked = uncovered;
     chunked.call.headers.retain(|(name, _)| name != "content-length");
     chunked.call = chunked.call.with("transfer-encoding", "chunked");
     desk().check("a body of unknown length that is not covered", &signed(&chunked, &partner()), Some("ACC-218"));
