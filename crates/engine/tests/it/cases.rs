@@ -125,7 +125,13 @@ fn beyond_limits(snapshot: &Arc<Snapshot>, reason: String) -> Passed {
     inspection.beyond_limits(HttpVersion::Http11, reason.leak(), NonZeroU64::MIN); // as above
     let answer = inspection.answer();
     let outcome = Outcome { ending: Ending::Stopped, status: answer.status, ..Outcome::default() };
-    Passed { event: inspection.finish(outcome, now), steps: vec!["stop"], answer: Some(answer), forwarded: 0, fields: Vec::new() }
+    Passed {
+        event: inspection.finish(outcome, now),
+        steps: vec!["stop"],
+        answer: Some(answer),
+        forwarded: 0,
+        fields: Vec::new(),
+    }
 }
 
 fn mismatch(key: &str, value: &str, passed: &Passed) -> Option<String> {
