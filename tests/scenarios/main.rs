@@ -1,5 +1,6 @@
 //! The real binary with real software around it: each test starts programs, talks to them, and ends them.
 
+mod access;
 mod admin;
 mod audit_log;
 mod bad_input;

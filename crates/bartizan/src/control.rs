@@ -16,6 +16,7 @@ use bartizan_gateway::GatewayHandle;
 use bartizan_model::{Diagnostic, DiagnosticSeverity, Endpoint};
 use bartizan_store::{NewRevision, RevisionCause, RevisionOutcome, Store};
 
+use crate::access::Desk;
 use crate::document::{self, Document};
 use crate::rules::{Reading, RuleSets};
 use crate::{clock, output, table};
@@ -32,6 +33,8 @@ pub(crate) struct Control {
     current: Mutex<Current>,
     gateway: OnceLock<GatewayHandle>,
     store: OnceLock<Store>,
+    /// Keys, and what is remembered of callers
+    desk: Arc<Desk>,
     /// Counts of rate limits: they go on after a reload
     counters: Counters,
     key: [u8; 32],
@@ -65,7 +68,8 @@ impl Control {
         let Start { path, data_dir, text, config, rules } = start;
         let counters = Counters::default();
         let inputs = Inputs { generation: 1, endpoints: &endpoints, plans: rules.plans(), counters: &counters, key };
-        let snapshot = Arc::new(Snapshot::compile(&config, inputs));
+        let desk = Desk::new(&config);
+        let snapshot = Arc::new(Snapshot::compile(&config, inputs).with_access(desk.state()));
         let running = ArcSwap::from_pointee(RunningConfig {
             revision: 0,
             generation: 1,
@@ -78,12 +82,17 @@ impl Control {
         let current = Mutex::new(Current { snapshot, rules, endpoints });
         let (gateway, store) = (OnceLock::new(), OnceLock::new());
         let asked = AtomicU64::new(0);
-        Self { path, data_dir, started: config, running, current, gateway, store, counters, key, asked }
+        Self { path, data_dir, started: config, running, current, gateway, store, desk, counters, key, asked }
     }
 
     /// The Snapshot that runs.
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.lock().snapshot)
+    }
+
+    /// Who answers the engine's questions.
+    pub(crate) fn desk(&self) -> &Arc<Desk> {
+        &self.desk
     }
 
     /// The configuration that runs.
@@ -147,7 +156,9 @@ impl Control {
         let generation = current.snapshot.generation() + 1;
         let (counters, key) = (&self.counters, self.key);
         let inputs = Inputs { generation, endpoints: &current.endpoints, plans: rules.plans(), counters, key };
-        let snapshot = Arc::new(Snapshot::compile(&config, inputs).following(&current.snapshot));
+        self.desk.read_files(&config);
+        let snapshot = Snapshot::compile(&config, inputs).with_access(self.desk.state());
+        let snapshot = Arc::new(snapshot.following(&current.snapshot));
         let mut restart_needed = restart_needed(&self.started, &config);
         match self.gateway.get().map(|gateway| gateway.reload(&config, Arc::clone(&snapshot))) {
             Some(Ok(needed)) => restart_needed.extend(needed),
@@ -175,6 +186,9 @@ impl Control {
     fn renew(&self, cause: RevisionCause, author: &str, current: &Current, diagnostics: Vec<Diagnostic>) -> Reloaded {
         let running = self.running();
         let is_asked = cause != RevisionCause::File;
+        if is_asked {
+            self.desk.read_files(&running.config);
+        }
         if let Some(gateway) = self.gateway.get().filter(|_| is_asked)
             && let Err(error) = gateway.reload(&running.config, Arc::clone(&current.snapshot))
         {

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 the document or request is not acceptable, 2 it could not be done, 3 done, but some input lines
 //! were skipped or some events could not be read.
 
+mod access;
 mod arguments;
 mod audit;
 mod catalog;

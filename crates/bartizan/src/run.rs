@@ -62,10 +62,18 @@ pub(crate) fn serve(
     let queue = Queue::new(data.queue_events_max.get());
     let sinks = Sinks { events: queue.sink(), exchanges };
     let upgrade_socket = Some(data.directory.join("upgrade.sock"));
-    let gateway_options = GatewayOptions { upgrade: options.upgrade, upgrade_socket, ..GatewayOptions::default() };
+    let desk = Some(control.desk().for_gateway());
+    let gateway_options =
+        GatewayOptions { upgrade: options.upgrade, upgrade_socket, desk, ..GatewayOptions::default() };
     let gateway = Gateway::new(&config, control.snapshot(), sinks, gateway_options)?;
     let handle = gateway.handle();
     control.attach_gateway(handle.clone());
+    let running = Arc::downgrade(&control);
+    let current = config.clone();
+    control.desk().keep_fresh(move || match running.upgrade() {
+        Some(control) => Arc::clone(&control.running().config),
+        None => Arc::new(current.clone()),
+    });
     started(handle.clone())?;
     for (address, listener) in gateway.addresses().iter().zip(&config.listeners) {
         tracing::info!(%address, tls = listener.tls.is_some(), "listening");

@@ -88,7 +88,10 @@ impl Context {
         let begun = ids::now();
         let id = ids::request_id(begun);
         let snapshot = generation.snapshot.clone();
-        let inspection = Inspection::new(snapshot, &link.connection, id, Source::Gateway, begun);
+        let mut inspection = Inspection::new(snapshot, &link.connection, id, Source::Gateway, begun);
+        if self.shared.desk.is_some() {
+            inspection.can_ask();
+        }
         self.exchange.insert(Box::new(Exchange {
             link,
             generation,

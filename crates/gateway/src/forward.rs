@@ -8,6 +8,7 @@ use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 
 use bartizan_config::HostHeader;
+use bartizan_engine::Edits;
 use bartizan_model::Scheme;
 use http::{HeaderName, HeaderValue, header};
 use pingora::Result;
@@ -37,6 +38,22 @@ pub(crate) struct Forwarding<'a> {
     pub(crate) host_header: &'a HostHeader,
     /// The request's id
     pub(crate) request_id: &'a HeaderValue,
+}
+
+/// Takes credentials out and puts the caller's identity in, as policies want it.
+pub(crate) fn edit(request: &mut RequestHeader, edits: &Edits) -> Result<()> {
+    if edits.is_empty() {
+        return Ok(());
+    }
+    if let Some(target) = edits.target(request.raw_path()) {
+        request.set_raw_path(&target)?;
+    }
+    let is_removed = |name: &&HeaderName| edits.removes(name.as_str().as_bytes());
+    let names: Vec<HeaderName> = request.headers.keys().filter(is_removed).cloned().collect();
+    for name in names {
+        request.remove_header(&name);
+    }
+    edits.added().try_for_each(|(name, value)| request.append_header(name.to_owned(), value).map(drop))
 }
 
 /// Rewrites `request`.

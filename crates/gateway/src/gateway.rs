@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bartizan_config::{Config, Listener};
-use bartizan_engine::Snapshot;
+use bartizan_engine::{Question, Reply, Snapshot};
 use bartizan_model::{Event, Exchange};
+use futures::future::BoxFuture;
 use pingora::apps::{HttpServerApp, HttpServerOptions};
 use pingora::protocols::http::v2::server::default_h2_options;
 use pingora::proxy::HttpProxy;
@@ -60,6 +61,9 @@ pub type EventSink = Arc<dyn Fn(Event) + Send + Sync>;
 /// Takes whole exchanges, for `bartizan record`; must never block.
 pub type ExchangeSink = Arc<dyn Fn(Exchange) + Send + Sync>;
 
+/// Answers what an inspection asks (`Step::Ask`), in bounded time; a request waits for it.
+pub type Desk = Arc<dyn Fn(Question) -> BoxFuture<'static, Reply> + Send + Sync>;
+
 /// Where the gateway puts what it saw.
 #[derive(Clone)]
 pub struct Sinks {
@@ -70,7 +74,7 @@ pub struct Sinks {
 }
 
 /// How the process wants the gateway to behave.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct GatewayOptions {
     /// Take the listening sockets over from a running gateway that was sent SIGQUIT
     pub upgrade: bool,
@@ -78,11 +82,13 @@ pub struct GatewayOptions {
     pub upgrade_socket: Option<PathBuf>,
     /// Stop on SIGTERM (graceful), SIGINT (fast) and SIGQUIT (hand-over); off when the host handles signals itself
     pub signals: bool,
+    /// Who answers the engine's questions; without it, what would have to be asked is refused
+    pub desk: Option<Desk>,
 }
 
 impl Default for GatewayOptions {
     fn default() -> Self {
-        Self { upgrade: false, upgrade_socket: None, signals: true }
+        Self { upgrade: false, upgrade_socket: None, signals: true, desk: None }
     }
 }
 
@@ -222,6 +228,7 @@ impl Gateway {
             current: ArcSwap::from_pointee(generation),
             writer: Mutex::new(()),
             sinks,
+            desk: options.desk.clone(),
             counters: Counters::default(),
             clients: Arc::new(Clients::new()),
             connections_room: listen::connections_room(config.limits.connections_max),

@@ -35,7 +35,7 @@ mod wire;
 pub use error::Error;
 pub use form::{FormFault, admit};
 pub use gateway::{
-    EventSink, ExchangeSink, Gateway, GatewayHandle, GatewayOptions, GatewayStats, Sinks, Stop, TargetHealth,
+    Desk, EventSink, ExchangeSink, Gateway, GatewayHandle, GatewayOptions, GatewayStats, Sinks, Stop, TargetHealth,
     UpstreamHealth,
 };
 pub use tls::{FileFault, unusable_files};

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bartizan_config::{HashKey, Limits};
-use bartizan_engine::{Step, answer_ending};
+use bartizan_engine::{Reply, Step, answer_ending};
 use bartizan_model::{Ending, HttpVersion, RequestHead, ResponseHead};
 use bytes::Bytes;
 use http::{HeaderValue, Version, header};
@@ -91,7 +91,14 @@ impl ProxyHttp for Proxy {
         {
             http1.set_ignore_info_resp(true); // RFC 9110 §15.2: 1xx was not yet defined
         }
-        let step = look_at_head(session, exchange);
+        let mut step = look_at_head(session, exchange, None);
+        while let Step::Ask(question) = step {
+            let reply = match &self.shared.desk {
+                Some(desk) => desk(question).await,
+                None => Reply::Unavailable,
+            };
+            step = look_at_head(session, exchange, Some(reply));
+        }
         if matches!(step, Step::Stop(_)) {
             return stop(session, exchange).await;
         }
@@ -170,6 +177,7 @@ impl ProxyHttp for Proxy {
         if exchange.is_continued {
             upstream_request.remove_header(&header::EXPECT);
         }
+        forward::edit(upstream_request, exchange.inspection.edits())?;
         if session.is_http2() {
             forward::join_cookies(upstream_request)?;
         }
@@ -239,6 +247,9 @@ impl ProxyHttp for Proxy {
         if let Step::Stop(_) = step {
             exchange.is_stopped = true;
             return Err(Error::new_in(STOPPED));
+        }
+        for (name, value) in exchange.inspection.response_fields() {
+            response.insert_header(name, value)?;
         }
         response.insert_header(X_REQUEST_ID, exchange.id_value.clone())
     }
@@ -450,8 +461,8 @@ fn refusal_of(session: &Session, limits: &Limits) -> Option<Refusal> {
     Form { method, target, headers, bytes, has_two_framings }.fault(limits)
 }
 
-/// Shows the head to the engine.
-fn look_at_head(session: &Session, exchange: &mut Exchange) -> Step {
+/// Shows the head to the engine, first as it came, then with each reply to what the engine asked.
+fn look_at_head(session: &Session, exchange: &mut Exchange, reply: Option<Reply>) -> Step {
     let header = session.req_header();
     let raw = header.raw_path();
     let (target, named) = match raw_target_authority(raw) {
@@ -478,6 +489,9 @@ fn look_at_head(session: &Session, exchange: &mut Exchange) -> Step {
         version: version_of(session),
         headers: &fields,
     };
+    if let Some(reply) = reply {
+        return exchange.inspection.reply(&head, reply);
+    }
     if let Some(record) = &mut exchange.record {
         record.request_head(&head);
     }

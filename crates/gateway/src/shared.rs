@@ -15,7 +15,7 @@ use bartizan_model::{Connection, HttpVersion, Outcome, Source};
 use ipnet::IpNet;
 
 use crate::clients::Clients;
-use crate::gateway::{GatewayStats, Sinks};
+use crate::gateway::{Desk, GatewayStats, Sinks};
 use crate::ids;
 use crate::link::Link;
 use crate::refusal::Refusal;
@@ -86,6 +86,8 @@ pub(crate) struct Shared {
     pub(crate) writer: Mutex<()>,
     /// Where events and exchanges go
     pub(crate) sinks: Sinks,
+    /// Who answers the engine's questions
+    pub(crate) desk: Option<Desk>,
     /// Counters
     pub(crate) counters: Counters,
     /// What each client holds

@@ -1,0 +1,193 @@
+//! What access control needs from the world: keys of issuers, answers of authorization servers, computed passwords.
+//!
+//! The engine asks ([`Question`]), the [`Desk`] answers. Key files are read at the start, at every reload and once a
+//! minute; keys behind a URL are fetched ahead of their age in the background, and at once when a token names a key that
+//! is not known. However many requests ask for the same keys, one fetch answers them all. Only URLs that the
+//! configuration names are fetched, redirects are not followed, answers are bounded in size and time. When the world is
+//! silent the reply is [`Reply::Unavailable`], and access stays closed.
+
+mod fetch;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bartizan_config::{Config, IntrospectionMethod, KeySource};
+use bartizan_engine::{AccessState, Question, Reply};
+use bartizan_model::Secret;
+use futures::FutureExt;
+use tokio::sync::Semaphore;
+
+use crate::clock;
+
+/// How often files are read again and ages of fetched keys are looked at.
+const ROUND: Duration = Duration::from_secs(60);
+/// Keys behind a URL are fetched anew after this time: an issuer that takes a key back is believed within it.
+const REFRESH: Duration = Duration::from_secs(300);
+/// After a fetch, done or failed, requests are answered without another one for this time.
+const FETCH_AGAIN: Duration = Duration::from_secs(10);
+/// LIMIT: passwords computed at once; each takes up to 256 MiB and a core for some 20 ms.
+const PASSWORDS_MAX: usize = 2;
+/// LIMIT: questions to authorization servers under way; each holds a thread.
+const INTROSPECTIONS_MAX: usize = 32;
+/// LIMIT: requests that wait for one of these; the next one is refused at once.
+const WAITING: Duration = Duration::from_secs(5);
+/// So many failures in a row, and a server is left alone for [`FETCH_AGAIN`].
+const FAILURES_MAX: u32 = 5;
+
+/// Answers the engine's questions.
+pub(crate) struct Desk {
+    state: Arc<AccessState>,
+    sources: Mutex<HashMap<KeySource, Arc<Turn>>>,
+    passwords: Semaphore,
+    introspections: Semaphore,
+    servers: Mutex<HashMap<String, Health>>,
+}
+
+/// Fetches of one source, one at a time.
+#[derive(Default)]
+struct Turn(tokio::sync::Mutex<Option<Instant>>);
+
+/// How an authorization server has been lately.
+#[derive(Default)]
+struct Health {
+    failures: u32,
+    rests_until: Option<Instant>,
+}
+
+impl Desk {
+    /// A desk that has read every key file of `config`. Faults are told in the log: what cannot be read lets nobody in.
+    pub(crate) fn new(config: &Config) -> Arc<Self> {
+        let desk = Self {
+            state: Arc::default(),
+            sources: Mutex::default(),
+            passwords: Semaphore::new(PASSWORDS_MAX),
+            introspections: Semaphore::new(INTROSPECTIONS_MAX),
+            servers: Mutex::default(),
+        };
+        desk.read_files(config);
+        Arc::new(desk)
+    }
+
+    /// What every Snapshot shares.
+    pub(crate) fn state(&self) -> Arc<AccessState> {
+        Arc::clone(&self.state)
+    }
+
+    /// Reads the key files that `config` names.
+    pub(crate) fn read_files(&self, config: &Config) {
+        for source in config.key_sources() {
+            match source {
+                KeySource::File(path) => self.publish(source, std::fs::read(path).map_err(anyhow::Error::from)),
+                KeySource::Url(_) | KeySource::Discovery(_) => {}
+            }
+        }
+    }
+
+    /// Keeps keys fresh for as long as the desk lives; `config` gives the configuration that runs.
+    pub(crate) fn keep_fresh(self: &Arc<Self>, config: impl Fn() -> Arc<Config> + Send + 'static) {
+        let desk = Arc::downgrade(self);
+        std::thread::spawn(move || {
+            let mut fetched: HashMap<KeySource, Instant> = HashMap::new();
+            while let Some(desk) = desk.upgrade() {
+                let config = config();
+                desk.read_files(&config);
+                for source in config.key_sources() {
+                    let is_due = fetched.get(source).is_none_or(|at| at.elapsed() >= REFRESH);
+                    if !matches!(source, KeySource::File(_)) && is_due {
+                        desk.publish(source, fetch::keys(source));
+                        fetched.insert(source.clone(), Instant::now());
+                    }
+                }
+                drop(desk);
+                std::thread::sleep(ROUND);
+            }
+        });
+    }
+
+    /// Answers one question.
+    pub(crate) async fn answer(self: Arc<Self>, question: Question) -> Reply {
+        match question {
+            Question::Keys { source } => self.keys(source).await,
+            Question::Introspection { method, token } => self.introspect(method, token).await,
+            Question::Password(check) => {
+                let Ok(Ok(_turn)) = tokio::time::timeout(WAITING, self.passwords.acquire()).await else {
+                    return Reply::Unavailable;
+                };
+                tokio::task::spawn_blocking(move || check.run()).await.unwrap_or(Reply::Unavailable)
+            }
+        }
+    }
+
+    /// As the gateway wants it.
+    pub(crate) fn for_gateway(self: &Arc<Self>) -> bartizan_gateway::Desk {
+        let desk = Arc::clone(self);
+        Arc::new(move |question| Arc::clone(&desk).answer(question).boxed())
+    }
+
+    async fn keys(self: Arc<Self>, source: Arc<KeySource>) -> Reply {
+        let turn = Arc::clone(lock(&self.sources).entry((*source).clone()).or_default());
+        let mut last = turn.0.lock().await;
+        if last.is_some_and(|at| at.elapsed() < FETCH_AGAIN) {
+            return Reply::Done; // somebody before us has just asked
+        }
+        let desk = Arc::clone(&self);
+        let fetched = tokio::task::spawn_blocking(move || desk.publish(&source, fetch::keys(&source))).await;
+        *last = Some(Instant::now());
+        fetched.map_or(Reply::Unavailable, |()| Reply::Done)
+    }
+
+    async fn introspect(self: Arc<Self>, method: Arc<IntrospectionMethod>, token: Secret<Box<[u8]>>) -> Reply {
+        if self.is_resting(&method.url) {
+            return Reply::Unavailable;
+        }
+        let Ok(Ok(_turn)) = tokio::time::timeout(WAITING, self.introspections.acquire()).await else {
+            return Reply::Unavailable;
+        };
+        let url = method.url.clone();
+        let answer = tokio::task::spawn_blocking(move || fetch::introspection(&method, &token)).await;
+        let answer = answer.map_err(anyhow::Error::from).and_then(|answer| answer);
+        self.note(&url, answer.is_ok());
+        match answer {
+            Ok(body) => Reply::Introspection(body),
+            Err(error) => {
+                tracing::warn!(server = url, "introspection failed: {error:#}");
+                Reply::Unavailable
+            }
+        }
+    }
+
+    fn is_resting(&self, server: &str) -> bool {
+        let servers = lock(&self.servers);
+        servers.get(server).and_then(|health| health.rests_until).is_some_and(|until| Instant::now() < until)
+    }
+
+    /// The circuit breaker: after some failures in a row nobody is asked for a while, then one is.
+    fn note(&self, server: &str, is_well: bool) {
+        let mut servers = lock(&self.servers);
+        let health = servers.entry(server.to_owned()).or_default();
+        health.failures = if is_well { 0 } else { health.failures.saturating_add(1) };
+        health.rests_until = (health.failures >= FAILURES_MAX).then(|| Instant::now() + FETCH_AGAIN);
+    }
+
+    /// Gives keys to the engine, or says why not.
+    fn publish(&self, source: &KeySource, document: anyhow::Result<Vec<u8>>) {
+        let now = clock::now();
+        let document = match document {
+            Ok(document) => document,
+            Err(error) => {
+                self.state.keys_unreachable(source, now);
+                tracing::warn!(%source, "keys cannot be read: {error:#}; callers that need them are refused");
+                return;
+            }
+        };
+        match self.state.publish_keys(source, &document, now) {
+            Ok(keys) => tracing::debug!(%source, usable = keys.usable, left_out = keys.left_out, "keys read"),
+            Err(refused) => tracing::warn!(%source, "keys not taken: {refused}; those known before stay"),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
