@@ -53,7 +53,7 @@ const fn words(status: u16) -> (&'static str, &'static str) {
         422 => ("Unprocessable Content", "The request's content goes beyond what is allowed here."),
         429 => (
             "Too Many Requests",
-            "More was asked for than is allowed here; a Retry-After field says when to come again.",
+            "More was asked for than is allowed here; the Retry-After field says when to come again.",
         ),
         431 => ("Request Header Fields Too Large", "The request's header section is larger than is allowed here."),
         502 => ("Bad Gateway", "The service behind the gateway could not be reached, or did not answer properly."),

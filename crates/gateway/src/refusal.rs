@@ -256,7 +256,7 @@ mod tests {
             (b"GET / HTTP/3.7\r\n\r\n", "bad_version"),
             (b"GET /a b", "bad_request_line"),
             (b"GET /?a=<b> HTTP/1.1\r\nHost: a\r\n\r\n", "bad_request_line"),
-            (b"POST /\"b HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", "bad_request_line"),
+            (b"POST /?a=\"b HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", "bad_request_line"),
             (b"GET / HTTP/1.1\r\nHo st: a\r\n\r\n", "bad_header_field"),
             (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1x\r\n\r\n", "bad_framing"),
             (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "bad_authority"),
