@@ -91,7 +91,10 @@ fn slowhttptest(gateway: &Bartizan, mode: &[&str], path: &str) -> Result<()> {
         .output()
         .context("slowhttptest; `cargo xtask check --only system` installs it")?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    ensure!(said.contains("No open connections left"), "connections are still open:\n{said}");
+    // A reader whose window is closed does not hear of the reset (RFC 9293 §3.10.7.4): for it alone the connection seems
+    // open. Its exchanges are told as ended, which the caller looks for.
+    let is_deaf = mode.contains(&"-X");
+    ensure!(is_deaf || said.contains("No open connections left"), "connections are still open:\n{said}");
     Ok(())
 }
 
