@@ -15,7 +15,8 @@ const CONNECTIONS: usize = 150;
 /// A response that no kernel buffer takes whole.
 const LARGE_BYTES: usize = 16 << 20;
 
-/// Waits of a second, so that a test of several kinds of slowness ends soon.
+/// Waits of a second, so that a test of several kinds of slowness ends soon; a head that never ends is given up before the
+/// connection counts as idle.
 const CONFIGURATION: &str = "listeners:
   - address: 127.0.0.1:{port}
 upstreams:
@@ -23,7 +24,7 @@ upstreams:
     health: {enabled: false}
     targets:
       - address: 127.0.0.1:{origin}
-limits: {header_timeout: 1s, client_read_timeout: 2s, keepalive_timeout: 1s, body_timeout: 1s}
+limits: {header_timeout: 1s, client_read_timeout: 2s, keepalive_timeout: 4s, body_timeout: 1s}
 console: {enabled: false}
 ";
 
