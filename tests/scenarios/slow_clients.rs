@@ -15,7 +15,8 @@ const CONNECTIONS: usize = 150;
 /// A response that no kernel buffer takes whole.
 const LARGE_BYTES: usize = 16 << 20;
 
-/// Waits of a second, so that a test of several kinds of slowness ends soon.
+/// Waits of a second, so that a test of several kinds of slowness ends soon; a head that never ends is given up before the
+/// connection counts as idle.
 const CONFIGURATION: &str = "listeners:
   - address: 127.0.0.1:{port}
 upstreams:
@@ -23,7 +24,7 @@ upstreams:
     health: {enabled: false}
     targets:
       - address: 127.0.0.1:{origin}
-limits: {header_timeout: 1s, client_read_timeout: 2s, keepalive_timeout: 1s, body_timeout: 1s}
+limits: {header_timeout: 1s, client_read_timeout: 2s, keepalive_timeout: 4s, body_timeout: 1s}
 console: {enabled: false}
 ";
 
@@ -91,7 +92,10 @@ fn slowhttptest(gateway: &Bartizan, mode: &[&str], path: &str) -> Result<()> {
         .output()
         .context("slowhttptest; `cargo xtask check --only system` installs it")?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    ensure!(said.contains("No open connections left"), "connections are still open:\n{said}");
+    // A reader whose window is closed does not hear of the reset (RFC 9293 §3.10.7.4): for it alone the connection seems
+    // open. Its exchanges are told as ended, which the caller looks for.
+    let is_deaf = mode.contains(&"-X");
+    ensure!(is_deaf || said.contains("No open connections left"), "connections are still open:\n{said}");
     Ok(())
 }
 

@@ -58,6 +58,9 @@ use crate::wire;
 /// LIMIT: bytes of a head kept to name what is wrong with it.
 const HEAD_KEPT_BYTES: usize = 2048;
 
+/// LIMIT: how long the end of a connection may take to be sent; a client that reads byte by byte would hold it for hours.
+const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
+
 /// LIMIT: events for HTTP/2 streams of one connection that never became an exchange; one more tells of the rest.
 const LOST_STREAMS_MAX: u64 = 100;
 
@@ -488,8 +491,12 @@ impl<T: IO + 'static> AsyncWrite for Door<T> {
 
 #[async_trait]
 impl<T: IO + 'static> Shutdown for Door<T> {
+    /// Sends what is still to be sent, unless the client does not take it: it is gone either way.
     async fn shutdown(&mut self) {
-        let _ = AsyncWriteExt::shutdown(self).await; // it is gone either way
+        let wait = Duration::from_millis(self.limits.client_read_timeout_ms).min(SHUTDOWN_MAX);
+        if !self.link.is_abandoned() && tokio::time::timeout(wait, AsyncWriteExt::shutdown(self)).await.is_err() {
+            self.link.abandon();
+        }
     }
 }
 

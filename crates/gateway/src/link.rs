@@ -151,6 +151,11 @@ impl Link {
         self.is_abandoned.store(true, Ordering::Relaxed);
     }
 
+    /// Whether [`Link::abandon`] was said.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.is_abandoned.load(Ordering::Relaxed)
+    }
+
     /// The client may still be sending what nobody will read: read on for a moment after our answer, or the kernel's
     /// reset destroys the answer on its way (RFC 9112 §9.6).
     pub(crate) fn linger(&self) {

@@ -322,10 +322,6 @@ impl ProxyHttp for Proxy {
         if !session.is_body_done() {
             exchange.link.linger();
         }
-        let is_unread = matches!((error.esource(), error.etype()), (ErrorSource::Downstream, ErrorType::WriteTimedout));
-        if is_unread && !session.is_http2() {
-            exchange.link.abandon();
-        }
         let ending = ending_of(error, exchange);
         exchange.ending = Some(ending);
         let id = exchange.inspection.id();
@@ -361,6 +357,9 @@ impl ProxyHttp for Proxy {
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Context) {
         let Some(exchange) = ctx.exchange.as_deref_mut() else { return };
+        if error.is_some_and(is_unread) && !session.is_http2() {
+            exchange.link.abandon();
+        }
         let ending = match (exchange.ending, error) {
             (Some(ending), _) => ending,
             (None, Some(error)) => ending_of(error, exchange),
@@ -540,6 +539,14 @@ fn is_timeout(error: &Error) -> bool {
             | ErrorType::TLSHandshakeTimedout
             | ErrorType::ReadTimedout
             | ErrorType::WriteTimedout
+    )
+}
+
+/// Whether the response ended because the client did not take it.
+fn is_unread(error: &Error) -> bool {
+    matches!(
+        (error.esource(), error.etype()),
+        (ErrorSource::Downstream, ErrorType::WriteTimedout | ErrorType::WriteError)
     )
 }
 
