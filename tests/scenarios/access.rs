@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
+use bartizan_testkit::{Bartizan, Origin};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bartizan_testkit::{Bartizan, Origin};
 use ring::signature::{Ed25519KeyPair, KeyPair};
 
 /// An issuer: its key, and its name in the key set.
@@ -89,7 +89,10 @@ fn serve(mut stream: TcpStream, document: &str) -> Result<()> {
     }
     std::io::copy(&mut reader.take(body_bytes), &mut std::io::sink())?;
     let length = document.len();
-    write!(stream, "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{document}")?;
+    write!(
+        stream,
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{document}"
+    )?;
     Ok(())
 }
 
@@ -115,9 +118,8 @@ console: {{ address: \"127.0.0.1:{{console}}\" }}
 
 fn get(gateway: &Bartizan, headers: &[(&str, &str)]) -> Result<(u16, Option<String>)> {
     let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-    let request = headers.iter().fold(agent.get(gateway.url("/orders")), |request, (name, value)| {
-        request.header(*name, *value)
-    });
+    let request =
+        headers.iter().fold(agent.get(gateway.url("/orders")), |request, (name, value)| request.header(*name, *value));
     let response = request.call()?;
     let check = response.headers().get("x-bartizan-check").and_then(|check| check.to_str().ok()).map(str::to_owned);
     assert_eq!(response.status() == 401, response.headers().contains_key("www-authenticate"), "a 401 has a challenge");
@@ -230,7 +232,9 @@ fn a_password_is_computed_off_the_request_path_and_kept_from_the_upstream() -> R
     gateway.stop()?;
     let seen = origin.seen();
     assert_eq!(seen.len(), 1);
-    assert!(seen.iter().flat_map(|seen| &seen.headers).all(|line| !line.to_ascii_lowercase().starts_with("authorization")));
+    assert!(
+        seen.iter().flat_map(|seen| &seen.headers).all(|line| !line.to_ascii_lowercase().starts_with("authorization"))
+    );
     Ok(())
 }
 

@@ -191,6 +191,7 @@ mod tests {
             current: arc_swap::ArcSwap::from_pointee(Generation::new(&config, snapshot, upstreams)),
             writer: std::sync::Mutex::new(()),
             sinks,
+            desk: None,
             counters: crate::shared::Counters::default(),
             clients: Arc::new(crate::clients::Clients::new()),
             connections_room: u64::MAX,

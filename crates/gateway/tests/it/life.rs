@@ -167,7 +167,8 @@ async fn sockets_are_handed_over_without_a_refused_connection() {
     let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     config.listeners[0].address = free.local_addr().unwrap();
     drop(free);
-    let options = |upgrade| GatewayOptions { upgrade, upgrade_socket: Some(socket.clone()), signals: false };
+    let options =
+        |upgrade| GatewayOptions { upgrade, upgrade_socket: Some(socket.clone()), signals: false, desk: None };
     let sinks = || Sinks { events: Arc::new(|_| ()), exchanges: None };
     let old = Gateway::new(&config, snapshot(&config, 1), sinks(), options(false)).unwrap();
     let (address, old_handle) = (old.addresses()[0], old.handle());
@@ -215,8 +216,12 @@ async fn a_hand_over_that_nobody_takes_changes_nothing() {
     let config = config(&[origin.port]);
     let gate = Gate::start(&config); // no upgrade socket: a hand-over is a graceful stop
     let dir = tempfile::tempdir().unwrap();
-    let options =
-        GatewayOptions { upgrade: false, upgrade_socket: Some(dir.path().join("nobody.sock")), signals: false };
+    let options = GatewayOptions {
+        upgrade: false,
+        upgrade_socket: Some(dir.path().join("nobody.sock")),
+        signals: false,
+        desk: None,
+    };
     let sinks = Sinks { events: Arc::new(|_| ()), exchanges: None };
     let lonely = Gateway::new(&config, snapshot(&config, 1), sinks, options).unwrap();
     let (address, handle) = (lonely.addresses()[0], lonely.handle());
