@@ -310,7 +310,7 @@ fn tls_info(tls: &impl Ssl) -> TlsInfo {
         client_certificate: session.is_some_and(|session| session.peer_certificate_der().is_some()),
         client_chain: session
             .and_then(|session| session.peer_certificate_der())
-            .map(|leaf| Arc::from(&leaf[..]))
+            .map(Arc::from)
             .into_iter()
             .collect(),
     }

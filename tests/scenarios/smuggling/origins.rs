@@ -133,7 +133,7 @@ impl Origin {
             }
             Kind::Apache => read("apache.seen")?.lines().try_for_each(|line| tabbed_line(line, &mut log))?,
             Kind::Haproxy => {
-                read("haproxy.log")?.lines().try_for_each(|line| tabbed_line(&unescaped(line), &mut log))?
+                read("haproxy.log")?.lines().try_for_each(|line| tabbed_line(&unescaped(line), &mut log))?;
             }
             Kind::Node | Kind::Gunicorn | Kind::UvicornHttptools | Kind::UvicornH11 | Kind::Hypercorn => {}
         }
