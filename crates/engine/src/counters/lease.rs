@@ -410,6 +410,21 @@ mod tests {
         assert_eq!(cluster.most_in_any_window(window), 10);
     }
 
+    #[test]
+    fn a_token_spent_at_the_end_of_its_lease_counts_for_a_whole_window() {
+        let window = 10 * SECOND;
+        let terms = Terms::rolling(10, window, 1);
+        let lease = terms.lease_us();
+        for (late, again) in [(lease - 1, window), (lease, window), (lease * 2 - 1, window + lease)] {
+            let mut cluster = Cluster::new(terms.clone(), 1, 0, false);
+            cluster.request(0, BEGIN);
+            for now in [BEGIN + late, BEGIN + again] {
+                (0..50).for_each(|_| cluster.request(0, now));
+            }
+            assert_eq!(cluster.most_in_any_window(window), 10, "late by {late}, again after {again}");
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(200))]
 
