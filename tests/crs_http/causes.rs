@@ -10,6 +10,9 @@ use crate::run::Seen;
 /// Rules of phase 5, which only logs: the engine does not run it, the event is the log.
 const LOGGING_PHASE: std::ops::RangeInclusive<u32> = 980_000..=980_999;
 
+/// The rule that refuses by the sum of the others.
+const SCORE: u32 = 949_110;
+
 /// A reason why a stage comes out otherwise than in process.
 pub struct Cause {
     pub name: &'static str,
@@ -36,6 +39,12 @@ pub const CAUSES: &[Cause] = &[
         is_it: |_, seen| is_refused(seen, "bad_version"),
     },
     Cause {
+        name: "refused: framing",
+        why: "a body that is framed in two ways, or in none that is certain (RFC 9112 §6.3); answered 400 (`bad_framing`) \
+              before rules run",
+        is_it: |_, seen| is_refused(seen, "bad_framing"),
+    },
+    Cause {
         name: "refused: host",
         why: "no host, several, or one that differs from the target's; answered 400 (`bad_authority`) before rules run",
         is_it: |_, seen| is_refused(seen, "bad_authority"),
@@ -55,6 +64,20 @@ pub const CAUSES: &[Cause] = &[
         name: "phase 5",
         why: "the rule only logs, in phase 5, which the engine does not run: the event is the log",
         is_it: |expected, seen| expected.ids.iter().any(|rule| LOGGING_PHASE.contains(rule)) && is_answered(seen),
+    },
+    Cause {
+        name: "a value inside of a value",
+        why: "the product opens what is percent-encoded, JSON, a token or Base64 inside of a value; a rule of higher paranoia \
+              that counts characters matches what is in it",
+        is_it: |expected, seen| {
+            let Some(event) = &seen.event else { return false };
+            let mut unwanted = event.logged.iter().map(|logged| logged.rule).filter(|rule| {
+                expected.absent_ids.contains(rule)
+                    || (expected.absent_pattern.is_some() && !expected.ids.contains(rule))
+            });
+            let is_unwanted = unwanted.next().map(|rule| event.inside.contains(&rule));
+            is_unwanted == Some(true) && unwanted.all(|rule| event.inside.contains(&rule) || rule == SCORE)
+        },
     },
     Cause {
         name: "words of a log",

@@ -1,11 +1,14 @@
 //! The events of a run, as far as the suite asks: which rules matched, how the exchange ended, which check decided.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
 use bartizan_testkit::Bartizan;
 use bartizan_testkit::crs::{Logged, judge};
 use serde_json::Value;
+
+/// How the product names what it opens inside of a value; the suite in process does not open any.
+const OPENED: [&str; 4] = ["base64", "json", "jwt", "url"];
 
 /// What an event says.
 #[derive(Clone, Debug, Default)]
@@ -14,6 +17,8 @@ pub struct Event {
     pub ending: String,
     /// Findings of rules, in order
     pub logged: Vec<Logged>,
+    /// Rules that matched in a value inside of a value, such as `cookie.x.url`
+    pub inside: BTreeSet<u32>,
     /// Findings of the gateway's own checks, with their evidence
     pub checks: Vec<(String, String)>,
     /// All findings
@@ -47,6 +52,10 @@ fn event(ending: String, findings: &str) -> Result<Event> {
         match check.strip_prefix("WAF-").and_then(|rule| rule.parse().ok()) {
             // The rule's own words with what matched, masked: not the line of a log, but in the same form.
             Some(rule) => {
+                let name = finding["location"]["name"].as_str().unwrap_or_default();
+                if name.split('.').skip(1).any(|step| OPENED.contains(&step)) {
+                    event.inside.insert(rule);
+                }
                 event.logged.push(Logged { rule, line: judge::line(rule, b"", evidence.as_bytes(), b"") });
             }
             None => event.checks.push((check.to_owned(), evidence.to_owned())),
