@@ -159,7 +159,8 @@ fn compile(threats: Threats, place: &Place<'_>) -> Result<Compiled, Vec<Diagnost
     if diagnostics.iter().any(|found| found.severity == DiagnosticSeverity::Error) {
         return Err(diagnostics);
     }
-    let options = Options { gates: Gates::All, detect_bodies: true };
+    let options =
+        Options { gates: Gates::All, detect_bodies: true, requests_only: !threats.responses, ..Options::default() };
     let plan = Plan::compile(&document, &options)?;
     warnings.extend(diagnostics);
     warnings.extend(useless_exclusions(&threats, &document, place));

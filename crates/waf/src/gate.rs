@@ -12,16 +12,20 @@ pub(crate) mod alphabet;
 mod automaton;
 mod categories;
 mod compile;
+mod eligible;
+mod made;
 pub(crate) mod need;
 
 use std::collections::HashMap;
 
 use crate::Transform;
 use crate::inputs::List;
+use crate::operator::may_be_sqli;
 
 use self::automaton::Automaton;
 use self::categories::Categories;
 pub(crate) use self::compile::build;
+pub(crate) use self::eligible::RECURRING_SCALARS;
 
 /// LIMIT: rules behind one gate, in words of 64; the rest is always asked. The Core Rule Set at its highest level has some
 /// 300 for requests.
@@ -36,8 +40,11 @@ pub(crate) const NONE: Bits = [0; WORDS];
 /// The gate before the phases of requests, or of responses.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
-    /// Number of each head, `None` for those that are always asked
-    pub(crate) numbers: HashMap<u32, u32>,
+    /// By head: its links that are behind the gate, by place, with their numbers; the first numbers of all heads ascend
+    /// as the rules run
+    pub(crate) numbers: HashMap<u32, Vec<(u8, u32)>>,
+    /// By number: the head, and the link's place in it
+    links: Vec<(u32, u8)>,
     categories: Categories,
     /// For values over each alphabet, and last for all others
     fields: Vec<Field>,
@@ -46,10 +53,13 @@ pub(crate) struct Gate {
     classes: Vec<Class>,
     /// Class of the values and of the names of each list
     lists: [(Option<usize>, Option<usize>); List::COUNT],
-    /// Classes of values whose member's name matters, with the name in lower case
-    named: [Vec<(Box<[u8]>, usize)>; List::COUNT],
+    /// Classes of values whose member's name matters, by the length of the name, which is in lower case
+    named: [Vec<NamesOfLength>; List::COUNT],
     scalars: Vec<(crate::Variable, usize)>,
 }
+
+/// Names of one length, in lower case, with the classes of the values that they name.
+type NamesOfLength = Vec<(Box<[u8]>, usize)>;
 
 /// What is looked for in values of certain bytes.
 #[derive(Debug, Default)]
@@ -68,6 +78,10 @@ struct Field {
 struct Class {
     /// Rules that need a byte of a set: categories, rules
     bytes: Vec<(u64, Bits)>,
+    /// Rules that need what no proof rules out to be SQL
+    sqli: Bits,
+    /// Rules that need neither, so that what they need is searched for
+    searched: Bits,
     /// Categories of bytes that some chain may change, Base64 aside
     triggers: u64,
     /// The tree of all chains: the first step is the value as it is
@@ -116,16 +130,21 @@ pub(crate) struct GateScratch {
 }
 
 impl Gate {
-    /// The class of a list's member: of its value, or of its name.
-    pub(crate) fn class_of(&self, list: List, name: &[u8], is_name: bool) -> Option<usize> {
-        let (value, names) = self.lists.get(list as usize).copied().unwrap_or_default();
-        if is_name {
-            return names;
-        }
-        let named = self.named.get(list as usize).map(Vec::as_slice).unwrap_or_default();
-        let found = named.iter().find(|(lower, _)| lower.len() == name.len() && name.eq_ignore_ascii_case(lower));
-        let found = found.map(|(_, class)| *class);
-        found.or(value)
+    /// The class of the value of a list's member.
+    pub(crate) fn class_of(&self, list: List, name: &[u8]) -> Option<usize> {
+        let named = self.named.get(list as usize).and_then(|named| named.get(name.len()));
+        let found = named.and_then(|named| named.iter().find(|(lower, _)| name.eq_ignore_ascii_case(lower)));
+        found.map(|(_, class)| *class).or(self.lists.get(list as usize)?.0)
+    }
+
+    /// The class of the names in a list.
+    pub(crate) fn class_of_names(&self, list: List) -> Option<usize> {
+        self.lists.get(list as usize)?.1
+    }
+
+    /// The link of this number: its head, and its place in it.
+    pub(crate) fn link(&self, number: u32) -> Option<(u32, u8)> {
+        self.links.get(number as usize).copied()
     }
 
     /// The scalar variables that some gated rule looks at, with their classes.
@@ -143,10 +162,27 @@ impl Gate {
             return found;
         }
         self.scan(class, &look, &class.plain, &mut found);
-        for step in &class.decoders {
-            self.take(class, *step, &look, scratch, &mut found);
-        }
+        self.decode(class, &look, scratch, &mut found);
         found
+    }
+
+    /// Looks at what `base64Decode` makes of a value that nothing before it changes: decoded once for all chains.
+    fn decode(&self, class: &Class, look: &Look<'_>, scratch: &mut GateScratch, found: &mut Bits) {
+        let len_max = if class.decoders.is_empty() { 0 } else { decoded_len_max(look.bytes) };
+        let is_long_enough = |at: &&usize| class.steps.get(**at).is_some_and(|step| len_max >= step.length_min);
+        if !class.decoders.iter().any(|at| is_long_enough(&at)) {
+            return;
+        }
+        let mut buffer = scratch.values.pop().unwrap_or_default();
+        buffer.clear();
+        if Transform::Base64Decode.apply(look.bytes, &mut buffer)
+            && let Some(look) = self.look(&buffer)
+        {
+            for step in class.decoders.iter().filter(is_long_enough) {
+                self.walk(class, *step, &look, scratch, found);
+            }
+        }
+        scratch.values.push(buffer);
     }
 
     /// What is known of a value before it is searched.
@@ -213,8 +249,12 @@ impl Gate {
                 or(&mut hits, rules);
             }
         }
+        if meet(&class.sqli, &wanted) && may_be_sqli(look.bytes) {
+            or(&mut hits, &class.sqli);
+        }
         // Nothing more can be found when every rule that is wanted is there already.
-        if wanted.iter().zip(&hits).any(|(wanted, hit)| wanted & !hit != 0) {
+        let mut rest = wanted.iter().zip(&hits).zip(&class.searched);
+        if rest.any(|((wanted, hit), searched)| wanted & searched & !hit != 0) {
             or(&mut hits, &look.field.automaton.scan(look.bytes));
         }
         for ((found, hit), wanted) in found.iter_mut().zip(&hits).zip(&wanted) {
@@ -239,11 +279,26 @@ pub(crate) fn or(into: &mut Bits, other: &Bits) {
     into.iter_mut().zip(other).for_each(|(into, other)| *into |= other);
 }
 
+/// Takes a rule out of a set.
+pub(crate) fn remove(bits: &mut Bits, number: u32) {
+    if let Some(word) = bits.get_mut(number as usize / 64) {
+        *word &= !(1 << (number % 64));
+    }
+}
+
 /// Puts a rule in a set.
 fn insert(bits: &mut Bits, number: u32) {
     if let Some(word) = bits.get_mut(number as usize / 64) {
         *word |= 1 << (number % 64);
     }
+}
+
+/// The rules of a set.
+pub(crate) fn numbers(bits: &Bits) -> impl Iterator<Item = u32> + use<> {
+    let bits = *bits;
+    (0..)
+        .zip(bits)
+        .flat_map(|(word, bits)| (0..64).filter(move |bit| bits >> bit & 1 == 1).map(move |bit| word * 64 + bit))
 }
 
 /// Whether a rule is in a set.

@@ -9,6 +9,9 @@ use crate::Variable;
 /// the transaction says so.
 const TEXT_BYTES_MAX: usize = 256 << 20;
 
+/// Digits of the longest number, with its sign.
+pub(crate) const DECIMAL_BYTES_MAX: usize = 20;
+
 /// Bytes within a [`Text`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Span {
@@ -59,6 +62,21 @@ impl Text {
         )
     }
 
+    /// Writes a number.
+    pub(crate) fn push_decimal(&mut self, number: u64) -> Span {
+        // PERF: most numbers are one digit; formatting takes ten times as long.
+        match u8::try_from(number) {
+            Ok(digit @ 0..=9) => self.push(&[b'0' + digit]),
+            _ => self.push_display(&number, DECIMAL_BYTES_MAX),
+        }
+    }
+
+    /// Writes what a value displays as, which takes at most so many bytes.
+    pub(crate) fn push_display(&mut self, value: &dyn std::fmt::Display, expected: usize) -> Span {
+        use std::io::Write as _;
+        self.write(|buffer| _ = write!(buffer, "{value}"), expected) // writing to a Vec cannot fail
+    }
+
     /// Lets `write` append; `expected` is the most that it appends.
     pub(crate) fn write(&mut self, write: impl FnOnce(&mut Vec<u8>), expected: usize) -> Span {
         if self.bytes.len().saturating_add(expected) > TEXT_BYTES_MAX {
@@ -103,8 +121,11 @@ pub(crate) struct Item {
     pub(crate) rows: (u32, u32),
 }
 
-/// The gate has not looked, or found nothing.
+/// The gate has not looked.
 pub(crate) const NO_ROW: u32 = u32::MAX;
+
+/// The gate has found nothing.
+pub(crate) const NOTHING: u32 = u32::MAX - 1;
 
 impl Item {
     /// A member that the gate has not looked at.
@@ -155,6 +176,9 @@ pub(crate) const ITEMS_MAX: usize = 100_000;
 
 const SCALARS: usize = Variable::ALL.len();
 
+/// LIMIT: bytes of a document whose buffers are kept for the next: a tree of many small nodes takes some 30 times that.
+const KEPT_SOURCE_BYTES_MAX: usize = 16 << 10;
+
 /// All that is known of an exchange so far.
 #[derive(Debug)]
 pub(crate) struct Inputs {
@@ -163,6 +187,35 @@ pub(crate) struct Inputs {
     scalars: [Option<Span>; SCALARS],
     scalar_rows: [u32; SCALARS],
     pub(crate) is_cut: bool,
+    /// For decoding
+    pub(crate) buffers: Buffers,
+}
+
+/// What decoding needs, to be used again.
+#[derive(Debug, Default)]
+pub(crate) struct Buffers {
+    tree: bartizan_content::Scratch,
+    path: Vec<u8>,
+}
+
+impl Buffers {
+    /// For the tree of a document.
+    pub(crate) fn tree(&mut self) -> bartizan_content::Scratch {
+        std::mem::take(&mut self.tree)
+    }
+
+    /// For the paths in it.
+    pub(crate) fn path(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.path)
+    }
+
+    /// Keeps the buffers after a document of this length; those of a large one go.
+    pub(crate) fn keep(&mut self, source_bytes: usize, tree: bartizan_content::Scratch, path: Option<Vec<u8>>) {
+        if source_bytes <= KEPT_SOURCE_BYTES_MAX {
+            self.tree = tree;
+            self.path = path.unwrap_or_else(|| std::mem::take(&mut self.path));
+        }
+    }
 }
 
 impl Default for Inputs {
@@ -173,6 +226,7 @@ impl Default for Inputs {
             scalars: [None; SCALARS],
             scalar_rows: [NO_ROW; SCALARS],
             is_cut: false,
+            buffers: Buffers::default(),
         }
     }
 }
@@ -245,9 +299,7 @@ impl Inputs {
 
     /// Copies a number in.
     pub(crate) fn set_number(&mut self, variable: Variable, number: u64) {
-        use std::io::Write as _;
-        // Writing to a Vec cannot fail.
-        let span = self.text.write(|buffer| _ = write!(buffer, "{number}"), 20);
+        let span = self.text.push_decimal(number);
         self.set(variable, span);
     }
 

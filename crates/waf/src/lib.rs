@@ -20,7 +20,7 @@ mod transform;
 mod variable;
 
 pub use parse::{Parsed, Sources, parse};
-pub use plan::{Gates, Options, Plan, RuleInfo};
+pub use plan::{Gates, Memory, Options, Plan, RuleInfo};
 pub use transaction::{Action, Intervention, Match, Request, Response, Transaction};
 pub use transform::Transform;
 pub use variable::Variable;

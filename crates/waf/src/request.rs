@@ -4,7 +4,7 @@
 //! `REQUEST_URI_RAW` is not. All decoding is `content`'s.
 
 use bartizan_content::encoding::percent_decode;
-use bartizan_content::{Content, FaultKind, Format, Kind, Limit, Limits, decode};
+use bartizan_content::{Content, FaultKind, Format, Kind, Limit, Limits, decode, decode_in};
 use bartizan_model::HeaderField;
 
 use crate::Variable;
@@ -16,6 +16,12 @@ use crate::transaction::{Request, Response};
 
 /// LIMIT: objects and arrays inside each other, unless `SecRequestBodyJsonDepthLimit` says less; ModSecurity's own.
 const JSON_DEPTH_MAX: u32 = 10_000;
+
+/// Bytes of the longest address as text.
+const ADDRESS_BYTES_MAX: usize = 45;
+
+/// Bytes of a request's id as text, at most.
+const ID_BYTES_MAX: usize = 40;
 
 /// Fills what a request's head tells.
 pub(crate) fn head(plan: &Plan, inputs: &mut Inputs, head: &Request<'_>) {
@@ -39,9 +45,11 @@ pub(crate) fn head(plan: &Plan, inputs: &mut Inputs, head: &Request<'_>) {
         number(plan, inputs, Variable::UrlencodedError, u64::from(is_bad));
     }
     for field in head.headers.iter().filter(|field| field.name.eq_ignore_ascii_case(b"cookie")) {
-        for cookie in decode(Format::Cookies, field.value, &limits()).of_kind(Kind::Cookie) {
+        let content = decode_in(inputs.buffers.tree(), Format::Cookies, field.value, &limits());
+        for cookie in content.of_kind(Kind::Cookie) {
             inputs.push(List::Cookies, cookie.key(), cookie.value());
         }
+        inputs.buffers.keep(field.value.len(), content.into_scratch(), None);
     }
     for variable in [Variable::ReqbodyError, Variable::ReqbodyProcessorError] {
         number(plan, inputs, variable, 0);
@@ -63,30 +71,35 @@ fn connection(plan: &Plan, inputs: &mut Inputs, head: &Request<'_>) {
     for (end, address, port) in ends {
         let Some(end) = end else { continue };
         if plan.uses(address) {
-            inputs.set_text(address, end.ip().to_canonical().to_string().as_bytes());
+            let text = inputs.text.push_display(&end.ip().to_canonical(), ADDRESS_BYTES_MAX);
+            inputs.set(address, text);
         }
         number(plan, inputs, port, end.port().into());
     }
     if plan.uses(Variable::UniqueId) {
-        inputs.set_text(Variable::UniqueId, head.id.as_bytes());
+        let text = inputs.text.push_display(&head.id, ID_BYTES_MAX);
+        inputs.set(Variable::UniqueId, text);
     }
 }
 
 fn path_variables(inputs: &mut Inputs, path: &[u8], query: &[u8]) {
     let path = origin_form(path);
-    let mut decoded = Vec::with_capacity(path.len() + 1 + query.len());
-    percent_decode(path, &mut decoded);
-    let path_len = decoded.len();
-    if !query.is_empty() {
-        decoded.push(b'?');
-        percent_decode(query, &mut decoded);
-    }
-    let uri = inputs.text.push(&decoded);
+    let mut path_len = 0;
+    let decode = |buffer: &mut Vec<u8>| {
+        let start = buffer.len();
+        percent_decode(path, buffer);
+        path_len = buffer.len() - start;
+        if !query.is_empty() {
+            buffer.push(b'?');
+            percent_decode(query, buffer);
+        }
+    };
+    let uri = inputs.text.write(decode, path.len() + 1 + query.len());
     inputs.set(Variable::RequestUri, uri);
     let filename = uri.part(0, path_len);
     inputs.set(Variable::RequestFilename, filename);
     inputs.set(Variable::PathInfo, filename);
-    let last = memchr::memrchr2(b'/', b'\\', decoded.get(..path_len).unwrap_or_default());
+    let last = memchr::memrchr2(b'/', b'\\', inputs.text.at(filename));
     inputs.set(Variable::RequestBasename, uri.part(last.map_or(0, |at| at + 1), path_len));
 }
 
@@ -127,12 +140,14 @@ fn time(plan: &Plan, inputs: &mut Inputs, head: &Request<'_>) {
 
 /// Decodes a form or query; whether it breaks the encoding.
 fn form(inputs: &mut Inputs, list: List, source: &[u8]) -> bool {
-    let content = decode(Format::Form, source, &limits());
+    let content = decode_in(inputs.buffers.tree(), Format::Form, source, &limits());
     for pair in content.of_kind(Kind::Pair) {
         inputs.push(list, pair.key(), pair.value());
     }
     inputs.is_cut |= content.stopped().is_some();
-    !content.is_well_formed()
+    let is_bad = !content.is_well_formed();
+    inputs.buffers.keep(source.len(), content.into_scratch(), None);
+    is_bad
 }
 
 /// The media type of forms.
@@ -140,14 +155,13 @@ const FORM: &[u8] = b"application/x-www-form-urlencoded";
 
 /// Who takes the request's body apart, unless a rule says otherwise.
 pub(crate) fn choose_processor(plan: &Plan, state: &mut State) {
-    let content_type = header(&state.inputs, List::RequestHeaders, b"content-type").to_vec();
-    let is_form = content_type.get(..FORM.len()).is_some_and(|start| start.eq_ignore_ascii_case(FORM));
-    let processor = match Format::of(Some(&content_type), b"") {
+    let content_type = header(&state.inputs, List::RequestHeaders, b"content-type");
+    let is_type =
+        |wanted: &[u8]| content_type.get(..wanted.len()).is_some_and(|start| start.eq_ignore_ascii_case(wanted));
+    let processor = match Format::of(Some(content_type), b"") {
         // Whatever follows the type: lenient servers read a form, so rules must.
-        _ if is_form => BodyProcessor::UrlEncoded,
-        Format::Multipart(_) if content_type.to_ascii_lowercase().starts_with(b"multipart/form-data") => {
-            BodyProcessor::Multipart
-        }
+        _ if is_type(FORM) => BodyProcessor::UrlEncoded,
+        Format::Multipart(_) if is_type(b"multipart/form-data") => BodyProcessor::Multipart,
         Format::Json if plan.options.detect_bodies => BodyProcessor::Json,
         Format::Xml if plan.options.detect_bodies => BodyProcessor::Xml,
         _ => return,
@@ -193,6 +207,10 @@ pub(crate) fn body(plan: &Plan, state: &mut State, source: &[u8]) {
 }
 
 fn sizes(plan: &Plan, inputs: &mut Inputs) {
+    let is_asked = plan.uses(Variable::ArgsCombinedSize) || plan.uses(Variable::FilesCombinedSize);
+    if !is_asked {
+        return;
+    }
     let size = |list: List| -> usize { inputs.list(list).iter().map(|item| item.name.len() + item.value.len()).sum() };
     let arguments = size(List::ArgsGet) + size(List::ArgsPost);
     let files: usize = inputs
@@ -211,13 +229,15 @@ fn json(inputs: &mut Inputs, source: &[u8], depth_max: Option<usize>) {
     if let Some(depth) = depth_max.and_then(|depth| u32::try_from(depth).ok()) {
         limits.json_container_depth = depth;
     }
-    let content = decode(Format::Json, source, &limits);
-    let mut walk = content.walk();
+    let content = decode_in(inputs.buffers.tree(), Format::Json, source, &limits);
+    let mut walk = content.walk_in(inputs.buffers.path());
     while let Some((path, leaf)) = walk.next() {
         let item = Item::new(inputs.text.push(path), inputs.text.push(leaf.value()));
         inputs.add(List::ArgsPost, item);
     }
+    let path = walk.into_buffer();
     processed(inputs, &content, "JSON parsing error");
+    inputs.buffers.keep(source.len(), content.into_scratch(), Some(path));
 }
 
 fn xml(inputs: &mut Inputs, source: &[u8]) {

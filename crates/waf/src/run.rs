@@ -2,6 +2,7 @@
 
 mod effect;
 mod expand;
+mod memo;
 mod rule;
 mod sieve;
 mod state;

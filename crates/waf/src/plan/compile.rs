@@ -70,8 +70,10 @@ pub(super) fn run(document: &Document, options: Options) -> Result<Plan, Vec<Dia
             initial_text: Text::default(),
             gates: Default::default(),
             used: Vec::new(),
+            has_closed_captures: false,
             settings,
             options,
+            serial: 0,
         })
     } else {
         Err(compiler.faults)

@@ -3,14 +3,14 @@
 //! The order of effects is ModSecurity's: a link's `setvar`s run for each value that matches, whether or not the chain
 //! goes on to match; its `ctl`s, and the outcome of the head, only when the whole chain has matched.
 
-use crate::inputs::Span;
+use crate::inputs::{Inputs, Span};
 use crate::operator::{CAPTURES_MAX, Captures, Matcher};
-use crate::plan::{Head, Link, Plan, Slot, Template, Test};
+use crate::plan::{Entry, Head, Link, Plan, Slot, Template, Test};
 use crate::transaction::Match;
 use crate::{Transform, Variable};
 
 use super::effect::EffectId;
-use super::expand::{Expander, full_name};
+use super::expand::Expander;
 use super::state::{Scratch, State};
 use super::tx::TxValue;
 use super::values::{Matched, Sources, Value};
@@ -36,16 +36,15 @@ struct Words {
 }
 
 impl<'r> Runner<'r> {
-    /// Runs the head of this index, which has this number behind the gate; whether it matched.
-    pub(crate) fn head(&mut self, index: usize, head: &'r Head, number: Option<u32>) -> bool {
+    /// Runs the head at this place of its phase; whether it matched.
+    pub(crate) fn head(&mut self, index: usize, head: &'r Head, entry: &Entry) -> bool {
         if head.links.is_empty() || self.state.removed.contains(index) {
             return false;
         }
         self.state.matched.clear();
         let mut words = Words::default();
         for (place, link) in head.links.iter().enumerate() {
-            let number = number.filter(|_| place == 0);
-            if !self.link(index, link, number, &mut words) {
+            if !self.link(index, link, entry.number(place), &mut words) {
                 return false;
             }
         }
@@ -70,13 +69,16 @@ impl<'r> Runner<'r> {
         if self.state.matches.len() >= MATCHES_MAX {
             return;
         }
-        let name = self.state.matched.last().map(|matched| self.state.inputs.text.at(matched.name).to_vec());
+        let mut variable = Vec::new();
+        if let Some(matched) = self.state.matched.last() {
+            matched.append_name(&self.state.inputs.text, &mut variable);
+        }
         self.state.matches.push(Match {
             rule: info.id,
             index,
             message: words.message,
             data: words.data,
-            variable: name.unwrap_or_default(),
+            variable,
             severity: words.severity.or(info.severity),
         });
     }
@@ -121,17 +123,17 @@ impl<'r> Runner<'r> {
     /// Asks about one value, after all transformations, or after each when the rule says `multiMatch`.
     fn value(&mut self, index: usize, question: &Question<'_, 'r>, value: Value, words: &mut Words) -> bool {
         let link = question.link;
-        let Scratch { now, next, captures, .. } = &mut self.state.scratch;
-        let source = self.state.inputs.text.at(value.value);
+        let State { scratch: Scratch { now, next, captures, .. }, inputs, .. } = &mut *self.state;
+        let source = inputs.text.at(value.value);
         if link.is_multi_match {
             let source = source.to_vec();
             return self.each_step(index, question, value, source, words);
         }
-        let bytes = transformed(&link.transforms, source, now, next);
-        let is_match = question.ask(bytes, captures);
+        let is_changed = transform(&link.transforms, source, now, next);
+        let is_match = question.ask(if is_changed { now } else { source }, captures);
         if is_match {
-            let bytes = bytes.to_vec();
-            self.matched_value(index, link, value, &bytes, words);
+            let found = if is_changed { inputs.text.push(now) } else { value.value };
+            self.matched_value(index, link, value, found, words);
         }
         is_match
     }
@@ -150,7 +152,8 @@ impl<'r> Runner<'r> {
         loop {
             if question.ask(&bytes, &mut self.state.scratch.captures) {
                 any = true;
-                self.matched_value(index, link, value, &bytes, words);
+                let found = self.keep(&bytes);
+                self.matched_value(index, link, value, found, words);
             }
             let mut next = Vec::new();
             let Some(_) = steps.find(|transform| transform.apply(&bytes, &mut next)) else { return any };
@@ -158,28 +161,23 @@ impl<'r> Runner<'r> {
         }
     }
 
-    fn matched_value(&mut self, index: usize, link: &'r Link, value: Value, bytes: &[u8], words: &mut Words) {
-        let name = full_name(&mut self.state.inputs, value.variable, value.member);
-        let span = self.state.inputs.text.push(bytes);
+    /// `found`: the value as the operator saw it.
+    fn matched_value(&mut self, index: usize, link: &'r Link, value: Value, found: Span, words: &mut Words) {
         if self.state.matched.len() < MATCHED_MAX {
-            self.state.matched.push(Matched { name, value: span });
+            self.state.matched.push(Matched { variable: value.variable, member: value.member, value: found });
         }
         if link.is_capturing {
-            self.capture(bytes);
+            self.capture(found);
         }
         self.follow(index, link, words);
     }
 
     /// `capture`: what the operator found becomes `TX:0` to `TX:9`.
-    fn capture(&mut self, bytes: &[u8]) {
-        let mut parts = [TxValue::Unset; CAPTURES_MAX];
-        for (number, part) in self.state.scratch.captures.iter(bytes) {
-            if let Some(slot) = parts.get_mut(number) {
-                *slot = TxValue::Text(self.state.inputs.text.push(part));
-            }
-        }
-        for (number, value) in (0..).zip(parts) {
-            self.state.tx.set_slot(Slot(number), value);
+    fn capture(&mut self, found: Span) {
+        let State { scratch: Scratch { captures, .. }, inputs: Inputs { text, .. }, tx, .. } = &mut *self.state;
+        for (slot, number) in (0..).map(Slot).zip(0..CAPTURES_MAX) {
+            let value = captures.part(number).map_or(TxValue::Unset, |part| TxValue::Text(part.keep(found, text)));
+            tx.set_slot(slot, value);
         }
     }
 
@@ -191,7 +189,10 @@ impl<'r> Runner<'r> {
         if let Some(severity) = link.severity {
             words.severity = Some(severity);
             self.state.controls.highest_severity = self.state.controls.highest_severity.min(severity);
-            self.state.inputs.set_number(Variable::HighestSeverity, self.state.controls.highest_severity.into());
+            if self.plan.uses(Variable::HighestSeverity) {
+                let highest = self.state.controls.highest_severity;
+                self.state.inputs.set_number(Variable::HighestSeverity, highest.into());
+            }
         }
     }
 
@@ -234,8 +235,12 @@ pub(crate) fn transformed<'a>(
     now: &'a mut Vec<u8>,
     next: &'a mut Vec<u8>,
 ) -> &'a [u8] {
+    if transform(chain, source, now, next) { now } else { source }
+}
+
+/// Transforms into `now`; `false` when the value stays as it is.
+fn transform(chain: &[Transform], source: &[u8], now: &mut Vec<u8>, next: &mut Vec<u8>) -> bool {
     let mut is_changed = false;
-    now.clear();
     for transform in chain {
         next.clear();
         let input = if is_changed { now.as_slice() } else { source };
@@ -244,5 +249,5 @@ pub(crate) fn transformed<'a>(
             is_changed = true;
         }
     }
-    if is_changed { now } else { source }
+    is_changed
 }
