@@ -139,7 +139,7 @@ mod tests {
     /// Another answer for each value of each class.
     fn answer(class: usize, value: &[u8]) -> Bits {
         let mut bits = NONE;
-        bits[0] = value.iter().fold(class as u64 + 1, |sum, byte| sum * 31 + u64::from(*byte));
+        bits[0] = value.iter().fold(class as u64 + 1, |sum, byte| sum.wrapping_mul(31) + u64::from(*byte));
         bits
     }
 
