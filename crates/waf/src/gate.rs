@@ -45,6 +45,8 @@ pub(crate) struct Gate {
     pub(crate) numbers: HashMap<u32, Vec<(u8, u32)>>,
     /// By number: the head, and the link's place in it
     links: Vec<(u32, u8)>,
+    /// By number, for links that make members of `TX`: the texts of which a value needs one
+    texts: HashMap<u32, Vec<Vec<u8>>>,
     categories: Categories,
     /// For values over each alphabet, and last for all others
     fields: Vec<Field>,
@@ -125,8 +127,20 @@ struct Look<'v> {
 pub(crate) struct GateScratch {
     /// Changed values
     values: Vec<Vec<u8>>,
-    /// Steps that are still to be taken
+    /// Steps that have led to the value that is looked at
     todo: Vec<usize>,
+    /// Steps that change it
+    changing: Vec<(Transform, usize)>,
+}
+
+/// What a step does to a value.
+enum Next {
+    /// Leaves it as it is
+    Idle,
+    /// No rule that it leads to can match what it makes
+    Pointless,
+    /// May change it
+    Changing(Transform),
 }
 
 impl Gate {
@@ -147,6 +161,13 @@ impl Gate {
         self.links.get(number as usize).copied()
     }
 
+    /// Whether what a link makes of this value may matter to the rest of its chain.
+    pub(crate) fn is_of_use(&self, number: u32, value: &[u8]) -> bool {
+        let Some(texts) = self.texts.get(&number) else { return true };
+        let lower = value.to_ascii_lowercase();
+        texts.iter().any(|text| memchr::memmem::find(&lower, text).is_some())
+    }
+
     /// The scalar variables that some gated rule looks at, with their classes.
     pub(crate) fn scalars(&self) -> impl Iterator<Item = (crate::Variable, usize)> {
         self.scalars.iter().copied()
@@ -158,7 +179,9 @@ impl Gate {
         let mut found = NONE;
         let Some(look) = self.look(value) else { return NONE };
         if look.present & class.triggers != 0 {
-            self.walk(class, 0, &look, scratch, &mut found);
+            let begin = scratch.todo.len();
+            scratch.todo.push(0);
+            self.walk(class, begin, &look, scratch, &mut found);
             return found;
         }
         self.scan(class, &look, &class.plain, &mut found);
@@ -178,9 +201,9 @@ impl Gate {
         if Transform::Base64Decode.apply(look.bytes, &mut buffer)
             && let Some(look) = self.look(&buffer)
         {
-            for step in class.decoders.iter().filter(is_long_enough) {
-                self.walk(class, *step, &look, scratch, found);
-            }
+            let begin = scratch.todo.len();
+            scratch.todo.extend(class.decoders.iter().filter(is_long_enough));
+            self.walk(class, begin, &look, scratch, found);
         }
         scratch.values.push(buffer);
     }
@@ -195,45 +218,68 @@ impl Gate {
         Some(Look { bytes, present, field, able })
     }
 
-    /// Walks the tree of chains from `step` on, which has led to this value: steps that change nothing share it, others
-    /// go on with a value of their own. The depth is that of the rules' chains.
-    fn walk(&self, class: &Class, step: usize, look: &Look<'_>, scratch: &mut GateScratch, found: &mut Bits) {
+    /// Walks the tree of chains on from the steps of `todo` that stand behind `begin`, which have all led to this value:
+    /// steps that change nothing share it; those that change it go on with a value of their own, one for all that do the
+    /// same to it. The depth is that of the rules' chains.
+    fn walk(&self, class: &Class, begin: usize, look: &Look<'_>, scratch: &mut GateScratch, found: &mut Bits) {
         let mut wanted = NONE;
-        let begin = scratch.todo.len();
-        scratch.todo.push(step);
-        while scratch.todo.len() > begin {
-            let Some(step) = scratch.todo.pop().and_then(|step| class.steps.get(step)) else { break };
-            if look.present & step.below.1 == 0 {
-                or(&mut wanted, &step.below.0);
-                continue;
-            }
-            or(&mut wanted, &step.rules);
-            for next in &step.next {
-                if !self.take(class, *next, look, scratch, found) {
-                    scratch.todo.push(*next);
+        let changing = scratch.changing.len();
+        loop {
+            while scratch.todo.len() > begin {
+                let Some(step) = scratch.todo.pop().and_then(|step| class.steps.get(step)) else { break };
+                if look.present & step.below.1 == 0 {
+                    or(&mut wanted, &step.below.0);
+                    continue;
+                }
+                or(&mut wanted, &step.rules);
+                for next in &step.next {
+                    match self.next(class, *next, look) {
+                        Next::Idle => scratch.todo.push(*next),
+                        Next::Pointless => {}
+                        Next::Changing(transform) => scratch.changing.push((transform, *next)),
+                    }
                 }
             }
+            if scratch.changing.len() <= changing {
+                break;
+            }
+            self.change(class, changing, look, scratch, found);
         }
         self.scan(class, look, &wanted, found);
     }
 
-    /// Takes one step, and walks on from there when it changes the value; `false` when the value goes on as it is.
-    fn take(&self, class: &Class, at: usize, look: &Look<'_>, scratch: &mut GateScratch, found: &mut Bits) -> bool {
-        let Some(step) = class.steps.get(at) else { return false };
-        let Some(transform) = step.transform.filter(|_| look.present & step.triggers != 0) else { return false };
+    /// What a step does to a value.
+    fn next(&self, class: &Class, at: usize, look: &Look<'_>) -> Next {
+        let Some(step) = class.steps.get(at) else { return Next::Pointless };
+        let Some(transform) = step.transform.filter(|_| look.present & step.triggers != 0) else { return Next::Idle };
         let is_pointless = step.is_closed && !meet(&step.below.0, &look.able)
             || transform == Transform::Base64Decode && decoded_len_max(look.bytes) < step.length_min;
-        if is_pointless {
-            return true;
+        if is_pointless { Next::Pointless } else { Next::Changing(transform) }
+    }
+
+    /// Takes the steps of one transformation from those of `changing` that stand behind `first`, and walks on from there.
+    /// Should it leave the value as it is after all, the steps are put in `todo`.
+    fn change(&self, class: &Class, first: usize, look: &Look<'_>, scratch: &mut GateScratch, found: &mut Bits) {
+        let Some((transform, _)) = scratch.changing.last().copied() else { return };
+        let begin = scratch.todo.len();
+        let mut at = first;
+        while let Some((other, step)) = scratch.changing.get(at).copied() {
+            if other == transform {
+                scratch.todo.push(step);
+                scratch.changing.swap_remove(at);
+            } else {
+                at += 1;
+            }
         }
         let mut buffer = scratch.values.pop().unwrap_or_default();
         buffer.clear();
-        let is_changed = transform.apply(look.bytes, &mut buffer);
-        if is_changed && let Some(look) = self.look(&buffer) {
-            self.walk(class, at, &look, scratch, found);
+        if transform.apply(look.bytes, &mut buffer) {
+            if let Some(look) = self.look(&buffer) {
+                self.walk(class, begin, &look, scratch, found);
+            }
+            scratch.todo.truncate(begin);
         }
         scratch.values.push(buffer);
-        is_changed
     }
 
     /// Adds those of the `wanted` rules that these bytes may matter to.

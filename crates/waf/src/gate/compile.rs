@@ -11,6 +11,7 @@ use super::alphabet::ALPHABETS;
 use super::automaton::Automaton;
 use super::categories::Categories;
 use super::eligible::{Gated, links};
+use super::made;
 use super::need::{Need, Needs};
 use super::{Bits, Class, Field, Gate, NONE, Step, WORDS, contains, insert, or, remove};
 
@@ -47,6 +48,8 @@ pub(crate) fn build(plan: &Plan, phases: &[usize]) -> Gate {
     for (index, link) in more {
         add(index, link);
     }
+    let firsts = (0..).zip(&gate.links).filter(|(_, (_, place))| *place == 0);
+    gate.texts = firsts.filter_map(|(number, (head, _))| Some((number, made::texts(plan, *head)?))).collect();
     gate.categories = categories(&gated);
     for (number, alphabet) in ALPHABETS.iter().enumerate() {
         let foreign = gate.categories.of_set(&alphabet.complement());

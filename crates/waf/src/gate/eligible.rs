@@ -11,7 +11,7 @@ use crate::run::transformed;
 use crate::transform::Transform;
 
 use super::made;
-use super::need::Needs;
+use super::need::{Needs, of_phrases};
 
 /// Scalar variables whose value stays as it is once it is set.
 const SCALARS: &[Variable] = &[
@@ -57,10 +57,10 @@ impl Gated<'_> {
 pub(super) fn links(plan: &Plan, index: u32) -> Vec<(u8, &Link, Cow<'_, Needs>)> {
     let mut found = Vec::new();
     let Some(head) = plan.heads.get(index as usize) else { return found };
-    if let Some((first, needs)) =
-        head.links.first().zip(made::needs(plan, index)).filter(|(link, _)| needs_of(link).is_some())
+    if let Some((first, texts)) =
+        head.links.first().zip(made::texts(plan, index)).filter(|(link, _)| needs_of(link).is_some())
     {
-        found.push((0, first, Cow::Owned(needs)));
+        found.push((0, first, Cow::Owned(of_phrases(texts))));
         return found;
     }
     for (place, link) in (0..=u8::MAX).zip(&head.links) {

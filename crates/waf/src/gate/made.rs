@@ -13,10 +13,11 @@ use crate::Variable;
 use crate::operator::{Matcher, Relation};
 use crate::plan::{Change, Head, Link, NamePattern, Piece, Plan, Slot, Source, Subject, Template, Test};
 
-use super::need::{Need, Needs, of_phrases};
+use super::need::Need;
 
-/// What a value needs for such a chain to match; `None` when this is no such chain, or others read what it makes.
-pub(super) fn needs(plan: &Plan, index: u32) -> Option<Needs> {
+/// The texts of which a value needs any for such a chain to match; `None` when this is no such chain, or others read what it
+/// makes.
+pub(super) fn texts(plan: &Plan, index: u32) -> Option<Vec<Vec<u8>>> {
     let head = plan.heads.get(index as usize)?;
     let [first, second, rest @ ..] = head.links.as_slice() else { return None };
     let (prefix, mark) = made(first)?;
@@ -44,7 +45,7 @@ pub(super) fn needs(plan: &Plan, index: u32) -> Option<Needs> {
     let is_numbered = (0..plan.names.len()).filter_map(|slot| u32::try_from(slot).ok());
     let mut numbered = is_numbered.map(|slot| plan.names.text(Slot(slot)));
     let is_free = !numbered.any(|name| name.starts_with(prefix)) && !later().any(|link| link_makes(link, prefix));
-    is_free.then(|| of_phrases(texts))
+    is_free.then_some(texts)
 }
 
 /// The beginning of the names that a link makes, and what stands around their values.

@@ -211,12 +211,15 @@ impl Folder {
         let last = head.links.len().checked_sub(1)?;
         let mut verdict = Some(true);
         for (number, link) in head.links.iter().enumerate() {
+            let matches = if link.is_multi_match { None } else { self.link(link) };
+            if matches == Some(false) {
+                return Some(false);
+            }
             if number < last && !link.set_vars.is_empty() || link.is_capturing || link.is_multi_match {
                 return None;
             }
-            match self.link(link) {
-                Some(true) => {}
-                Some(false) => return Some(false),
+            match matches {
+                Some(_) => {}
                 // One that is known to fail may follow; then this one is not missed, unless it says how bad it is.
                 None if link.severity.is_none() => verdict = None,
                 None => return None,

@@ -188,9 +188,11 @@ fn exact(plan: &Plan, gate: &Gate, candidates: Bits, value: &[u8]) -> Bits {
             && let Test::Operator { matcher, is_negated, argument: None } = &link.test
             && !link.is_multi_match
             && !link.targets.iter().any(|target| target.is_count)
-            && matcher.is_match(transformed(&link.transforms, value, &mut now, &mut next), None) == *is_negated
         {
-            remove(&mut left, number);
+            let value = transformed(&link.transforms, value, &mut now, &mut next);
+            if matcher.is_match(value, None) == *is_negated || !gate.is_of_use(number, value) {
+                remove(&mut left, number);
+            }
         }
     }
     left

@@ -96,3 +96,21 @@ fn what_is_remembered_changes_nothing_on_the_regression_tests() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn responses_are_judged_alike_without_a_gate_of_their_own() -> Result<()> {
+    let Some((folder, tests)) = rule_set()? else { return Ok(()) };
+    let config = config(&folder)?;
+    let gated = engine::plan(&config, Gates::All)?;
+    let ungated = engine::plan_with(&config, &Options { requests_only: true, ..Options::default() })?;
+    let mut count = 0;
+    for test in tests.iter().filter(|test| test.id.starts_with("95")) {
+        for stage in &test.stages {
+            let exchange = http::exchange(&request::raw(&stage.input));
+            assert_eq!(engine::run(&ungated, &exchange), engine::run(&gated, &exchange), "in test {}", test.id);
+            count += 1;
+        }
+    }
+    assert!(count > 0, "the rule set has no tests of responses");
+    Ok(())
+}
