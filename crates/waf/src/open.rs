@@ -11,6 +11,8 @@
 use bartizan_content::encoding::percent_decode;
 use bartizan_content::{Format, Limits, decode};
 
+use smallvec::SmallVec;
+
 use crate::cut::Left;
 use crate::inputs::{Inputs, Item, List, Span, Standing};
 
@@ -67,11 +69,12 @@ pub(crate) fn open(inputs: &mut Inputs, list: List) {
         if list == List::RequestHeaders && !is_opened_header(inputs.text.at(item.name)) {
             continue;
         }
-        waiting.push(Waiting { name: item.name, value: item.value, depth: 0 });
-        while let Some(next) = waiting.pop() {
-            if !step(inputs, list, &next, &mut waiting) {
+        let mut next = Some(Waiting { name: item.name, value: item.value, depth: 0 });
+        while let Some(value) = next {
+            if !step(inputs, list, &value, &mut waiting) {
                 return;
             }
+            next = waiting.pop();
         }
     }
 }
@@ -165,9 +168,11 @@ fn base64_text(value: &[u8]) -> Option<Found> {
         Some(url) => url.get(memchr::memmem::find(url, b";base64,")? + 8..)?,
         None => value,
     };
-    // PERF: six bytes tell chance from text nearly always.
+    // PERF: six bytes tell chance from text nearly always; they are decoded without a buffer of their own.
     let begin = value.first_chunk::<8>().filter(|_| value.len() >= BASE64_LETTERS_MIN)?;
-    if !base64(begin).is_some_and(|begin| begin.iter().all(|byte| !is_control(*byte))) {
+    let mut decoded = SmallVec::<[u8; 8]>::new();
+    decode_base64(begin, &mut decoded)?;
+    if decoded.iter().any(|byte| is_control(*byte)) {
         return None;
     }
     let text = base64(value).filter(|text| is_text(text))?;
@@ -185,6 +190,12 @@ fn percent_encoded(value: &[u8]) -> Option<Found> {
 /// Decodes Base64 of either alphabet, with or without padding; `None` when it is not.
 fn base64(value: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(value.len() * 3 / 4);
+    decode_base64(value, &mut out)?;
+    Some(out)
+}
+
+/// Appends what Base64 stands for, or a beginning of it and `None`.
+fn decode_base64(value: &[u8], out: &mut impl Extend<u8>) -> Option<()> {
     let (mut bits, mut count) = (0u32, 0u32);
     let padding = value.iter().rev().take(2).take_while(|byte| **byte == b'=').count();
     for byte in value.get(..value.len() - padding)? {
@@ -205,12 +216,12 @@ fn base64(value: &[u8]) -> Option<Vec<u8>> {
         }
     }
     match (count % 4, (bits << (6 * (4 - count % 4) % 24)).to_be_bytes()) {
-        (2, [_, first, ..]) => out.push(first),
+        (2, [_, first, ..]) => out.extend([first]),
         (3, [_, first, second, _]) => out.extend([first, second]),
         (1, _) => return None,
         _ => {}
     }
-    Some(out)
+    Some(())
 }
 
 fn is_text(bytes: &[u8]) -> bool {
