@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use crate::Variable;
 use crate::cut::{Cut, Left};
-use crate::open::Opened;
+use crate::open::{Opened, Opener};
 
 /// LIMIT: bytes that one exchange may bring into the buffer, decoded parts included; beyond it values are left out, and
 /// the transaction says so.
@@ -65,6 +65,19 @@ impl Text {
             |buffer| pieces.iter().for_each(|piece| buffer.extend_from_slice(piece)),
             pieces.iter().map(|piece| piece.len()).sum(),
         )
+    }
+
+    /// Copies pieces in behind what a span of this buffer holds, as one.
+    pub(crate) fn push_behind(&mut self, first: Span, pieces: &[&[u8]]) -> Span {
+        let range = first.start as usize..first.end as usize;
+        let append = |buffer: &mut Vec<u8>| {
+            // INVARIANT: the span is of this buffer and this exchange, so that it lies within.
+            if range.end <= buffer.len() {
+                buffer.extend_from_within(range);
+            }
+            pieces.iter().for_each(|piece| buffer.extend_from_slice(piece));
+        };
+        self.write(append, first.len() + pieces.iter().map(|piece| piece.len()).sum::<usize>())
     }
 
     /// Writes a number.
@@ -233,6 +246,7 @@ pub(crate) struct Inputs {
 pub(crate) struct Buffers {
     tree: bartizan_content::Scratch,
     path: Vec<u8>,
+    opener: Opener,
 }
 
 impl Buffers {
@@ -244,6 +258,18 @@ impl Buffers {
     /// For the paths in it.
     pub(crate) fn path(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.path)
+    }
+
+    /// For values inside of values.
+    pub(crate) fn opener(&mut self) -> Opener {
+        std::mem::take(&mut self.opener)
+    }
+
+    /// Keeps what opened values of at most this length; what opened longer ones goes.
+    pub(crate) fn keep_opener(&mut self, longest: usize, opener: Opener) {
+        if longest <= KEPT_SOURCE_BYTES_MAX {
+            self.opener = opener;
+        }
     }
 
     /// Keeps the buffers after a document of this length; those of a large one go.

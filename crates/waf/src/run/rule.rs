@@ -96,7 +96,8 @@ impl<'r> Runner<'r> {
     fn matched_part(&mut self, head: &Head) -> Vec<u8> {
         let State { matched, inputs, scratch, .. } = &mut *self.state;
         let makes = |matched: &Matched| head.links.get(matched.link).is_some_and(Link::makes_members);
-        let shown = |value: Span| -> Vec<u8> { inputs.text.at(value).iter().take(MATCHED_BYTES_MAX).copied().collect() };
+        let shown =
+            |value: Span| -> Vec<u8> { inputs.text.at(value).iter().take(MATCHED_BYTES_MAX).copied().collect() };
         let Some(last) = matched.iter().rev().find(|matched| matched.origin != Origin::Made && !makes(matched)) else {
             // Members of `TX` that a link makes of all that was sent stand for it.
             let last = matched.last().filter(|_| matched.iter().any(makes));
