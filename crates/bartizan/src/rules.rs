@@ -16,7 +16,7 @@ use bartizan_console::RuleNote;
 use bartizan_engine::Plans;
 use bartizan_model::{Diagnostic, DiagnosticSeverity};
 use bartizan_waf::ast::{Action, Directive, Document, TextPart};
-use bartizan_waf::{Gates, Options, Parsed, Plan};
+use bartizan_waf::{Gates, Memory, Options, Parsed, Plan};
 
 use sources::{Disk, Read};
 
@@ -159,7 +159,13 @@ fn compile(threats: Threats, place: &Place<'_>) -> Result<Compiled, Vec<Diagnost
     if diagnostics.iter().any(|found| found.severity == DiagnosticSeverity::Error) {
         return Err(diagnostics);
     }
-    let options = Options { gates: Gates::All, detect_bodies: true, opens_values: true };
+    let options = Options {
+        gates: Gates::All,
+        memory: Memory::On,
+        detect_bodies: true,
+        opens_values: true,
+        requests_only: !threats.responses,
+    };
     let plan = Plan::compile(&document, &options)?;
     warnings.extend(diagnostics);
     warnings.extend(useless_exclusions(&threats, &document, place));

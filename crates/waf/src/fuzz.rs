@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bartizan_model::{HeaderField, Timestamp};
+use bartizan_model::{HeaderField, RequestId, Timestamp};
 
 use crate::{Gates, Intervention, Match, Options, Parsed, Plan, Request, Sources, Transaction, parse};
 
@@ -41,9 +41,12 @@ pub fn plans(files: &[(PathBuf, Vec<u8>)]) -> Plans {
     let glob = |_: &Path| Ok(Vec::new());
     let names: Vec<PathBuf> = files.iter().map(|(name, _)| name.clone()).collect();
     let Parsed { document, diagnostics } = parse(&names, &Sources { read: &read, glob: &glob });
-    let compile = |gates| match Plan::compile(&document, &Options { gates, detect_bodies: true, opens_values: true }) {
-        Ok(plan) => Arc::new(plan),
-        Err(faults) => panic!("the rules do not compile: {faults:?}, {diagnostics:?}"),
+    let compile = |gates| {
+        let options = Options { gates, detect_bodies: true, opens_values: true, ..Options::default() };
+        match Plan::compile(&document, &options) {
+            Ok(plan) => Arc::new(plan),
+            Err(faults) => panic!("the rules do not compile: {faults:?}, {diagnostics:?}"),
+        }
     };
     Plans { gated: compile(Gates::All), naive: compile(Gates::None) }
 }
@@ -86,7 +89,8 @@ fn run(
     let mut transaction = Transaction::new(Arc::clone(plan));
     let (client, server) = (Some(([192, 0, 2, 1], 7).into()), Some(([192, 0, 2, 2], 80).into()));
     let now = Timestamp::from_millis(1_795_305_600_000);
-    let head = Request { method, target, protocol: b"HTTP/1.1", headers, client, server, id: "0", now };
+    let id = RequestId::from_bits(0);
+    let head = Request { method, target, protocol: b"HTTP/1.1", headers, client, server, id, now };
     let stopped = transaction.request_head(&head).or_else(|| transaction.request_body(body));
     transaction.finish();
     (transaction.matches().to_vec(), stopped)

@@ -12,16 +12,20 @@ pub(crate) mod alphabet;
 mod automaton;
 mod categories;
 mod compile;
+mod eligible;
+mod made;
 pub(crate) mod need;
 
 use std::collections::HashMap;
 
 use crate::Transform;
 use crate::inputs::List;
+use crate::operator::may_be_sqli;
 
 use self::automaton::Automaton;
 use self::categories::Categories;
 pub(crate) use self::compile::build;
+pub(crate) use self::eligible::RECURRING_SCALARS;
 
 /// LIMIT: rules behind one gate, in words of 64; the rest is always asked. The Core Rule Set at its highest level has some
 /// 300 for requests.
@@ -36,8 +40,13 @@ pub(crate) const NONE: Bits = [0; WORDS];
 /// The gate before the phases of requests, or of responses.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
-    /// Number of each head, `None` for those that are always asked
-    pub(crate) numbers: HashMap<u32, u32>,
+    /// By head: its links that are behind the gate, by place, with their numbers; the first numbers of all heads ascend
+    /// as the rules run
+    pub(crate) numbers: HashMap<u32, Vec<(u8, u32)>>,
+    /// By number: the head, and the link's place in it
+    links: Vec<(u32, u8)>,
+    /// By number, for links that make members of `TX`: the texts of which a value needs one
+    texts: HashMap<u32, Vec<Vec<u8>>>,
     categories: Categories,
     /// For values over each alphabet, and last for all others
     fields: Vec<Field>,
@@ -46,10 +55,13 @@ pub(crate) struct Gate {
     classes: Vec<Class>,
     /// Class of the values and of the names of each list
     lists: [(Option<usize>, Option<usize>); List::COUNT],
-    /// Classes of values whose member's name matters, with the name in lower case
-    named: [Vec<(Box<[u8]>, usize)>; List::COUNT],
+    /// Classes of values whose member's name matters, by the length of the name, which is in lower case
+    named: [Vec<NamesOfLength>; List::COUNT],
     scalars: Vec<(crate::Variable, usize)>,
 }
+
+/// Names of one length, in lower case, with the classes of the values that they name.
+type NamesOfLength = Vec<(Box<[u8]>, usize)>;
 
 /// What is looked for in values of certain bytes.
 #[derive(Debug, Default)]
@@ -68,6 +80,10 @@ struct Field {
 struct Class {
     /// Rules that need a byte of a set: categories, rules
     bytes: Vec<(u64, Bits)>,
+    /// Rules that need what no proof rules out to be SQL
+    sqli: Bits,
+    /// Rules that need neither, so that what they need is searched for
+    searched: Bits,
     /// Categories of bytes that some chain may change, Base64 aside
     triggers: u64,
     /// The tree of all chains: the first step is the value as it is
@@ -111,21 +127,45 @@ struct Look<'v> {
 pub(crate) struct GateScratch {
     /// Changed values
     values: Vec<Vec<u8>>,
-    /// Steps that are still to be taken
+    /// Steps that have led to the value that is looked at
     todo: Vec<usize>,
+    /// Steps that change it
+    changing: Vec<(Transform, usize)>,
+}
+
+/// What a step does to a value.
+enum Next {
+    /// Leaves it as it is
+    Idle,
+    /// No rule that it leads to can match what it makes
+    Pointless,
+    /// May change it
+    Changing(Transform),
 }
 
 impl Gate {
-    /// The class of a list's member: of its value, or of its name.
-    pub(crate) fn class_of(&self, list: List, name: &[u8], is_name: bool) -> Option<usize> {
-        let (value, names) = self.lists.get(list as usize).copied().unwrap_or_default();
-        if is_name {
-            return names;
-        }
-        let named = self.named.get(list as usize).map(Vec::as_slice).unwrap_or_default();
-        let found = named.iter().find(|(lower, _)| lower.len() == name.len() && name.eq_ignore_ascii_case(lower));
-        let found = found.map(|(_, class)| *class);
-        found.or(value)
+    /// The class of the value of a list's member.
+    pub(crate) fn class_of(&self, list: List, name: &[u8]) -> Option<usize> {
+        let named = self.named.get(list as usize).and_then(|named| named.get(name.len()));
+        let found = named.and_then(|named| named.iter().find(|(lower, _)| name.eq_ignore_ascii_case(lower)));
+        found.map(|(_, class)| *class).or(self.lists.get(list as usize)?.0)
+    }
+
+    /// The class of the names in a list.
+    pub(crate) fn class_of_names(&self, list: List) -> Option<usize> {
+        self.lists.get(list as usize)?.1
+    }
+
+    /// The link of this number: its head, and its place in it.
+    pub(crate) fn link(&self, number: u32) -> Option<(u32, u8)> {
+        self.links.get(number as usize).copied()
+    }
+
+    /// Whether what a link makes of this value may matter to the rest of its chain.
+    pub(crate) fn is_of_use(&self, number: u32, value: &[u8]) -> bool {
+        let Some(texts) = self.texts.get(&number) else { return true };
+        let lower = value.to_ascii_lowercase();
+        texts.iter().any(|text| memchr::memmem::find(&lower, text).is_some())
     }
 
     /// The scalar variables that some gated rule looks at, with their classes.
@@ -139,14 +179,33 @@ impl Gate {
         let mut found = NONE;
         let Some(look) = self.look(value) else { return NONE };
         if look.present & class.triggers != 0 {
-            self.walk(class, 0, &look, scratch, &mut found);
+            let begin = scratch.todo.len();
+            scratch.todo.push(0);
+            self.walk(class, begin, &look, scratch, &mut found);
             return found;
         }
         self.scan(class, &look, &class.plain, &mut found);
-        for step in &class.decoders {
-            self.take(class, *step, &look, scratch, &mut found);
-        }
+        self.decode(class, &look, scratch, &mut found);
         found
+    }
+
+    /// Looks at what `base64Decode` makes of a value that nothing before it changes: decoded once for all chains.
+    fn decode(&self, class: &Class, look: &Look<'_>, scratch: &mut GateScratch, found: &mut Bits) {
+        let len_max = if class.decoders.is_empty() { 0 } else { decoded_len_max(look.bytes) };
+        let is_long_enough = |at: &&usize| class.steps.get(**at).is_some_and(|step| len_max >= step.length_min);
+        if !class.decoders.iter().any(|at| is_long_enough(&at)) {
+            return;
+        }
+        let mut buffer = scratch.values.pop().unwrap_or_default();
+        buffer.clear();
+        if Transform::Base64Decode.apply(look.bytes, &mut buffer)
+            && let Some(look) = self.look(&buffer)
+        {
+            let begin = scratch.todo.len();
+            scratch.todo.extend(class.decoders.iter().filter(is_long_enough));
+            self.walk(class, begin, &look, scratch, found);
+        }
+        scratch.values.push(buffer);
     }
 
     /// What is known of a value before it is searched.
@@ -159,45 +218,68 @@ impl Gate {
         Some(Look { bytes, present, field, able })
     }
 
-    /// Walks the tree of chains from `step` on, which has led to this value: steps that change nothing share it, others
-    /// go on with a value of their own. The depth is that of the rules' chains.
-    fn walk(&self, class: &Class, step: usize, look: &Look<'_>, scratch: &mut GateScratch, found: &mut Bits) {
+    /// Walks the tree of chains on from the steps of `todo` that stand behind `begin`, which have all led to this value:
+    /// steps that change nothing share it; those that change it go on with a value of their own, one for all that do the
+    /// same to it. The depth is that of the rules' chains.
+    fn walk(&self, class: &Class, begin: usize, look: &Look<'_>, scratch: &mut GateScratch, found: &mut Bits) {
         let mut wanted = NONE;
-        let begin = scratch.todo.len();
-        scratch.todo.push(step);
-        while scratch.todo.len() > begin {
-            let Some(step) = scratch.todo.pop().and_then(|step| class.steps.get(step)) else { break };
-            if look.present & step.below.1 == 0 {
-                or(&mut wanted, &step.below.0);
-                continue;
-            }
-            or(&mut wanted, &step.rules);
-            for next in &step.next {
-                if !self.take(class, *next, look, scratch, found) {
-                    scratch.todo.push(*next);
+        let changing = scratch.changing.len();
+        loop {
+            while scratch.todo.len() > begin {
+                let Some(step) = scratch.todo.pop().and_then(|step| class.steps.get(step)) else { break };
+                if look.present & step.below.1 == 0 {
+                    or(&mut wanted, &step.below.0);
+                    continue;
+                }
+                or(&mut wanted, &step.rules);
+                for next in &step.next {
+                    match self.next(class, *next, look) {
+                        Next::Idle => scratch.todo.push(*next),
+                        Next::Pointless => {}
+                        Next::Changing(transform) => scratch.changing.push((transform, *next)),
+                    }
                 }
             }
+            if scratch.changing.len() <= changing {
+                break;
+            }
+            self.change(class, changing, look, scratch, found);
         }
         self.scan(class, look, &wanted, found);
     }
 
-    /// Takes one step, and walks on from there when it changes the value; `false` when the value goes on as it is.
-    fn take(&self, class: &Class, at: usize, look: &Look<'_>, scratch: &mut GateScratch, found: &mut Bits) -> bool {
-        let Some(step) = class.steps.get(at) else { return false };
-        let Some(transform) = step.transform.filter(|_| look.present & step.triggers != 0) else { return false };
+    /// What a step does to a value.
+    fn next(&self, class: &Class, at: usize, look: &Look<'_>) -> Next {
+        let Some(step) = class.steps.get(at) else { return Next::Pointless };
+        let Some(transform) = step.transform.filter(|_| look.present & step.triggers != 0) else { return Next::Idle };
         let is_pointless = step.is_closed && !meet(&step.below.0, &look.able)
             || transform == Transform::Base64Decode && decoded_len_max(look.bytes) < step.length_min;
-        if is_pointless {
-            return true;
+        if is_pointless { Next::Pointless } else { Next::Changing(transform) }
+    }
+
+    /// Takes the steps of one transformation from those of `changing` that stand behind `first`, and walks on from there.
+    /// Should it leave the value as it is after all, the steps are put in `todo`.
+    fn change(&self, class: &Class, first: usize, look: &Look<'_>, scratch: &mut GateScratch, found: &mut Bits) {
+        let Some((transform, _)) = scratch.changing.last().copied() else { return };
+        let begin = scratch.todo.len();
+        let mut at = first;
+        while let Some((other, step)) = scratch.changing.get(at).copied() {
+            if other == transform {
+                scratch.todo.push(step);
+                scratch.changing.swap_remove(at);
+            } else {
+                at += 1;
+            }
         }
         let mut buffer = scratch.values.pop().unwrap_or_default();
         buffer.clear();
-        let is_changed = transform.apply(look.bytes, &mut buffer);
-        if is_changed && let Some(look) = self.look(&buffer) {
-            self.walk(class, at, &look, scratch, found);
+        if transform.apply(look.bytes, &mut buffer) {
+            if let Some(look) = self.look(&buffer) {
+                self.walk(class, begin, &look, scratch, found);
+            }
+            scratch.todo.truncate(begin);
         }
         scratch.values.push(buffer);
-        is_changed
     }
 
     /// Adds those of the `wanted` rules that these bytes may matter to.
@@ -213,8 +295,12 @@ impl Gate {
                 or(&mut hits, rules);
             }
         }
+        if meet(&class.sqli, &wanted) && may_be_sqli(look.bytes) {
+            or(&mut hits, &class.sqli);
+        }
         // Nothing more can be found when every rule that is wanted is there already.
-        if wanted.iter().zip(&hits).any(|(wanted, hit)| wanted & !hit != 0) {
+        let mut rest = wanted.iter().zip(&hits).zip(&class.searched);
+        if rest.any(|((wanted, hit), searched)| wanted & searched & !hit != 0) {
             or(&mut hits, &look.field.automaton.scan(look.bytes));
         }
         for ((found, hit), wanted) in found.iter_mut().zip(&hits).zip(&wanted) {
@@ -239,11 +325,26 @@ pub(crate) fn or(into: &mut Bits, other: &Bits) {
     into.iter_mut().zip(other).for_each(|(into, other)| *into |= other);
 }
 
+/// Takes a rule out of a set.
+pub(crate) fn remove(bits: &mut Bits, number: u32) {
+    if let Some(word) = bits.get_mut(number as usize / 64) {
+        *word &= !(1 << (number % 64));
+    }
+}
+
 /// Puts a rule in a set.
 fn insert(bits: &mut Bits, number: u32) {
     if let Some(word) = bits.get_mut(number as usize / 64) {
         *word |= 1 << (number % 64);
     }
+}
+
+/// The rules of a set.
+pub(crate) fn numbers(bits: &Bits) -> impl Iterator<Item = u32> + use<> {
+    let bits = *bits;
+    (0..)
+        .zip(bits)
+        .flat_map(|(word, bits)| (0..64).filter(move |bit| bits >> bit & 1 == 1).map(move |bit| word * 64 + bit))
 }
 
 /// Whether a rule is in a set.

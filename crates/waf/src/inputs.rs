@@ -8,11 +8,14 @@ use smallvec::SmallVec;
 
 use crate::Variable;
 use crate::cut::{Cut, Left};
-use crate::open::Opened;
+use crate::open::{Opened, Opener};
 
 /// LIMIT: bytes that one exchange may bring into the buffer, decoded parts included; beyond it values are left out, and
 /// the transaction says so.
 pub(crate) const TEXT_BYTES_MAX: usize = 256 << 20;
+
+/// Digits of the longest number, with its sign.
+pub(crate) const DECIMAL_BYTES_MAX: usize = 20;
 
 /// Bytes within a [`Text`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,6 +65,34 @@ impl Text {
             |buffer| pieces.iter().for_each(|piece| buffer.extend_from_slice(piece)),
             pieces.iter().map(|piece| piece.len()).sum(),
         )
+    }
+
+    /// Copies pieces in behind what a span of this buffer holds, as one.
+    pub(crate) fn push_behind(&mut self, first: Span, pieces: &[&[u8]]) -> Span {
+        let range = first.start as usize..first.end as usize;
+        let append = |buffer: &mut Vec<u8>| {
+            // INVARIANT: the span is of this buffer and this exchange, so that it lies within.
+            if range.end <= buffer.len() {
+                buffer.extend_from_within(range);
+            }
+            pieces.iter().for_each(|piece| buffer.extend_from_slice(piece));
+        };
+        self.write(append, first.len() + pieces.iter().map(|piece| piece.len()).sum::<usize>())
+    }
+
+    /// Writes a number.
+    pub(crate) fn push_decimal(&mut self, number: u64) -> Span {
+        // PERF: most numbers are one digit; formatting takes ten times as long.
+        match u8::try_from(number) {
+            Ok(digit @ 0..=9) => self.push(&[b'0' + digit]),
+            _ => self.push_display(&number, DECIMAL_BYTES_MAX),
+        }
+    }
+
+    /// Writes what a value displays as, which takes at most so many bytes.
+    pub(crate) fn push_display(&mut self, value: &dyn std::fmt::Display, expected: usize) -> Span {
+        use std::io::Write as _;
+        self.write(|buffer| _ = write!(buffer, "{value}"), expected) // writing to a Vec cannot fail
     }
 
     /// Lets `write` append; `expected` is the most that it appends.
@@ -133,8 +164,11 @@ pub(crate) enum Origin {
     Made,
 }
 
-/// The gate has not looked, or found nothing.
+/// The gate has not looked.
 pub(crate) const NO_ROW: u32 = u32::MAX;
+
+/// The gate has found nothing.
+pub(crate) const NOTHING: u32 = u32::MAX - 1;
 
 impl Item {
     /// A member that the gate has not looked at.
@@ -185,6 +219,9 @@ pub(crate) const ITEMS_MAX: usize = 100_000;
 
 const SCALARS: usize = Variable::ALL.len();
 
+/// LIMIT: bytes of a document whose buffers are kept for the next: a tree of many small nodes takes some 30 times that.
+const KEPT_SOURCE_BYTES_MAX: usize = 16 << 10;
+
 /// All that is known of an exchange so far.
 #[derive(Debug)]
 pub(crate) struct Inputs {
@@ -200,6 +237,48 @@ pub(crate) struct Inputs {
     /// What was opened inside of values
     pub(crate) opened: Opened,
     cuts: SmallVec<[Cut; 2]>,
+    /// For decoding
+    pub(crate) buffers: Buffers,
+}
+
+/// What decoding needs, to be used again.
+#[derive(Debug, Default)]
+pub(crate) struct Buffers {
+    tree: bartizan_content::Scratch,
+    path: Vec<u8>,
+    opener: Opener,
+}
+
+impl Buffers {
+    /// For the tree of a document.
+    pub(crate) fn tree(&mut self) -> bartizan_content::Scratch {
+        std::mem::take(&mut self.tree)
+    }
+
+    /// For the paths in it.
+    pub(crate) fn path(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.path)
+    }
+
+    /// For values inside of values.
+    pub(crate) fn opener(&mut self) -> Opener {
+        std::mem::take(&mut self.opener)
+    }
+
+    /// Keeps what opened values of at most this length; what opened longer ones goes.
+    pub(crate) fn keep_opener(&mut self, longest: usize, opener: Opener) {
+        if longest <= KEPT_SOURCE_BYTES_MAX {
+            self.opener = opener;
+        }
+    }
+
+    /// Keeps the buffers after a document of this length; those of a large one go.
+    pub(crate) fn keep(&mut self, source_bytes: usize, tree: bartizan_content::Scratch, path: Option<Vec<u8>>) {
+        if source_bytes <= KEPT_SOURCE_BYTES_MAX {
+            self.tree = tree;
+            self.path = path.unwrap_or_else(|| std::mem::take(&mut self.path));
+        }
+    }
 }
 
 impl Default for Inputs {
@@ -214,6 +293,7 @@ impl Default for Inputs {
             arguments: 0,
             opened: Opened::default(),
             cuts: SmallVec::new(),
+            buffers: Buffers::default(),
         }
     }
 }
@@ -326,9 +406,7 @@ impl Inputs {
 
     /// Copies a number in.
     pub(crate) fn set_number(&mut self, variable: Variable, number: u64) {
-        use std::io::Write as _;
-        // Writing to a Vec cannot fail.
-        let span = self.text.write(|buffer| _ = write!(buffer, "{number}"), 20);
+        let span = self.text.push_decimal(number);
         self.set(variable, span);
     }
 

@@ -27,7 +27,7 @@ mod variable;
 pub use collections::{CollectionCounts, CollectionLimits, Collections};
 pub use cut::{Cut, Left};
 pub use parse::{Parsed, Sources, parse};
-pub use plan::{Gates, Options, Plan, RuleInfo};
+pub use plan::{Gates, Memory, Options, Plan, RuleInfo};
 pub use transaction::{Action, Intervention, Match, Request, Response, Transaction};
 pub use transform::Transform;
 pub use variable::Variable;

@@ -9,7 +9,8 @@
 //! Sources: RFC 4648 §4, §5; RFC 7519; RFC 2397. No other engine does this; it is an [option](crate::Options) of the plan.
 
 use bartizan_content::encoding::percent_decode;
-use bartizan_content::{Format, Limits, decode};
+use bartizan_content::{Format, Limits, Scratch, decode_in};
+use smallvec::SmallVec;
 
 use crate::cut::Left;
 use crate::inputs::{Inputs, Item, List, Span, Standing};
@@ -37,69 +38,210 @@ pub(crate) struct Opened {
 }
 
 /// A value that is to be opened.
+#[derive(Debug)]
 struct Waiting {
     name: Span,
     value: Span,
     depth: u32,
 }
 
+/// What opening needs, to be used again from one exchange to the next.
+#[derive(Debug, Default)]
+pub(crate) struct Opener {
+    waiting: Vec<Waiting>,
+    found: Found,
+    /// For decoding
+    tree: Scratch,
+    path: Vec<u8>,
+    decoded: Vec<u8>,
+    /// Bytes of the longest value that was looked into
+    longest: usize,
+}
+
 /// What is inside of a value.
 #[derive(Debug, Default)]
 struct Found {
-    /// The end of each name, and the value
-    members: Vec<(Vec<u8>, Vec<u8>)>,
+    /// The ends of names, each with the value behind it
+    bytes: Vec<u8>,
+    /// Where each of them ends in these bytes: the end of a name, and the value
+    members: Vec<(usize, usize)>,
     /// There is more
     is_cut: bool,
 }
 
 impl Found {
-    fn one(suffix: &[u8], value: Vec<u8>) -> Self {
-        Self { members: vec![(suffix.to_vec(), value)], is_cut: false }
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.members.clear();
+        self.is_cut = false;
+    }
+
+    /// Adds a member whose name ends in these pieces.
+    fn add(&mut self, suffix: [&[u8]; 2], value: &[u8]) {
+        suffix.iter().for_each(|piece| self.bytes.extend_from_slice(piece));
+        let named = self.bytes.len();
+        self.bytes.extend_from_slice(value);
+        self.members.push((named, self.bytes.len()));
+    }
+
+    /// The end of each name, and the value.
+    fn members(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let mut rest = (0, self.bytes.as_slice());
+        self.members.iter().map_while(move |(named, end)| {
+            let (begin, bytes) = rest;
+            let (suffix, bytes) = bytes.split_at_checked(named - begin)?;
+            let (value, bytes) = bytes.split_at_checked(end - named)?;
+            rest = (*end, bytes);
+            Some((suffix, value))
+        })
     }
 }
 
 /// Opens the members of a list.
 pub(crate) fn open(inputs: &mut Inputs, list: List) {
-    let sent = inputs.list(list).len();
-    let mut waiting = Vec::new();
-    for at in 0..sent {
-        let Some(item) = inputs.list(list).get(at).copied() else { return };
-        if list == List::RequestHeaders && !is_opened_header(inputs.text.at(item.name)) {
-            continue;
-        }
-        waiting.push(Waiting { name: item.name, value: item.value, depth: 0 });
-        while let Some(next) = waiting.pop() {
-            if !step(inputs, list, &next, &mut waiting) {
-                return;
+    let mut opener = inputs.buffers.opener();
+    opener.open(inputs, list);
+    inputs.buffers.keep_opener(opener.longest, opener);
+}
+
+impl Opener {
+    fn open(&mut self, inputs: &mut Inputs, list: List) {
+        self.waiting.clear();
+        self.longest = 0;
+        for at in 0..inputs.list(list).len() {
+            let Some(item) = inputs.list(list).get(at).copied() else { return };
+            if list == List::RequestHeaders && !is_opened_header(inputs.text.at(item.name)) {
+                continue;
+            }
+            let mut next = Some(Waiting { name: item.name, value: item.value, depth: 0 });
+            while let Some(value) = next {
+                if !self.step(inputs, list, &value) {
+                    return;
+                }
+                next = self.waiting.pop();
             }
         }
     }
-}
 
-/// Opens one value; `false` when no more may be opened.
-fn step(inputs: &mut Inputs, list: List, next: &Waiting, waiting: &mut Vec<Waiting>) -> bool {
-    let Some(found) = inside(inputs.text.at(next.value)) else { return true };
-    if found.is_cut || next.depth >= DEPTH_MAX {
-        inputs.cut(Left::Inner);
-    }
-    if next.depth >= DEPTH_MAX {
-        return true;
-    }
-    for (suffix, value) in found.members {
-        let Opened { members, bytes } = inputs.opened;
-        let bytes = bytes + next.name.len() + 1 + suffix.len() + value.len();
-        if members >= MEMBERS_MAX || bytes > BYTES_MAX {
-            inputs.cut(Left::Inner);
-            return false;
+    /// Opens one value; `false` when no more may be opened.
+    fn step(&mut self, inputs: &mut Inputs, list: List, next: &Waiting) -> bool {
+        if !self.look_into(inputs.text.at(next.value)) {
+            return true;
         }
-        inputs.opened = Opened { members: members + 1, bytes };
-        let name = inputs.text.at(next.name).to_vec();
-        let name = inputs.text.push_all(&[&name, b".", &suffix]);
-        let value = inputs.text.push(&value);
-        inputs.add(list, Item { standing: Standing::Inside, ..Item::new(name, value) });
-        waiting.push(Waiting { name, value, depth: next.depth + 1 });
+        if self.found.is_cut || next.depth >= DEPTH_MAX {
+            inputs.cut(Left::Inner);
+        }
+        if next.depth >= DEPTH_MAX {
+            return true;
+        }
+        for (suffix, value) in self.found.members() {
+            let Opened { members, bytes } = inputs.opened;
+            let bytes = bytes + next.name.len() + 1 + suffix.len() + value.len();
+            if members >= MEMBERS_MAX || bytes > BYTES_MAX {
+                inputs.cut(Left::Inner);
+                return false;
+            }
+            inputs.opened = Opened { members: members + 1, bytes };
+            let name = inputs.text.push_behind(next.name, &[b".", suffix]);
+            let value = inputs.text.push(value);
+            inputs.add(list, Item { standing: Standing::Inside, ..Item::new(name, value) });
+            self.waiting.push(Waiting { name, value, depth: next.depth + 1 });
+        }
+        true
     }
-    true
+
+    /// Finds what is inside of a value; `false` when it is what it is.
+    fn look_into(&mut self, value: &[u8]) -> bool {
+        self.found.clear();
+        self.longest = self.longest.max(value.len());
+        let value = value.trim_ascii();
+        let value = value.strip_prefix(b"\"").and_then(|inner| inner.strip_suffix(b"\"")).unwrap_or(value);
+        let is_opened = match value {
+            [b'{', .., b'}'] | [b'[', .., b']'] => self.json(value, b""),
+            _ => self.token(value).or_else(|| self.base64_text(value)).or_else(|| self.percent_encoded(value)),
+        };
+        is_opened.is_some()
+    }
+
+    /// Adds the leaves of a string of JSON, named `json.a.b`, behind what stands before.
+    fn json(&mut self, value: &[u8], before: &[u8]) -> Option<()> {
+        // More leaves than may be opened need not be decoded; the tree has them and the objects around them.
+        let nodes = u32::try_from(MEMBERS_MAX * 2).unwrap_or(u32::MAX);
+        let limits = Limits { nodes, ..Limits::default() };
+        let content = decode_in(std::mem::take(&mut self.tree), Format::Json, value, &limits);
+        // Without a limit, it only looked like it.
+        let is_json = content.stopped().is_none_or(|fault| fault.limit.is_some());
+        if is_json {
+            self.found.is_cut |= content.stopped().is_some();
+            let mut walk = content.walk_in(std::mem::take(&mut self.path));
+            while let Some((path, leaf)) = walk.next() {
+                let path = if before.is_empty() { path } else { path.strip_prefix(b"json").unwrap_or(path) };
+                self.found.add([before, path], leaf.value());
+            }
+            self.path = walk.into_buffer();
+        }
+        self.tree = content.into_scratch();
+        is_json.then_some(())
+    }
+
+    /// Adds head and payload of a token, with or without its scheme in front.
+    fn token(&mut self, value: &[u8]) -> Option<()> {
+        let at = memchr::memchr(b' ', value).filter(|at| *at <= SCHEME_LETTERS_MAX);
+        let value = at.and_then(|at| value.get(at + 1..)).unwrap_or(value).trim_ascii();
+        let mut parts = value.split(|byte| *byte == b'.');
+        let (head, payload) = (parts.next()?, parts.next()?);
+        parts.next()?; // a signature, though it may be empty
+        if !head.starts_with(b"e") {
+            return None; // Base64 of a brace
+        }
+        self.decoded(
+            head,
+            |opener, head| {
+                if head.starts_with(b"{") { opener.json(head, b"jwt.header") } else { None }
+            },
+        )?;
+        self.decoded(payload, |opener, payload| {
+            if payload.starts_with(b"{") {
+                opener.json(payload, b"jwt.payload")
+            } else {
+                is_text(payload).then(|| opener.found.add([b"jwt.payload", b""], payload))
+            }
+        });
+        Some(())
+    }
+
+    /// Adds the text of Base64, as a whole value or in a `data:` URL.
+    fn base64_text(&mut self, value: &[u8]) -> Option<()> {
+        let value = match value.strip_prefix(b"data:") {
+            Some(url) => url.get(memchr::memmem::find(url, b";base64,")? + 8..)?,
+            None => value,
+        };
+        // PERF: six bytes tell chance from text nearly always; they are decoded without a buffer of their own.
+        let begin = value.first_chunk::<8>().filter(|_| value.len() >= BASE64_LETTERS_MIN)?;
+        let mut decoded = SmallVec::<[u8; 8]>::new();
+        base64(begin, &mut decoded)?;
+        if decoded.iter().any(|byte| is_control(*byte)) {
+            return None;
+        }
+        self.decoded(value, |opener, text| is_text(text).then(|| opener.found.add([b"base64", b""], text)))
+    }
+
+    /// Adds what is percent-encoded still, or again.
+    fn percent_encoded(&mut self, value: &[u8]) -> Option<()> {
+        memchr::memchr(b'%', value)?;
+        self.decoded.clear();
+        percent_decode(value, &mut self.decoded);
+        (self.decoded != value).then(|| self.found.add([b"url", b""], &self.decoded))
+    }
+
+    /// What `take` makes of Base64; `None` when it is none.
+    fn decoded(&mut self, value: &[u8], take: impl FnOnce(&mut Self, &[u8]) -> Option<()>) -> Option<()> {
+        let mut bytes = std::mem::take(&mut self.decoded);
+        bytes.clear();
+        let taken = base64(value, &mut bytes).and_then(|()| take(self, &bytes));
+        self.decoded = bytes;
+        taken
+    }
 }
 
 /// Whether a header field is looked into: not those whose form HTTP itself gives, nor the cookies, which are on their own.
@@ -108,83 +250,8 @@ fn is_opened_header(name: &[u8]) -> bool {
     !CLOSED.iter().any(|closed| name.get(..closed.len()).is_some_and(|start| start.eq_ignore_ascii_case(closed)))
 }
 
-/// What is inside of a value; `None` when it is what it is.
-fn inside(value: &[u8]) -> Option<Found> {
-    let value = value.trim_ascii();
-    let value = value.strip_prefix(b"\"").and_then(|inner| inner.strip_suffix(b"\"")).unwrap_or(value);
-    match value {
-        [b'{', .., b'}'] | [b'[', .., b']'] => json(value, b""),
-        _ => token(value).or_else(|| base64_text(value)).or_else(|| percent_encoded(value)),
-    }
-}
-
-/// The leaves of a string of JSON, named `json.a.b`, behind what stands before.
-fn json(value: &[u8], before: &[u8]) -> Option<Found> {
-    // More leaves than may be opened need not be decoded; the tree has them and the objects around them.
-    let nodes = u32::try_from(MEMBERS_MAX * 2).unwrap_or(u32::MAX);
-    let content = decode(Format::Json, value, &Limits { nodes, ..Limits::default() });
-    if content.stopped().is_some_and(|fault| fault.limit.is_none()) {
-        return None; // it only looked like it
-    }
-    let mut found = Found { members: Vec::new(), is_cut: content.stopped().is_some() };
-    let mut walk = content.walk();
-    while let Some((path, leaf)) = walk.next() {
-        let path = if before.is_empty() { path } else { path.strip_prefix(b"json").unwrap_or(path) };
-        found.members.push(([before, path].concat(), leaf.value().to_vec()));
-    }
-    Some(found)
-}
-
-/// Head and payload of a token, with or without its scheme in front.
-fn token(value: &[u8]) -> Option<Found> {
-    let at = memchr::memchr(b' ', value).filter(|at| *at <= SCHEME_LETTERS_MAX);
-    let value = at.and_then(|at| value.get(at + 1..)).unwrap_or(value).trim_ascii();
-    let mut parts = value.split(|byte| *byte == b'.');
-    let (head, payload) = (parts.next()?, parts.next()?);
-    parts.next()?; // a signature, though it may be empty
-    if !head.starts_with(b"e") {
-        return None; // Base64 of a brace
-    }
-    let head = base64(head).filter(|head| head.starts_with(b"{"))?;
-    let mut found = json(&head, b"jwt.header")?;
-    match base64(payload) {
-        Some(payload) if payload.starts_with(b"{") => {
-            let payload = json(&payload, b"jwt.payload").unwrap_or_default();
-            found.members.extend(payload.members);
-            found.is_cut |= payload.is_cut;
-        }
-        Some(payload) if is_text(&payload) => found.members.push((b"jwt.payload".to_vec(), payload)),
-        _ => {}
-    }
-    Some(found)
-}
-
-/// Base64 that is text, as a whole value or in a `data:` URL.
-fn base64_text(value: &[u8]) -> Option<Found> {
-    let value = match value.strip_prefix(b"data:") {
-        Some(url) => url.get(memchr::memmem::find(url, b";base64,")? + 8..)?,
-        None => value,
-    };
-    // PERF: six bytes tell chance from text nearly always.
-    let begin = value.first_chunk::<8>().filter(|_| value.len() >= BASE64_LETTERS_MIN)?;
-    if !base64(begin).is_some_and(|begin| begin.iter().all(|byte| !is_control(*byte))) {
-        return None;
-    }
-    let text = base64(value).filter(|text| is_text(text))?;
-    Some(Found::one(b"base64", text))
-}
-
-/// What is percent-encoded still, or again.
-fn percent_encoded(value: &[u8]) -> Option<Found> {
-    memchr::memchr(b'%', value)?;
-    let mut decoded = Vec::with_capacity(value.len());
-    percent_decode(value, &mut decoded);
-    (decoded != value).then(|| Found::one(b"url", decoded))
-}
-
-/// Decodes Base64 of either alphabet, with or without padding; `None` when it is not.
-fn base64(value: &[u8]) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(value.len() * 3 / 4);
+/// Decodes Base64 of either alphabet, with or without padding, into `out`; `None` when it is not.
+fn base64(value: &[u8], out: &mut impl Extend<u8>) -> Option<()> {
     let (mut bits, mut count) = (0u32, 0u32);
     let padding = value.iter().rev().take(2).take_while(|byte| **byte == b'=').count();
     for byte in value.get(..value.len() - padding)? {
@@ -205,12 +272,12 @@ fn base64(value: &[u8]) -> Option<Vec<u8>> {
         }
     }
     match (count % 4, (bits << (6 * (4 - count % 4) % 24)).to_be_bytes()) {
-        (2, [_, first, ..]) => out.push(first),
+        (2, [_, first, ..]) => out.extend([first]),
         (3, [_, first, second, _]) => out.extend([first, second]),
         (1, _) => return None,
         _ => {}
     }
-    Some(out)
+    Some(())
 }
 
 fn is_text(bytes: &[u8]) -> bool {
@@ -226,9 +293,13 @@ mod tests {
     use super::*;
 
     fn check(value: &str, expected: &[(&str, &str)]) {
-        let found = inside(value.as_bytes()).unwrap_or_default();
+        let mut opener = Opener::default();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let found: Vec<_> = found.members.iter().map(|(name, value)| (text(name), text(value))).collect();
+        // What was found in another value before is gone.
+        opener.look_into(br#"{"before":"x"}"#);
+        let is_opened = opener.look_into(value.as_bytes());
+        assert_eq!(is_opened, !expected.is_empty(), "{value}");
+        let found: Vec<_> = opener.found.members().map(|(name, value)| (text(name), text(value))).collect();
         let found: Vec<_> = found.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         assert_eq!(found, expected, "{value}");
     }
@@ -268,9 +339,11 @@ mod tests {
         for (encoded, plain) in
             [("", ""), ("YQ", "a"), ("YQ==", "a"), ("YWI=", "ab"), ("YWJj", "abc"), ("YWJjZA", "abcd")]
         {
-            assert_eq!(base64(encoded.as_bytes()).as_deref(), Some(plain.as_bytes()), "{encoded}");
+            let mut decoded = Vec::new();
+            assert_eq!(base64(encoded.as_bytes(), &mut decoded), Some(()), "{encoded}");
+            assert_eq!(decoded, plain.as_bytes(), "{encoded}");
         }
-        assert_eq!(base64(b"Y"), None);
-        assert_eq!(base64(b"YWJj!"), None);
+        assert_eq!(base64(b"Y", &mut Vec::new()), None);
+        assert_eq!(base64(b"YWJj!", &mut Vec::new()), None);
     }
 }

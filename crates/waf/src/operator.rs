@@ -21,6 +21,7 @@ use crate::ast::{self, OperatorKind};
 use crate::transform::ByteSet;
 
 pub(crate) use capture::{CAPTURES_MAX, Captures};
+pub(crate) use injection::may_be_sqli;
 pub(crate) use number::integer;
 pub(crate) use pattern::{Pattern, hir};
 pub(crate) use phrase::Phrases;
@@ -29,7 +30,7 @@ use address::Networks;
 use checksum::Checked;
 use number::Comparison;
 use pattern::Expanded;
-use text::Relation;
+pub(crate) use text::Relation;
 
 /// What is wrong with an operator, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,6 +152,32 @@ impl Matcher {
     /// Whether [`Matcher::find`] captures a part of the value: not so `detectSQLi`, which gives a fingerprint.
     pub(crate) const fn tells_part(&self) -> bool {
         matches!(self, Self::Pattern(_) | Self::Phrases(_) | Self::Checked(_))
+    }
+
+    /// Whether every value matches, as a whole.
+    pub(crate) const fn takes_all(&self) -> bool {
+        matches!(self, Self::Pattern(pattern) if pattern.takes_all())
+    }
+
+    /// Takes an argument whose macros always give the same; `false` for operators that cannot.
+    pub(crate) fn write_out(&mut self, argument: &[u8]) -> bool {
+        match self {
+            Self::Text(_, text) => *text = argument.into(),
+            Self::Number(_, number) => *number = integer(argument),
+            Self::Pattern(_)
+            | Self::ExpandedPattern(_)
+            | Self::Phrases(_)
+            | Self::Networks(_)
+            | Self::ByteRange(_)
+            | Self::UrlEncoding
+            | Self::Utf8Encoding
+            | Self::Checked(_)
+            | Self::Sqli
+            | Self::Xss
+            | Self::Always
+            | Self::Never => return false,
+        }
+        true
     }
 
     /// As [`Matcher::is_match`], and tells in `captures` what matched, when it holds; they are left alone when it does not.

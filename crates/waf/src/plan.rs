@@ -8,15 +8,21 @@ mod fold;
 mod keep;
 mod link;
 mod names;
+mod phase;
 mod used;
+
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bartizan_model::Diagnostic;
 
 pub(crate) use self::keep::{Keep, Keeping};
-pub(crate) use self::link::{Change, Effect, Link, Outcome, RuleSet, SetVarOp, Source, Subject, Target, Test};
+pub(crate) use self::link::{
+    Change, Effect, Link, NamePattern, Outcome, RuleSet, SetVarOp, Source, Subject, Target, Test,
+};
 pub(crate) use self::names::{Names, Piece, Slot, Template};
+pub(crate) use self::phase::{Entry, Phase};
 use crate::ast::{Document, EngineMode, Place};
-use crate::gate::{self, Bits, Gate};
+use crate::gate::{self, Gate};
 use crate::inputs::Text;
 use crate::run::{EffectId, TxValue, plain_number};
 
@@ -30,15 +36,29 @@ pub enum Gates {
     None,
 }
 
+/// Whether threads remember what the gates found for values that come again, such as names of header fields.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Memory {
+    /// They do
+    #[default]
+    On,
+    /// Every value is looked at anew: what the memory is tested against
+    Off,
+}
+
 /// How a plan is compiled.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
     /// Which rules are asked
     pub gates: Gates,
+    /// What is remembered from one exchange to the next, to ask faster
+    pub memory: Memory,
     /// JSON and XML bodies are taken apart by their media type, whether or not a rule says so
     pub detect_bodies: bool,
     /// Values inside of values (JSON, tokens, Base64, percent-encoding in a string) are members of their own
     pub opens_values: bool,
+    /// No response will be shown: what speeds up the phases of responses is not built; they stay right
+    pub requests_only: bool,
 }
 
 /// A compiled rule set.
@@ -59,10 +79,17 @@ pub struct Plan {
     pub(crate) value_removals: Vec<RuleSet>,
     /// The variables that some rule names: others need no value
     used: Vec<bool>,
+    /// Whether rules read what they captured themselves, and nothing that an earlier rule did
+    pub(crate) has_closed_captures: bool,
     keeping: Keeping,
     pub(crate) settings: Settings,
     pub(crate) options: Options,
+    /// Tells the plans of a process apart
+    pub(crate) serial: u64,
 }
+
+/// Of the last plan.
+static SERIAL: AtomicU64 = AtomicU64::new(0);
 
 /// What a rule says about itself.
 #[derive(Clone, Debug)]
@@ -144,57 +171,6 @@ impl Default for Settings {
     }
 }
 
-/// The rules of a phase in their order.
-#[derive(Debug, Default)]
-pub(crate) struct Phase {
-    pub(crate) entries: Vec<Entry>,
-    /// Places of the rules that are always asked, as bits
-    always: Vec<u64>,
-}
-
-/// A rule's place in a phase.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Entry {
-    pub(crate) head: u32,
-    /// Its number behind the gate
-    pub(crate) number: Option<u32>,
-}
-
-impl Phase {
-    fn new(heads: &[u32], gate: Option<&Gate>) -> Self {
-        let number = |head: &u32| gate.and_then(|gate| gate.numbers.get(head).copied());
-        let entries: Vec<Entry> = heads.iter().map(|head| Entry { head: *head, number: number(head) }).collect();
-        let mut always = vec![0u64; entries.len().div_ceil(64)];
-        for (place, _) in entries.iter().enumerate().filter(|(_, entry)| entry.number.is_none()) {
-            if let Some(word) = always.get_mut(place / 64) {
-                *word |= 1 << (place % 64);
-            }
-        }
-        Self { entries, always }
-    }
-
-    /// The first place from `at` on whose rule is always asked, or may match.
-    pub(crate) fn next(&self, at: usize, possible: &Bits) -> Option<usize> {
-        let always = self.next_always(at);
-        let end = always.unwrap_or(self.entries.len());
-        let gated = self
-            .entries
-            .get(at..end)?
-            .iter()
-            .position(|entry| entry.number.is_some_and(|number| gate::contains(possible, number)));
-        gated.map(|offset| at + offset).or(always)
-    }
-
-    fn next_always(&self, at: usize) -> Option<usize> {
-        let first = self.always.get(at / 64)? & (u64::MAX << (at % 64));
-        let words = self.always.iter().enumerate().skip(at / 64 + 1).map(|(word, bits)| (word, *bits));
-        std::iter::once((at / 64, first))
-            .chain(words)
-            .find(|(_, bits)| *bits != 0)
-            .map(|(word, bits)| word * 64 + bits.trailing_zeros() as usize)
-    }
-}
-
 impl Plan {
     /// Compiles a document that was parsed without errors.
     ///
@@ -203,13 +179,18 @@ impl Plan {
     pub fn compile(document: &Document, options: &Options) -> Result<Self, Vec<Diagnostic>> {
         let mut plan = compile::run(document, *options)?;
         plan.initial = vec![TxValue::Unset; plan.names.len()];
+        plan.serial = SERIAL.fetch_add(1, Ordering::Relaxed);
         if options.gates == Gates::All {
             let known = fold::fold(&mut plan);
-            plan.gates = [gate::build(&plan, &[0, 1]), gate::build(&plan, &[2, 3])];
             plan.initial = known.iter().map(|known| first_value(known, &mut plan.initial_text)).collect();
         }
         plan.number_members();
         plan.used = used::variables(&plan);
+        plan.has_closed_captures = used::has_closed_captures(&plan);
+        if options.gates == Gates::All {
+            let response: &[usize] = if options.requests_only { &[] } else { &[2, 3] };
+            plan.gates = [gate::build(&plan, &[0, 1]), gate::build(&plan, response)];
+        }
         plan.keeping = Keeping::of(&plan);
         let phases = [0, 1, 2, 3, 4].map(|phase| {
             let gate = plan.gate(phase).map(|(_, gate)| gate);
@@ -257,7 +238,7 @@ impl Plan {
         let phases = self.order.iter().enumerate().map(|(phase, rules)| {
             let gated = self
                 .gate(phase)
-                .map_or(0, |(_, gate)| rules.iter().filter(|rule| gate.numbers.contains_key(*rule)).count());
+                .map_or(0, |(_, gate)| rules.iter().filter(|rule| gate.numbers.contains_key(rule)).count());
             format!("phase {}: {} rules, {gated} gated", phase + 1, rules.len())
         });
         phases.collect::<Vec<_>>().join("; ")
@@ -266,6 +247,11 @@ impl Plan {
     /// Whether some rule names the variable.
     pub(crate) fn uses(&self, variable: crate::Variable) -> bool {
         self.used.get(variable as usize).copied().unwrap_or(true)
+    }
+
+    /// The heads that run, in all phases.
+    pub(crate) fn running(&self) -> impl Iterator<Item = u32> {
+        self.order.iter().flatten().copied()
     }
 
     /// The heads of a phase, counted from 0.

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use bartizan_content::encoding::percent_decode;
-use bartizan_content::{Content, Fault, FaultClass, FaultKind, Format, Kind, Limit, Limits, decode};
+use bartizan_content::{Content, Fault, FaultClass, FaultKind, Format, Kind, Limit, Limits, decode, decode_in};
 use bartizan_model::{HeaderField, Part};
 
 use crate::Variable;
@@ -27,6 +27,12 @@ pub(crate) const PATHS_BYTES_MAX: usize = 16 << 20;
 
 /// LIMIT: bytes that are kept of a path beyond that.
 const PATH_BYTES_MAX: usize = 256;
+
+/// Bytes of the longest address as text.
+const ADDRESS_BYTES_MAX: usize = 45;
+
+/// Bytes of a request's id as text, at most.
+const ID_BYTES_MAX: usize = 40;
 
 /// Fills what a request's head tells.
 pub(crate) fn head(plan: &Plan, inputs: &mut Inputs, head: &Request<'_>) {
@@ -51,11 +57,12 @@ pub(crate) fn head(plan: &Plan, inputs: &mut Inputs, head: &Request<'_>) {
     }
     inputs.part = Part::Cookie;
     for field in head.headers.iter().filter(|field| field.name.eq_ignore_ascii_case(b"cookie")) {
-        let cookies = decode(Format::Cookies, field.value, &limits());
+        let cookies = decode_in(inputs.buffers.tree(), Format::Cookies, field.value, &limits());
         for cookie in cookies.of_kind(Kind::Cookie) {
             inputs.push(List::Cookies, cookie.key(), cookie.value());
         }
         stopped(inputs, &cookies);
+        inputs.buffers.keep(field.value.len(), cookies.into_scratch(), None);
     }
     if plan.options.opens_values {
         for (part, list) in
@@ -86,30 +93,35 @@ fn connection(plan: &Plan, inputs: &mut Inputs, head: &Request<'_>) {
     for (end, address, port) in ends {
         let Some(end) = end else { continue };
         if plan.uses(address) {
-            inputs.set_text(address, end.ip().to_canonical().to_string().as_bytes());
+            let text = inputs.text.push_display(&end.ip().to_canonical(), ADDRESS_BYTES_MAX);
+            inputs.set(address, text);
         }
         number(plan, inputs, port, end.port().into());
     }
     if plan.uses(Variable::UniqueId) {
-        inputs.set_text(Variable::UniqueId, head.id.as_bytes());
+        let text = inputs.text.push_display(&head.id, ID_BYTES_MAX);
+        inputs.set(Variable::UniqueId, text);
     }
 }
 
 fn path_variables(inputs: &mut Inputs, path: &[u8], query: &[u8]) {
     let path = origin_form(path);
-    let mut decoded = Vec::with_capacity(path.len() + 1 + query.len());
-    percent_decode(path, &mut decoded);
-    let path_len = decoded.len();
-    if !query.is_empty() {
-        decoded.push(b'?');
-        percent_decode(query, &mut decoded);
-    }
-    let uri = inputs.text.push(&decoded);
+    let mut path_len = 0;
+    let decode = |buffer: &mut Vec<u8>| {
+        let start = buffer.len();
+        percent_decode(path, buffer);
+        path_len = buffer.len() - start;
+        if !query.is_empty() {
+            buffer.push(b'?');
+            percent_decode(query, buffer);
+        }
+    };
+    let uri = inputs.text.write(decode, path.len() + 1 + query.len());
     inputs.set(Variable::RequestUri, uri);
     let filename = uri.part(0, path_len);
     inputs.set(Variable::RequestFilename, filename);
     inputs.set(Variable::PathInfo, filename);
-    let last = memchr::memrchr2(b'/', b'\\', decoded.get(..path_len).unwrap_or_default());
+    let last = memchr::memrchr2(b'/', b'\\', inputs.text.at(filename));
     inputs.set(Variable::RequestBasename, uri.part(last.map_or(0, |at| at + 1), path_len));
 }
 
@@ -151,14 +163,16 @@ fn time(plan: &Plan, inputs: &mut Inputs, head: &Request<'_>) {
 /// Decodes a form or query; whether it breaks the encoding.
 fn form(plan: &Plan, inputs: &mut Inputs, list: List, source: &[u8]) -> bool {
     let source = separated(source, plan.settings.separator);
-    let content = decode(Format::Form, &source, &limits());
+    let content = decode_in(inputs.buffers.tree(), Format::Form, &source, &limits());
     for pair in content.of_kind(Kind::Pair) {
         if !argument(plan, inputs, list, pair.key(), pair.value()) {
             break;
         }
     }
     stopped(inputs, &content);
-    !content.is_well_formed()
+    let is_bad = !content.is_well_formed();
+    inputs.buffers.keep(source.len(), content.into_scratch(), None);
+    is_bad
 }
 
 /// The source with `SecArgumentSeparator` between its pairs, as it would be with `&`.
@@ -201,14 +215,13 @@ const FORM: &[u8] = b"application/x-www-form-urlencoded";
 
 /// Who takes the request's body apart, unless a rule says otherwise.
 pub(crate) fn choose_processor(plan: &Plan, state: &mut State) {
-    let content_type = header(&state.inputs, List::RequestHeaders, b"content-type").to_vec();
-    let is_form = content_type.get(..FORM.len()).is_some_and(|start| start.eq_ignore_ascii_case(FORM));
-    let processor = match Format::of(Some(&content_type), b"") {
+    let content_type = header(&state.inputs, List::RequestHeaders, b"content-type");
+    let is_type =
+        |wanted: &[u8]| content_type.get(..wanted.len()).is_some_and(|start| start.eq_ignore_ascii_case(wanted));
+    let processor = match Format::of(Some(content_type), b"") {
         // Whatever follows the type: lenient servers read a form, so rules must.
-        _ if is_form => BodyProcessor::UrlEncoded,
-        Format::Multipart(_) if content_type.to_ascii_lowercase().starts_with(b"multipart/form-data") => {
-            BodyProcessor::Multipart
-        }
+        _ if is_type(FORM) => BodyProcessor::UrlEncoded,
+        Format::Multipart(_) if is_type(b"multipart/form-data") => BodyProcessor::Multipart,
         Format::Json if plan.options.detect_bodies => BodyProcessor::Json,
         Format::Xml if plan.options.detect_bodies => BodyProcessor::Xml,
         _ => return,
@@ -264,6 +277,10 @@ struct Body<'a> {
 }
 
 fn sizes(plan: &Plan, inputs: &mut Inputs) {
+    let is_asked = plan.uses(Variable::ArgsCombinedSize) || plan.uses(Variable::FilesCombinedSize);
+    if !is_asked {
+        return;
+    }
     let size = |list: List| -> usize {
         let sent = inputs.list(list).iter().filter(|item| item.standing == Standing::Sent);
         sent.map(|item| item.name.len() + item.value.len()).sum()
@@ -285,8 +302,8 @@ fn json(plan: &Plan, inputs: &mut Inputs, body: Body<'_>) {
     if let Some(depth) = plan.settings.json_depth_max.and_then(|depth| u32::try_from(depth).ok()) {
         limits.json_container_depth = depth;
     }
-    let content = decode(Format::Json, body.source, &limits);
-    let mut walk = content.walk();
+    let content = decode_in(inputs.buffers.tree(), Format::Json, body.source, &limits);
+    let mut walk = content.walk_in(inputs.buffers.path());
     let mut paths_bytes = 0;
     while let Some((path, node)) = walk.next_node() {
         // An element is named by its number, so that rules about names would not see the array's own at the end of one,
@@ -304,7 +321,9 @@ fn json(plan: &Plan, inputs: &mut Inputs, body: Body<'_>) {
             break;
         }
     }
+    let path = walk.into_buffer();
     processed(inputs, &content, body, "JSON parsing error");
+    inputs.buffers.keep(body.source.len(), content.into_scratch(), Some(path));
 }
 
 /// The path, or its end when the paths before it used up what all may have.

@@ -2,6 +2,7 @@
 
 mod effect;
 mod expand;
+mod memo;
 mod persistent;
 mod rule;
 mod sieve;

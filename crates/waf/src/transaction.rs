@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bartizan_model::{HeaderField, Timestamp};
+use bartizan_model::{HeaderField, RequestId, Timestamp};
 
 use crate::Variable;
 use crate::ast::{AllowScope, EngineMode};
@@ -29,7 +29,7 @@ pub struct Request<'a> {
     /// Where it arrived
     pub server: Option<SocketAddr>,
     /// Names the exchange
-    pub id: &'a str,
+    pub id: RequestId,
     /// When
     pub now: Timestamp,
 }
@@ -180,7 +180,7 @@ impl Transaction {
             return None;
         }
         if let Some((number, gate)) = self.plan.gate(phase) {
-            state.sift(number, gate);
+            state.sift(&self.plan, number, gate);
         }
         let stopped = run_phase(&mut Runner { plan: &self.plan, state }, phase)?;
         if !is_last {
@@ -208,7 +208,7 @@ fn run_phase(runner: &mut Runner<'_>, phase: usize) -> Option<Intervention> {
         let Some(entry) = rules.entries.get(place) else { continue };
         let index = entry.head as usize;
         let Some(head) = plan.heads.get(index) else { continue };
-        if !runner.head(index, head, entry.number) {
+        if !entry.is_possible(runner.state.sieve.possible()) || !runner.head(index, head, entry) {
             continue;
         }
         if let Skip::To(position) = head.skip {

@@ -124,7 +124,6 @@ fn head(ctx: &HeadContext<'_>, transaction: &mut Transaction) -> Option<Interven
         headers.push(HeaderField { name: b"host", value: ctx.head.authority }); // HTTP/2 has it in `:authority`
     }
     headers.extend_from_slice(ctx.head.headers);
-    let id = ctx.id.to_string();
     transaction.request_head(&Request {
         method: ctx.head.method,
         target: ctx.head.target,
@@ -132,7 +131,7 @@ fn head(ctx: &HeadContext<'_>, transaction: &mut Transaction) -> Option<Interven
         headers: &headers,
         client: ctx.facts.client.ip.map(|ip| SocketAddr::new(ip, 0)),
         server: ctx.local,
-        id: &id,
+        id: ctx.id,
         now: ctx.now,
     })
 }

@@ -1,4 +1,5 @@
-//! Runs one request of the bench over and over, for a profiler, and prints what it cost: `profile NAME [SECONDS]`.
+//! Runs one request of the bench over and over, for a profiler, and prints what it cost: `profile NAME [SECONDS]`, or
+//! `profile NAME 2000x` for so many requests, as counting instructions needs it.
 
 #[path = "../../tests/crs/engine.rs"]
 mod engine;
@@ -23,7 +24,9 @@ const BATCH: usize = 1000;
 
 fn main() -> Result<()> {
     let name = std::env::args().nth(1).unwrap_or_default();
-    let seconds = std::env::args().nth(2).and_then(|text| text.parse().ok()).unwrap_or(5);
+    let amount = std::env::args().nth(2).unwrap_or_default();
+    let requests: Option<u32> = amount.strip_suffix('x').and_then(|text| text.parse().ok());
+    let seconds = if requests.is_some() { u64::MAX } else { amount.parse().unwrap_or(5) };
     let rule_set = harness::rule_set_folder().context("no Core Rule Set at `BARTIZAN_CRS` or `../shared/crs`")?;
     let config = harness::rules::config("pl1.conf", &rule_set, &std::env::temp_dir().join("bartizan-waf"))?;
     let plan = engine::plan(&config, Gates::All)?;
@@ -38,8 +41,11 @@ fn main() -> Result<()> {
     let headers: Vec<_> = exchanges.iter().map(|exchange| engine::fields(&exchange.headers)).collect();
     let begun = Instant::now();
     let mut count = 0u32;
-    while begun.elapsed() < Duration::from_secs(seconds) {
+    'all: while begun.elapsed() < Duration::from_secs(seconds) {
         for (exchange, headers) in exchanges.iter().zip(&headers) {
+            if requests == Some(count) {
+                break 'all;
+            }
             black_box(engine::request(&mut Transaction::new(Arc::clone(&plan)), exchange, headers));
             count += 1;
         }

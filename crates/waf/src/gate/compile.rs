@@ -3,35 +3,20 @@
 use std::collections::HashMap;
 
 use crate::inputs::List;
-use crate::plan::{Head, Link, Plan, Source, Subject, Test};
+use crate::plan::{Link, Plan, Source, Subject};
 use crate::transform::{ByteSet, Trigger};
 use crate::{Transform, Variable};
 
 use super::alphabet::ALPHABETS;
 use super::automaton::Automaton;
 use super::categories::Categories;
-use super::need::Need;
-use super::{Bits, Class, Field, Gate, NONE, Step, WORDS, contains, insert, or};
+use super::eligible::{Gated, links};
+use super::made;
+use super::need::{Need, Needs};
+use super::{Bits, Class, Field, Gate, NONE, Step, WORDS, contains, insert, or, remove};
 
 /// Lengths that are told apart: longer values may match every rule.
 const LENGTHS: usize = 32;
-
-/// Scalar variables whose value stays as it is once it is set.
-const SCALARS: &[Variable] = &[
-    Variable::PathInfo,
-    Variable::QueryString,
-    Variable::RequestBasename,
-    Variable::RequestBody,
-    Variable::RequestFilename,
-    Variable::RequestLine,
-    Variable::RequestMethod,
-    Variable::RequestProtocol,
-    Variable::RequestUri,
-    Variable::RequestUriRaw,
-    Variable::ResponseBody,
-    Variable::ResponseProtocol,
-    Variable::StatusLine,
-];
 
 /// Where values of a class come from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -42,48 +27,52 @@ enum Place {
     Scalar(Variable),
 }
 
-/// A rule behind the gate.
-struct Gated<'p> {
-    number: u32,
-    link: &'p Link,
-}
-
 /// The gate for the rules of these phases.
 pub(crate) fn build(plan: &Plan, phases: &[usize]) -> Gate {
     let mut gate = Gate::default();
-    let mut gated = Vec::new();
+    let mut gated: Vec<Gated<'_>> = Vec::new();
+    let mut more = Vec::new();
+    let mut add = |head: u32, (place, link, needs): (u8, _, _)| {
+        let number = u32::try_from(gated.len()).ok().filter(|_| gated.len() < WORDS * 64);
+        let Some(number) = number else { return }; // the rest is always asked
+        gated.push(Gated { number, link, needs });
+        gate.numbers.entry(head).or_default().push((place, number));
+        gate.links.push((head, place));
+    };
+    // One link of each chain in the order of the rules, which is how they are found again; then the others.
     for index in phases.iter().flat_map(|phase| plan.order(*phase)) {
-        let Some(link) = plan.heads.get(*index as usize).and_then(gateable) else { continue };
-        let Ok(number) = u32::try_from(gated.len()) else { continue };
-        if gated.len() >= WORDS * 64 {
-            break; // the rest is always asked
-        }
-        gated.push(Gated { number, link });
-        gate.numbers.insert(*index, number);
+        let mut links = links(plan, *index).into_iter();
+        links.next().into_iter().for_each(|first| add(*index, first));
+        more.extend(links.map(|link| (*index, link)));
     }
+    for (index, link) in more {
+        add(index, link);
+    }
+    let firsts = (0..).zip(&gate.links).filter(|(_, (_, place))| *place == 0);
+    gate.texts = firsts.filter_map(|(number, (head, _))| Some((number, made::texts(plan, *head)?))).collect();
     gate.categories = categories(&gated);
     for (number, alphabet) in ALPHABETS.iter().enumerate() {
         let foreign = gate.categories.of_set(&alphabet.complement());
-        let need = |link: &Link| link.needs.over.get(number).cloned().flatten();
+        let need = |needs: &Needs| needs.over.get(number).cloned().flatten();
         gate.fields.push(field(&gated, foreign, need));
     }
-    gate.fields.push(field(&gated, 0, |link| Some(link.needs.general.clone())));
+    gate.fields.push(field(&gated, 0, |needs| Some(needs.general.clone())));
     gate.lengths = lengths(&gated);
     classes(&mut gate, &gated);
     gate
 }
 
 /// What is looked for in values of these bytes.
-fn field(gated: &[Gated<'_>], foreign: u64, need: impl Fn(&Link) -> Option<Need>) -> Field {
+fn field(gated: &[Gated<'_>], foreign: u64, need: impl Fn(&Needs) -> Option<Need>) -> Field {
     let mut field = Field { foreign, ..Field::default() };
     let mut literals = Vec::new();
-    for Gated { number, link } in gated {
-        let Some(need) = need(link) else { continue };
+    for Gated { number, needs, .. } in gated {
+        let Some(need) = need(needs) else { continue };
         insert(&mut field.rules, *number);
         match need {
             Need::Nothing => insert(&mut field.unfiltered, *number),
             Need::Literals(texts) => literals.extend(texts.into_iter().map(|text| (text, *number))),
-            Need::Byte(_) => {}
+            Need::Byte(_) | Need::NoProofAgainstSqli => {}
         }
     }
     let (automaton, homeless) = Automaton::new(&literals);
@@ -92,32 +81,20 @@ fn field(gated: &[Gated<'_>], foreign: u64, need: impl Fn(&Link) -> Option<Need>
     field
 }
 
-/// By length: the rules of which no match is longer.
+/// By length: the rules of which a match may be so long.
 fn lengths(gated: &[Gated<'_>]) -> Vec<Bits> {
     let rules = |length: usize| {
         let mut rules = NONE;
         gated
             .iter()
-            .filter(|gated| gated.link.needs.length_min <= length || length == LENGTHS)
+            .filter(|Gated { needs, .. }| {
+                let may_be_longer = length == LENGTHS;
+                (needs.length_min <= length || may_be_longer) && needs.length_max >= length
+            })
             .for_each(|gated| insert(&mut rules, gated.number));
         rules
     };
     (0..=LENGTHS).map(rules).collect()
-}
-
-/// The first link, when whether it matches depends on nothing but values that stay as they are.
-fn gateable(head: &Head) -> Option<&Link> {
-    let link = head.links.first()?;
-    let Test::Operator { is_negated: false, argument: None, .. } = &link.test else { return None };
-    let is_fixed = link.targets.iter().all(|target| {
-        !target.is_count
-            && match target.source {
-                Source::Lists(..) => true,
-                Source::Scalar(variable) => SCALARS.contains(&variable),
-                _ => false,
-            }
-    });
-    is_fixed.then_some(link)
 }
 
 fn categories(gated: &[Gated<'_>]) -> Categories {
@@ -127,13 +104,13 @@ fn categories(gated: &[Gated<'_>]) -> Categories {
             sets.push(set);
         }
     };
-    for Gated { link, .. } in gated {
+    for Gated { link, needs, .. } in gated {
         for transform in &link.transforms {
             if let Trigger::Bytes(set) = transform.trigger() {
                 add(*set);
             }
         }
-        if let Need::Byte(set) = &link.needs.general {
+        if let Need::Byte(set) = &needs.general {
             add(*set);
         }
     }
@@ -175,7 +152,7 @@ fn excludes(link: &Link, list: List, name: &[u8]) -> bool {
 fn classes(gate: &mut Gate, gated: &[Gated<'_>]) {
     let mut rules: HashMap<Place, Bits> = HashMap::new();
     let mut names: Vec<(List, Box<[u8]>)> = Vec::new();
-    for Gated { number, link } in gated {
+    for Gated { number, link, .. } in gated {
         for place in places(link) {
             if let Place::Member(list, name) = &place {
                 names.push((*list, name.clone()));
@@ -193,7 +170,7 @@ fn classes(gate: &mut Gate, gated: &[Gated<'_>]) {
     // A named member is looked at by the rules for it and by those for all members that do not leave it out.
     for (list, name) in names {
         let mut all = rules.get(&Place::List(list, false)).copied().unwrap_or(NONE);
-        for Gated { number, link } in gated {
+        for Gated { number, link, .. } in gated {
             if excludes(link, list, &name) {
                 remove(&mut all, *number);
             }
@@ -214,7 +191,8 @@ fn classes(gate: &mut Gate, gated: &[Gated<'_>]) {
             }
             Place::Member(list, name) => {
                 if let Some(named) = gate.named.get_mut(list as usize) {
-                    named.push((name, class));
+                    named.resize_with(named.len().max(name.len() + 1), Vec::new);
+                    named.get_mut(name.len()).into_iter().for_each(|named| named.push((name.clone(), class)));
                 }
             }
             Place::Scalar(variable) => gate.scalars.push((variable, class)),
@@ -222,16 +200,12 @@ fn classes(gate: &mut Gate, gated: &[Gated<'_>]) {
     }
 }
 
-fn remove(bits: &mut Bits, number: u32) {
-    if let Some(word) = bits.get_mut(number as usize / 64) {
-        *word &= !(1 << (number % 64));
-    }
-}
-
 fn class(gated: &[Gated<'_>], rules: &Bits, categories: &Categories) -> Class {
     let mut class = Class::default();
-    for Gated { number, link } in gated.iter().filter(|gated| contains(rules, gated.number)) {
-        if let Need::Byte(set) = &link.needs.general {
+    for gated in gated.iter().filter(|gated| contains(rules, gated.number)) {
+        let Gated { number, needs, .. } = gated;
+        let chain = gated.transforms();
+        if let Need::Byte(set) = &needs.general {
             let present = categories.of_set(set);
             match class.bytes.iter_mut().find(|(known, _)| *known == present) {
                 Some((_, rules)) => insert(rules, *number),
@@ -242,16 +216,21 @@ fn class(gated: &[Gated<'_>], rules: &Bits, categories: &Categories) -> Class {
                 }
             }
         }
+        if needs.general == Need::NoProofAgainstSqli {
+            insert(&mut class.sqli, *number);
+        }
+        if needs.general.is_searched() {
+            insert(&mut class.searched, *number);
+        }
         // With `multiMatch` the operator is asked after each step.
-        let steps =
-            if link.is_multi_match { 0..=link.transforms.len() } else { link.transforms.len()..=link.transforms.len() };
+        let steps = if gated.is_asked_at_each_step() { 0..=chain.len() } else { chain.len()..=chain.len() };
         for step in steps {
-            let transforms = link.transforms.get(..step).unwrap_or_default();
-            let transforms = if matches!(link.needs.general, Need::Byte(_)) { transforms } else { folded(transforms) };
+            let transforms = chain.get(..step).unwrap_or_default();
+            let transforms = if needs.general.is_searched() { folded(transforms) } else { transforms };
             let end = grow(&mut class.steps, transforms, categories);
             if let Some(step) = class.steps.get_mut(end) {
                 insert(&mut step.rules, *number);
-                step.length_min = step.length_min.min(link.needs.length_min);
+                step.length_min = step.length_min.min(needs.length_min);
             }
             if !transforms.contains(&Transform::Base64Decode) {
                 insert(&mut class.plain, *number);
@@ -259,7 +238,7 @@ fn class(gated: &[Gated<'_>], rules: &Bits, categories: &Categories) -> Class {
         }
     }
     sum_up(&mut class.steps);
-    let needs_bytes = class.bytes.iter().fold(NONE, |mut all, (_, rules)| {
+    let needs_bytes = class.bytes.iter().fold(class.sqli, |mut all, (_, rules)| {
         or(&mut all, rules);
         all
     });

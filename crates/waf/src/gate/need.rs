@@ -4,9 +4,9 @@
 //! either few texts that it can match at all, which are multiplied along concatenations, or a set that it requires. Of
 //! all the sets that a concatenation offers, the one that occurs most rarely in traffic is taken.
 
-use regex_syntax::hir::{Class, Hir, HirKind};
+use regex_syntax::hir::{Class, Hir, HirKind, Look};
 
-use crate::operator::Matcher;
+use crate::operator::{Matcher, Relation};
 use crate::transform::ByteSet;
 
 use super::alphabet::{ALPHABETS, byte_class, is_never, restrict};
@@ -33,6 +33,18 @@ pub(crate) enum Need {
     Literals(Vec<Vec<u8>>),
     /// A byte of this set
     Byte(ByteSet),
+    /// That libinjection may find SQL in it
+    NoProofAgainstSqli,
+}
+
+impl Need {
+    /// Whether the automaton looks for it, which has no regard to case.
+    pub(crate) const fn is_searched(&self) -> bool {
+        match self {
+            Self::Nothing | Self::Literals(_) => true,
+            Self::Byte(_) | Self::NoProofAgainstSqli => false,
+        }
+    }
 }
 
 /// What a match requires, of any value and of values over each alphabet.
@@ -43,12 +55,18 @@ pub(crate) struct Needs {
     pub(crate) over: [Option<Need>; ALPHABETS.len()],
     /// No match is shorter
     pub(crate) length_min: usize,
+    /// No match is longer; holds for the value that the operator is given, not for the one before transformations
+    pub(crate) length_max: usize,
 }
 
 impl Needs {
     /// Nothing is required.
-    pub(crate) const NOTHING: Self =
-        Self { general: Need::Nothing, over: [const { Some(Need::Nothing) }; ALPHABETS.len()], length_min: 0 };
+    pub(crate) const NOTHING: Self = Self {
+        general: Need::Nothing,
+        over: [const { Some(Need::Nothing) }; ALPHABETS.len()],
+        length_min: 0,
+        length_max: usize::MAX,
+    };
 }
 
 /// What an operator requires of a value; `pattern` is its argument.
@@ -60,6 +78,7 @@ pub(crate) fn of_matcher(matcher: &Matcher, pattern: Option<&[u8]>) -> Needs {
             (left != ByteSet::EMPTY).then_some(Need::Byte(set))
         }),
         length_min: 1,
+        length_max: usize::MAX,
     };
     match matcher {
         Matcher::Pattern(_) => match pattern.and_then(|pattern| crate::operator::hir(pattern).ok()) {
@@ -70,13 +89,17 @@ pub(crate) fn of_matcher(matcher: &Matcher, pattern: Option<&[u8]>) -> Needs {
         Matcher::ByteRange(allowed) => byte(allowed.complement()),
         Matcher::UrlEncoding => byte(ByteSet::of(b"%")),
         Matcher::Utf8Encoding => byte(ByteSet::EMPTY.with_range(0x80, 0xff)),
+        Matcher::Sqli => Needs {
+            general: Need::NoProofAgainstSqli,
+            over: [const { Some(Need::NoProofAgainstSqli) }; ALPHABETS.len()],
+            ..Needs::NOTHING
+        },
         Matcher::Xss => byte(ByteSet::of(b"<=")),
+        Matcher::Text(relation, text) => of_text(*relation, text),
         Matcher::ExpandedPattern(_)
-        | Matcher::Text(..)
         | Matcher::Number(..)
         | Matcher::Networks(_)
         | Matcher::Checked(_)
-        | Matcher::Sqli
         | Matcher::Always
         | Matcher::Never => Needs::NOTHING,
     }
@@ -87,10 +110,25 @@ fn of_pattern(hir: &Hir) -> Needs {
         let left = restrict(hir, &alphabet);
         (!is_never(&left)).then(|| of_hir(&left))
     });
-    Needs { general: of_hir(hir), over, length_min: hir.properties().minimum_len().unwrap_or(0) }
+    let properties = hir.properties();
+    let is_whole =
+        properties.look_set_prefix().contains(Look::Start) && properties.look_set_suffix().contains(Look::End);
+    let length_max = properties.maximum_len().filter(|_| is_whole).unwrap_or(usize::MAX);
+    Needs { general: of_hir(hir), over, length_min: properties.minimum_len().unwrap_or(0), length_max }
 }
 
-fn of_phrases(phrases: Vec<Vec<u8>>) -> Needs {
+/// The argument of a comparison without macros.
+fn of_text(relation: Relation, text: &[u8]) -> Needs {
+    let is_in = of_phrases(vec![text.to_ascii_lowercase()]);
+    match relation {
+        Relation::BeginsWith | Relation::Contains | Relation::ContainsWord | Relation::EndsWith => is_in,
+        Relation::Equals => Needs { length_max: text.len(), ..is_in },
+        Relation::Within => Needs { length_max: text.len(), ..Needs::NOTHING },
+    }
+}
+
+/// What one of these texts being in a value requires.
+pub(super) fn of_phrases(phrases: Vec<Vec<u8>>) -> Needs {
     let over = ALPHABETS.map(|alphabet| {
         let is_in = |phrase: &Vec<u8>| {
             phrase.iter().all(|byte| alphabet.contains(*byte) || alphabet.contains(byte.to_ascii_uppercase()))
@@ -99,7 +137,7 @@ fn of_phrases(phrases: Vec<Vec<u8>>) -> Needs {
         (!left.is_empty()).then(|| literals(left))
     });
     let length_min = phrases.iter().map(Vec::len).min().unwrap_or(0);
-    Needs { general: literals(phrases), over, length_min }
+    Needs { general: literals(phrases), over, length_min, length_max: usize::MAX }
 }
 
 /// What a pattern requires.
@@ -108,6 +146,23 @@ pub(crate) fn of_hir(hir: &Hir) -> Need {
         Some(texts) => literals(texts),
         None => Need::Nothing,
     }
+}
+
+/// What every match begins with at the beginning of a value, in lower case; empty when that may be anything.
+pub(crate) fn beginning(hir: &Hir) -> Vec<u8> {
+    let mut text = Vec::new();
+    let HirKind::Concat(parts) = hir.kind() else { return text };
+    let [first, rest @ ..] = parts.as_slice() else { return text };
+    if !matches!(first.kind(), HirKind::Look(Look::Start)) {
+        return text;
+    }
+    for part in rest {
+        match walk(part).exact.as_deref() {
+            Some([only]) if !only.is_empty() => text.extend_from_slice(only),
+            _ => break,
+        }
+    }
+    text
 }
 
 /// The texts cut to their rarest parts; nothing, when one of them is empty.

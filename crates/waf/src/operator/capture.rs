@@ -4,8 +4,29 @@ use std::ops::Range;
 
 use smallvec::SmallVec;
 
+use crate::inputs::{Span, Text};
+
 /// LIMIT: SecLang has `TX.0` to `TX.9`.
 pub(crate) const CAPTURES_MAX: usize = 10;
+
+/// One thing that was captured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Part<'c> {
+    /// A part of the value that the operator was given
+    Span(Range<usize>),
+    /// Text that is no part of it
+    Text(&'c [u8]),
+}
+
+impl Part<'_> {
+    /// As a span; `value` is the value that the operator was given.
+    pub(crate) fn keep(self, value: Span, text: &mut Text) -> Span {
+        match self {
+            Self::Span(range) => value.part(range.start, range.end),
+            Self::Text(bytes) => text.push(bytes),
+        }
+    }
+}
 
 /// What an operator captured, reused from one call to the next.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,11 +39,28 @@ pub(crate) struct Captures {
 
 impl Captures {
     /// What was captured, with its number; `input` is the value that the operator was given.
+    #[cfg(test)]
     pub(crate) fn iter<'a>(&'a self, input: &'a [u8]) -> impl Iterator<Item = (usize, &'a [u8])> {
         let text = self.text.as_deref().map(|text| (0, text));
         let spans =
             self.spans.iter().enumerate().filter_map(|(number, span)| Some((number, input.get(span.clone()?)?)));
         text.into_iter().chain(spans)
+    }
+
+    /// What was captured as `TX.0`; `input` is the value that the operator was given.
+    pub(crate) fn whole<'a>(&'a self, input: &'a [u8]) -> Option<&'a [u8]> {
+        match self.part(0)? {
+            Part::Span(range) => input.get(range),
+            Part::Text(text) => Some(text),
+        }
+    }
+
+    /// What was captured under a number.
+    pub(crate) fn part(&self, number: usize) -> Option<Part<'_>> {
+        match (&self.text, number) {
+            (Some(text), 0) => Some(Part::Text(text)),
+            _ => self.spans.get(number)?.clone().map(Part::Span),
+        }
     }
 
     /// Forgets what was captured.

@@ -19,6 +19,11 @@ const WORD_COST_MAX: usize = 1 << 20;
 /// Where dots of an overlong word begin not to count: behind any keyword that a word could begin with.
 const WORD_HEAD: usize = 64;
 
+/// Whether no proof rules out that there is SQL injection in `input`.
+pub(crate) fn may_be_sqli(input: &[u8]) -> bool {
+    !sqli_gate::is_harmless(input)
+}
+
 /// The fingerprint of the SQL injection in `input`, if there is one.
 pub(super) fn sqli(input: &[u8]) -> Option<String> {
     if sqli_gate::is_harmless(input) { None } else { sqli_ungated(input) }

@@ -12,7 +12,7 @@ use std::sync::{Arc, RwLock};
 use regex_automata::Input;
 use regex_automata::meta::Regex;
 use regex_automata::util::primitives::NonMaxUsize;
-use regex_syntax::hir::Hir;
+use regex_syntax::hir::{Class, ClassBytesRange, Hir, HirKind, Look, Repetition};
 use regex_syntax::{Parser, ParserBuilder};
 
 use super::{CAPTURES_MAX, Captures, Fault};
@@ -35,6 +35,8 @@ const STATE_CACHE_BYTES: usize = 512 << 10;
 #[derive(Debug)]
 pub(crate) struct Pattern {
     regex: Regex,
+    /// It matches every value, from its first byte to its last
+    takes_all: bool,
 }
 
 impl Pattern {
@@ -57,16 +59,25 @@ impl Pattern {
             message: format!("the pattern cannot be compiled: {error}"),
             help: "bound its repetitions, or split it".to_owned(),
         })?;
-        Ok(Self { regex })
+        Ok(Self { regex, takes_all: takes_all(hir) })
     }
 
     /// Whether it matches anywhere in `input`.
     pub(crate) fn is_match(&self, input: &[u8]) -> bool {
-        self.regex.is_match(input)
+        self.takes_all || self.regex.is_match(input)
+    }
+
+    /// Whether it matches every value as a whole: `^.*$`.
+    pub(crate) const fn takes_all(&self) -> bool {
+        self.takes_all
     }
 
     /// Finds its first match and the groups in it.
     pub(super) fn find(&self, input: &[u8], captures: &mut Captures) -> bool {
+        if self.takes_all {
+            captures.set_span(0..input.len());
+            return true;
+        }
         // Most values do not match, and saying so is much cheaper than finding groups.
         if !self.regex.is_match(input) {
             return false;
@@ -93,6 +104,20 @@ impl Pattern {
             .flatten()
             .map(|found| found.range())
     }
+}
+
+/// Whether a pattern is `^.*$`.
+fn takes_all(hir: &Hir) -> bool {
+    let HirKind::Concat(parts) = hir.kind() else { return false };
+    let [first, middle, last] = parts.as_slice() else { return false };
+    let is_any = match middle.kind() {
+        HirKind::Repetition(Repetition { min: 0, max: None, greedy: true, sub }) => {
+            matches!(sub.kind(), HirKind::Class(Class::Bytes(bytes)) if bytes.ranges() == [ClassBytesRange::new(0, u8::MAX)])
+        }
+        _ => false,
+    };
+    let is_look = |part: &Hir, look: Look| matches!(part.kind(), HirKind::Look(found) if *found == look);
+    is_look(first, Look::Start) && is_any && is_look(last, Look::End)
 }
 
 /// A pattern as the engine means it: over bytes, case as the pattern says.

@@ -72,9 +72,11 @@ pub(super) fn run(document: &Document, options: Options) -> Result<Plan, Vec<Dia
             gates: Default::default(),
             value_removals: compiler.value_removals,
             used: Vec::new(),
+            has_closed_captures: false,
             keeping: Default::default(),
             settings,
             options,
+            serial: 0,
         })
     } else {
         Err(compiler.faults)

@@ -10,13 +10,14 @@
 //! rule reads it, the same `TX` as over the plan as written; the regression tests and the property tests compare them.
 
 use crate::Variable;
+use crate::gate::need;
 use crate::operator::CAPTURES_MAX;
 use crate::plan::{Effect, Head, Link, Plan, RuleSet, Skip, Source, Subject, Target, Test};
 use crate::run::transformed;
 
 use super::keep::Keep;
 use super::link::{Change, Outcome, SetVarOp};
-use super::names::{Piece, Slot, Template};
+use super::names::{Names, Piece, Template};
 
 /// What is known of a member of `TX`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,7 +97,10 @@ impl Folder {
             }
             match fate {
                 Fate::Out => continue,
-                Fate::Stay => self.shorten(plan, *index as usize),
+                Fate::Stay => {
+                    self.shorten(plan, *index as usize);
+                    self.write_out(plan, *index as usize);
+                }
                 Fate::Always => {}
             }
             let Some(head) = plan.heads.get(*index as usize) else { continue };
@@ -166,6 +170,27 @@ impl Folder {
         }
     }
 
+    /// Writes out the arguments of operators that are the same for every exchange.
+    fn write_out(&self, plan: &mut Plan, index: usize) {
+        let Plan { heads, names, .. } = plan;
+        let Some(head) = heads.get_mut(index) else { return };
+        let mut known = self.known.clone();
+        for link in &mut head.links {
+            if let Test::Operator { matcher, argument, .. } = &mut link.test
+                && let Some(text) = argument.as_ref().and_then(|template| text(&known, template))
+                && matcher.write_out(&text)
+            {
+                *argument = None;
+                link.needs = need::of_matcher(matcher, Some(&text));
+            }
+            // What this link sets, the next one reads.
+            if link.is_capturing {
+                (0..CAPTURES_MAX).for_each(|slot| set(&mut known, slot, Known::Unknown));
+            }
+            link.set_vars.iter().for_each(|set| forget_set(set, names, &mut known));
+        }
+    }
+
     /// Whether every rule that may be switched off before this one runs does so later: it stands before all of them.
     fn is_set_up(&self, plan: &Plan, index: usize) -> bool {
         let switches = |head: &Head| {
@@ -187,16 +212,24 @@ impl Folder {
     /// Whether the rule matches, when that is known.
     fn verdict(&self, head: &Head) -> Option<bool> {
         let last = head.links.len().checked_sub(1)?;
+        let mut verdict = Some(true);
         for (number, link) in head.links.iter().enumerate() {
+            let matches = if link.is_multi_match { None } else { self.link(link) };
+            if matches == Some(false) {
+                return Some(false);
+            }
             let acts_early = number < last && !(link.set_vars.is_empty() && link.keeps.is_empty());
             if acts_early || link.is_capturing || link.is_multi_match {
                 return None;
             }
-            if !self.link(link)? {
-                return Some(false);
+            match matches {
+                Some(_) => {}
+                // One that is known to fail may follow; then this one is not missed, unless it says how bad it is.
+                None if link.severity.is_none() => verdict = None,
+                None => return None,
             }
         }
-        Some(true)
+        verdict
     }
 
     fn link(&self, link: &Link) -> Option<bool> {
@@ -231,19 +264,7 @@ impl Folder {
     }
 
     fn text(&self, template: &Template) -> Option<Vec<u8>> {
-        let mut text = Vec::new();
-        for piece in &template.0 {
-            match piece {
-                Piece::Literal(bytes) => text.extend_from_slice(bytes),
-                Piece::Tx(slot) => match self.known.get(slot.0 as usize)? {
-                    Known::Unknown => return None,
-                    Known::Unset => {}
-                    Known::Is(value) => text.extend_from_slice(value),
-                },
-                Piece::Rule(_) | Piece::Value(..) => return None,
-            }
-        }
-        Some(text)
+        text(&self.known, template)
     }
 
     /// Takes what the rule sets into the first values; `false`, and nothing changed, when that cannot be done.
@@ -321,23 +342,7 @@ impl Folder {
             Change::AddNumber(_) => set.slot.into_iter().for_each(|slot| self.read_source(Source::Slot(slot))),
             Change::SetNumber(_) | Change::Unset => {}
         }
-        match set.slot {
-            Some(slot) => self.forget(slot.0 as usize),
-            None if set.collection != Variable::Tx => {}
-            None => {
-                // Any member whose name begins as this one does may be meant.
-                let prefix = match set.name.0.first() {
-                    Some(Piece::Literal(bytes)) => bytes.to_ascii_lowercase(),
-                    _ => Vec::new(),
-                };
-                for slot in 0..self.known.len() {
-                    let name = plan.names.text(Slot(u32::try_from(slot).unwrap_or(u32::MAX)));
-                    if name.starts_with(&prefix) {
-                        self.forget(slot);
-                    }
-                }
-            }
-        }
+        forget_set(set, &plan.names, &mut self.known);
     }
 
     fn forget(&mut self, slot: usize) {
@@ -364,6 +369,43 @@ impl Folder {
             | Source::LastMatched(_)
             | Source::Persistent(_)
             | Source::Nothing => {}
+        }
+    }
+}
+
+/// A template's text, when that is known.
+fn text(known: &[Known], template: &Template) -> Option<Vec<u8>> {
+    let mut text = Vec::new();
+    for piece in &template.0 {
+        match piece {
+            Piece::Literal(bytes) => text.extend_from_slice(bytes),
+            Piece::Tx(slot) => match known.get(slot.0 as usize)? {
+                Known::Unknown => return None,
+                Known::Unset => {}
+                Known::Is(value) => text.extend_from_slice(value),
+            },
+            Piece::Rule(_) | Piece::Value(..) => return None,
+        }
+    }
+    Some(text)
+}
+
+/// What is set is unknown from here on.
+fn forget_set(change: &SetVarOp, names: &Names, known: &mut [Known]) {
+    if let Some(slot) = change.slot {
+        return set(known, slot.0 as usize, Known::Unknown);
+    }
+    if change.collection != Variable::Tx {
+        return;
+    }
+    // Any member whose name begins as this one does may be meant.
+    let prefix = match change.name.0.first() {
+        Some(Piece::Literal(bytes)) => bytes.to_ascii_lowercase(),
+        _ => Vec::new(),
+    };
+    for (slot, known) in names.slots().zip(known) {
+        if names.text(slot).starts_with(&prefix) {
+            *known = Known::Unknown;
         }
     }
 }

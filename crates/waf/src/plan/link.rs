@@ -3,7 +3,7 @@
 use regex_automata::meta::Regex;
 
 use crate::ast::{self, AllowScope, BodyProcessor, EngineMode, Selector};
-use crate::gate::need::Needs;
+use crate::gate::need::{self, Need, Needs};
 use crate::inputs::List;
 use crate::operator::Matcher;
 use crate::{Transform, Variable};
@@ -33,6 +33,14 @@ pub(crate) struct Link {
     pub(crate) message: Option<Template>,
     pub(crate) data: Option<Template>,
     pub(crate) severity: Option<u8>,
+}
+
+impl Link {
+    /// Whether it makes a member of `TX` of each value, whatever it is, for a later link to look at.
+    pub(crate) fn makes_members(&self) -> bool {
+        let Test::Operator { matcher, is_negated: false, .. } = &self.test else { return false };
+        matcher.takes_all() && self.set_vars.iter().any(|set| set.collection == Variable::Tx && set.slot.is_none())
+    }
 }
 
 /// What a link asks about its targets.
@@ -70,7 +78,7 @@ pub(crate) enum Subject {
     /// The one of this name, in lower case
     Named(Box<[u8]>),
     /// Those whose names match
-    Matching(Box<Regex>),
+    Matching(Box<NamePattern>),
 }
 
 impl Subject {
@@ -79,8 +87,43 @@ impl Subject {
         match self {
             Self::All => true,
             Self::Named(lower) => name.eq_ignore_ascii_case(lower),
-            Self::Matching(regex) => regex.is_match(name),
+            Self::Matching(names) => names.regex.is_match(name),
         }
+    }
+}
+
+/// A pattern over the names of members, without regard to case.
+#[derive(Debug)]
+pub(crate) struct NamePattern {
+    regex: Regex,
+    /// What it needs anywhere in a name
+    need: Need,
+    /// What names begin with, in lower case; empty when that is not known
+    beginning: Vec<u8>,
+}
+
+impl NamePattern {
+    /// # Errors
+    /// What is wrong with the pattern.
+    fn new(pattern: &str) -> Result<Self, String> {
+        let hir = crate::operator::hir(format!("(?i){pattern}").as_bytes()).map_err(|fault| fault.message)?;
+        let regex = Regex::builder().build_from_hir(&hir).map_err(|error| error.to_string())?;
+        Ok(Self { regex, need: need::of_hir(&hir), beginning: need::beginning(&hir) })
+    }
+
+    /// What a name needs, anywhere in it, to match.
+    pub(crate) const fn need(&self) -> &Need {
+        &self.need
+    }
+
+    /// Whether every name that matches begins with this.
+    pub(crate) fn all_begin_with(&self, prefix: &[u8]) -> bool {
+        self.beginning.starts_with(prefix)
+    }
+
+    /// Whether some name that matches may begin with this.
+    pub(crate) fn may_begin_with(&self, prefix: &[u8]) -> bool {
+        self.beginning.starts_with(prefix) || prefix.starts_with(&self.beginning)
     }
 }
 
@@ -233,7 +276,7 @@ pub(crate) fn target(target: &ast::Target, slot: &mut dyn FnMut(&[u8]) -> Slot) 
         return Err(format!("`{}` with this selector has no values here", target.variable.name()));
     }
     let subject = match (&target.selector, lower) {
-        (Selector::Regex(pattern), _) => Subject::Matching(Box::new(name_regex(pattern)?)),
+        (Selector::Regex(pattern), _) => Subject::Matching(Box::new(NamePattern::new(pattern)?)),
         (Selector::Name(_), Some(lower)) if target.variable == Variable::Tx => {
             source = Source::Slot(slot(&lower));
             Subject::All
@@ -252,10 +295,4 @@ fn plain_indexes(name: &str) -> String {
     let is_index = |digits: &&str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     let steps = name.split('.').map(|step| step.strip_prefix("array_").filter(is_index).unwrap_or(step));
     steps.collect::<Vec<_>>().join(".")
-}
-
-/// A regex over names, without regard to case.
-fn name_regex(pattern: &str) -> Result<Regex, String> {
-    let hir = crate::operator::hir(format!("(?i){pattern}").as_bytes()).map_err(|fault| fault.message)?;
-    Regex::builder().build_from_hir(&hir).map_err(|error| error.to_string())
 }

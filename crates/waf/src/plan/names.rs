@@ -5,12 +5,20 @@ use std::collections::HashMap;
 use crate::Variable;
 use crate::ast::{Text, TextPart};
 use crate::inputs::List;
+use crate::operator::CAPTURES_MAX;
 
 use super::link::{Source, source_of};
 
 /// A member of `TX` whose name is known at load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Slot(pub(crate) u32);
+
+impl Slot {
+    /// Whether it is one of `TX.0` to `TX.9`.
+    pub(crate) const fn is_capture(self) -> bool {
+        (self.0 as usize) < CAPTURES_MAX
+    }
+}
 
 /// The members of `TX` that rules name, lower case.
 #[derive(Debug, Default)]
@@ -83,6 +91,15 @@ impl Template {
     /// Resolves a text.
     pub(crate) fn new(text: &Text, names: &mut Names) -> Self {
         Self(text.parts.iter().map(|part| piece(part, names)).collect())
+    }
+
+    /// Whether `TX.0` to `TX.9` are in it.
+    pub(crate) fn reads_captures(&self) -> bool {
+        self.0.iter().any(|piece| match piece {
+            Piece::Tx(slot) | Piece::Value(Source::Slot(slot), _) => slot.is_capture(),
+            Piece::Value(source, _) => *source == Source::Tx,
+            Piece::Literal(_) | Piece::Rule(_) => false,
+        })
     }
 
     /// The bytes, when nothing in it changes.

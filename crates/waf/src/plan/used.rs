@@ -1,11 +1,13 @@
-//! Which variables the rules that stay look at: the others need not be filled.
+//! What the rules that stay look at: variables that no rule names need not be filled, captures that no rule reads need
+//! not be kept.
 
 use crate::Variable;
 
 use super::Plan;
 use super::keep::Keep;
 use super::link::{Change, Link, Outcome, Source, Test};
-use super::names::{Piece, Template};
+use super::names::{Piece, Slot, Template};
+use super::{Head, SetVarOp};
 
 /// By variable: whether a rule names it, as a target or in a text.
 pub(super) fn variables(plan: &Plan) -> Vec<bool> {
@@ -50,4 +52,48 @@ fn of_source(source: Source, used: &mut [bool]) {
     {
         *slot = true;
     }
+}
+
+/// Whether no rule reads `TX.0` to `TX.9` but what one of its own links has captured: a match always sets all ten, so what
+/// a rule captures is of no consequence once it has failed.
+pub(super) fn has_closed_captures(plan: &Plan) -> bool {
+    let mut heads = (0..5).flat_map(|phase| plan.order(phase)).filter_map(|head| plan.heads.get(*head as usize));
+    heads.all(reads_own_captures)
+}
+
+fn reads_own_captures(head: &Head) -> bool {
+    let mut is_captured = false;
+    for link in &head.links {
+        let is_asked = link.targets.iter().any(|target| match target.source {
+            Source::Slot(slot) => slot.is_capture(),
+            Source::Tx => target.slots.iter().any(|slot| slot.is_capture()),
+            _ => false,
+        });
+        let argument = match &link.test {
+            Test::Operator { argument, .. } => argument.as_ref(),
+            Test::Always => None,
+        };
+        if !is_captured && (is_asked || argument.is_some_and(Template::reads_captures)) {
+            return false;
+        }
+        is_captured |= link.is_capturing && !matches!(link.test, Test::Always);
+        let mut kept = link.keeps.iter().flat_map(Keep::templates);
+        if !is_captured && (link.set_vars.iter().any(sets_from_captures) || kept.any(Template::reads_captures)) {
+            return false;
+        }
+    }
+    let mut words = head.links.iter().flat_map(|link| link.message.iter().chain(&link.data));
+    let is_read = match &head.outcome {
+        Outcome::Redirect(url, _) => url.reads_captures(),
+        Outcome::Pass | Outcome::Deny(_) | Outcome::Drop | Outcome::Allow(_) => false,
+    };
+    is_captured || !is_read && !words.any(Template::reads_captures)
+}
+
+fn sets_from_captures(set: &SetVarOp) -> bool {
+    let change = match &set.change {
+        Change::Set(template) | Change::Add(template, _) => template.reads_captures(),
+        Change::SetNumber(_) | Change::AddNumber(_) | Change::Unset => false,
+    };
+    change || set.name.reads_captures() || set.slot.is_some_and(Slot::is_capture)
 }

@@ -3,7 +3,7 @@
 use crate::Variable;
 use crate::ast::{AllowScope, BodyProcessor, EngineMode};
 use crate::cut::Left;
-use crate::plan::{Effect, SetVarOp, Settings};
+use crate::plan::{Effect, Piece, SetVarOp, Settings, Template};
 
 use super::rule::Runner;
 use super::tx::{TxValue, leading_number};
@@ -67,6 +67,15 @@ impl Runner<'_> {
         }
     }
 
+    /// The number that a template gives.
+    pub(super) fn number(&self, index: usize, template: &Template) -> i64 {
+        match template.0.as_slice() {
+            // As it would be read from its text.
+            [Piece::Tx(slot)] => self.state.tx.slot(*slot).number(&self.state.inputs.text).max(-i64::MAX),
+            _ => leading_number(&self.expanded(index, template)),
+        }
+    }
+
     /// Runs a `setvar`.
     pub(crate) fn set_var(&mut self, index: usize, set: &SetVarOp) {
         if set.collection != Variable::Tx {
@@ -86,7 +95,7 @@ impl Runner<'_> {
             Change::SetNumber(number) => TxValue::Number(*number),
             Change::AddNumber(number) => TxValue::Number(old().saturating_add(*number)),
             Change::Add(template, sign) => {
-                let number = leading_number(&self.expanded(index, template));
+                let number = self.number(index, template);
                 TxValue::Number(old().saturating_add(number.saturating_mul(*sign)))
             }
             Change::Set(template) => {

@@ -1,7 +1,6 @@
 //! Templates → bytes: what macros stand for at this moment.
 
-use crate::Variable;
-use crate::inputs::{Inputs, Span};
+use crate::inputs::Inputs;
 use crate::plan::{Piece, RuleInfo, Source, Template};
 
 use super::persistent::Persistent;
@@ -59,7 +58,7 @@ impl Expander<'_> {
                 is_meant.then_some(if is_names { item.name } else { item.value })
             }),
             Source::Scalar(variable) => self.inputs.scalar(variable),
-            Source::LastMatched(is_name) | Source::Matched(is_name) => self.last(is_name),
+            Source::LastMatched(is_name) | Source::Matched(is_name) => return self.last(is_name, out),
             Source::Slot(slot) => return self.tx_value(self.tx.slot(slot), out),
             Source::Persistent(collection) => {
                 let member = member.unwrap_or_default();
@@ -70,14 +69,12 @@ impl Expander<'_> {
         out.extend_from_slice(span.map(|span| self.inputs.text.at(span)).unwrap_or_default());
     }
 
-    fn last(&self, is_name: bool) -> Option<Span> {
-        self.matched.last().map(|matched| if is_name { matched.name } else { matched.value })
+    fn last(&self, is_name: bool, out: &mut Vec<u8>) {
+        let Some(matched) = self.matched.last() else { return };
+        if is_name {
+            matched.append_name(&self.inputs.text, out);
+        } else {
+            out.extend_from_slice(self.inputs.text.at(matched.value));
+        }
     }
-}
-
-/// A member's name as `MATCHED_VAR_NAME` says it: `ARGS:id`, or the variable alone.
-pub(crate) fn full_name(inputs: &mut Inputs, variable: Variable, member: Option<Span>) -> Span {
-    let Some(member) = member else { return inputs.text.push(variable.name().as_bytes()) };
-    let name = inputs.text.at(member).to_vec();
-    inputs.text.push_all(&[variable.name().as_bytes(), b":", &name])
 }

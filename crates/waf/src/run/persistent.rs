@@ -15,7 +15,6 @@ use crate::collections::{Collections, Kept, Record, RecordId};
 use crate::plan::{Change, Keep, Link, SetVarOp, Template};
 
 use super::rule::Runner;
-use super::tx::leading_number;
 
 /// The records that an exchange has opened.
 #[derive(Debug, Default)]
@@ -229,9 +228,5 @@ impl Runner<'_> {
         let mut name = self.expanded(index, name);
         name.make_ascii_lowercase();
         self.state.persistent.change(collection, &name, deed(&name, what));
-    }
-
-    fn number(&self, index: usize, template: &Template) -> i64 {
-        leading_number(&self.expanded(index, template))
     }
 }

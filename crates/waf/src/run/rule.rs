@@ -4,14 +4,14 @@
 //! goes on to match; its `ctl`s, and the outcome of the head, only when the whole chain has matched.
 
 use crate::cut::Left;
-use crate::inputs::{ITEMS_MAX, Origin, Span};
+use crate::inputs::{ITEMS_MAX, Inputs, Origin, Span};
 use crate::operator::{CAPTURES_MAX, Captures, Matcher};
-use crate::plan::{Head, Link, Plan, Slot, Template, Test};
+use crate::plan::{Entry, Head, Link, Plan, Slot, Template, Test};
 use crate::transaction::Match;
 use crate::{Transform, Variable};
 
 use super::effect::EffectId;
-use super::expand::{Expander, full_name};
+use super::expand::Expander;
 use super::state::{Scratch, State};
 use super::tx::TxValue;
 use super::values::{Matched, Sources, Value};
@@ -41,17 +41,16 @@ struct Words {
 }
 
 impl<'r> Runner<'r> {
-    /// Runs the head of this index, which has this number behind the gate; whether it matched.
-    pub(crate) fn head(&mut self, index: usize, head: &'r Head, number: Option<u32>) -> bool {
+    /// Runs the head at this place of its phase; whether it matched.
+    pub(crate) fn head(&mut self, index: usize, head: &'r Head, entry: &Entry) -> bool {
         if head.links.is_empty() || self.state.removed.contains(index) {
             return false;
         }
         self.state.matched.clear();
         let mut words = Words::default();
         for (place, link) in head.links.iter().enumerate() {
-            let number = number.filter(|_| place == 0);
             self.state.link = place;
-            if !self.link(index, link, number, &mut words) {
+            if !self.link(index, link, entry.number(place), &mut words) {
                 return false;
             }
         }
@@ -76,14 +75,17 @@ impl<'r> Runner<'r> {
         if self.state.matches.len() >= MATCHES_MAX {
             return;
         }
-        let name = self.state.matched.last().map(|matched| self.state.inputs.text.at(matched.name).to_vec());
+        let mut variable = Vec::new();
+        if let Some(matched) = self.state.matched.last() {
+            matched.append_name(&self.state.inputs.text, &mut variable);
+        }
         let matched = self.matched_part(head);
         self.state.matches.push(Match {
             rule: info.id,
             index,
             message: words.message,
             data: words.data,
-            variable: name.unwrap_or_default(),
+            variable,
             matched,
             severity: words.severity.or(info.severity),
         });
@@ -93,10 +95,17 @@ impl<'r> Runner<'r> {
     /// chain shows what it is about and not what its last link makes sure of.
     fn matched_part(&mut self, head: &Head) -> Vec<u8> {
         let State { matched, inputs, scratch, .. } = &mut *self.state;
-        let Some(last) = matched.iter().rev().find(|matched| matched.origin != Origin::Made) else { return Vec::new() };
+        let makes = |matched: &Matched| head.links.get(matched.link).is_some_and(Link::makes_members);
+        let shown =
+            |value: Span| -> Vec<u8> { inputs.text.at(value).iter().take(MATCHED_BYTES_MAX).copied().collect() };
+        let Some(last) = matched.iter().rev().find(|matched| matched.origin != Origin::Made && !makes(matched)) else {
+            // Members of `TX` that a link makes of all that was sent stand for it.
+            let last = matched.last().filter(|_| matched.iter().any(makes));
+            return last.map(|last| shown(last.value)).unwrap_or_default();
+        };
         let same = matched.iter().filter(|matched| matched.origin == last.origin);
         for found in same {
-            let Some(Test::Operator { matcher, is_negated: false, argument: None }) =
+            let Some(Test::Operator { matcher, is_negated: false, .. }) =
                 head.links.get(found.link).map(|link| &link.test)
             else {
                 continue;
@@ -104,10 +113,10 @@ impl<'r> Runner<'r> {
             let bytes = inputs.text.at(found.value);
             scratch.captures.clear();
             let is_found = matcher.tells_part() && matcher.find(bytes, None, &mut scratch.captures);
-            let part = scratch.captures.iter(bytes).next().map(|(_, part)| part).filter(|_| is_found);
+            let part = scratch.captures.whole(bytes).filter(|_| is_found);
             return part.unwrap_or(bytes).iter().take(MATCHED_BYTES_MAX).copied().collect();
         }
-        inputs.text.at(last.value).iter().take(MATCHED_BYTES_MAX).copied().collect()
+        shown(last.value)
     }
 
     /// Runs one link; whether it matched.
@@ -152,17 +161,17 @@ impl<'r> Runner<'r> {
     /// Asks about one value, after all transformations, or after each when the rule says `multiMatch`.
     fn value(&mut self, index: usize, question: &Question<'_, 'r>, value: Value, words: &mut Words) -> bool {
         let link = question.link;
-        let Scratch { now, next, captures, .. } = &mut self.state.scratch;
-        let source = self.state.inputs.text.at(value.value);
+        let State { scratch: Scratch { now, next, captures, .. }, inputs, .. } = &mut *self.state;
+        let source = inputs.text.at(value.value);
         if link.is_multi_match {
             let source = source.to_vec();
             return self.each_step(index, question, value, source, words);
         }
-        let bytes = transformed(&link.transforms, source, now, next);
-        let is_match = question.ask(bytes, captures);
+        let is_changed = transform(&link.transforms, source, now, next);
+        let is_match = question.ask(if is_changed { now } else { source }, captures);
         if is_match {
-            let bytes = bytes.to_vec();
-            self.matched_value(index, link, value, &bytes, words);
+            let found = if is_changed { inputs.text.push(now) } else { value.value };
+            self.matched_value(index, link, value, found, words);
         }
         is_match
     }
@@ -181,7 +190,8 @@ impl<'r> Runner<'r> {
         loop {
             if question.ask(&bytes, &mut self.state.scratch.captures) {
                 any = true;
-                self.matched_value(index, link, value, &bytes, words);
+                let found = self.keep(&bytes);
+                self.matched_value(index, link, value, found, words);
             }
             let mut next = Vec::new();
             let Some(_) = steps.find(|transform| transform.apply(&bytes, &mut next)) else { return any };
@@ -189,30 +199,26 @@ impl<'r> Runner<'r> {
         }
     }
 
-    fn matched_value(&mut self, index: usize, link: &'r Link, value: Value, bytes: &[u8], words: &mut Words) {
-        let name = full_name(&mut self.state.inputs, value.variable, value.member);
-        let span = self.state.inputs.text.push(bytes);
+    /// `found`: the value as the operator saw it.
+    fn matched_value(&mut self, index: usize, link: &'r Link, value: Value, found: Span, words: &mut Words) {
         if self.state.matched.len() < MATCHED_MAX {
-            self.state.matched.push(Matched { name, value: span, origin: value.origin, link: self.state.link });
+            let Value { variable, member, origin, .. } = value;
+            self.state.matched.push(Matched { variable, member, value: found, origin, link: self.state.link });
         } else {
             self.state.inputs.cut(Left::Matched);
         }
         if link.is_capturing {
-            self.capture(bytes);
+            self.capture(found);
         }
         self.follow(index, link, words);
     }
 
     /// `capture`: what the operator found becomes `TX:0` to `TX:9`.
-    fn capture(&mut self, bytes: &[u8]) {
-        let mut parts = [TxValue::Unset; CAPTURES_MAX];
-        for (number, part) in self.state.scratch.captures.iter(bytes) {
-            if let Some(slot) = parts.get_mut(number) {
-                *slot = TxValue::Text(self.state.inputs.text.push(part));
-            }
-        }
-        for (number, value) in (0..).zip(parts) {
-            self.state.tx.set_slot(Slot(number), value);
+    fn capture(&mut self, found: Span) {
+        let State { scratch: Scratch { captures, .. }, inputs: Inputs { text, .. }, tx, .. } = &mut *self.state;
+        for (slot, number) in (0..).map(Slot).zip(0..CAPTURES_MAX) {
+            let value = captures.part(number).map_or(TxValue::Unset, |part| TxValue::Text(part.keep(found, text)));
+            tx.set_slot(slot, value);
         }
     }
 
@@ -226,7 +232,10 @@ impl<'r> Runner<'r> {
         if let Some(severity) = link.severity {
             words.severity = Some(severity);
             self.state.controls.highest_severity = self.state.controls.highest_severity.min(severity);
-            self.state.inputs.set_number(Variable::HighestSeverity, self.state.controls.highest_severity.into());
+            if self.plan.uses(Variable::HighestSeverity) {
+                let highest = self.state.controls.highest_severity;
+                self.state.inputs.set_number(Variable::HighestSeverity, highest.into());
+            }
         }
     }
 
@@ -269,8 +278,12 @@ pub(crate) fn transformed<'a>(
     now: &'a mut Vec<u8>,
     next: &'a mut Vec<u8>,
 ) -> &'a [u8] {
+    if transform(chain, source, now, next) { now } else { source }
+}
+
+/// Transforms into `now`; `false` when the value stays as it is.
+fn transform(chain: &[Transform], source: &[u8], now: &mut Vec<u8>, next: &mut Vec<u8>) -> bool {
     let mut is_changed = false;
-    now.clear();
     for transform in chain {
         next.clear();
         let input = if is_changed { now.as_slice() } else { source };
@@ -279,5 +292,5 @@ pub(crate) fn transformed<'a>(
             is_changed = true;
         }
     }
-    if is_changed { now } else { source }
+    is_changed
 }

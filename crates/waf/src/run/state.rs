@@ -21,7 +21,7 @@ const STOCK_MAX: usize = 16;
 const STOCK_BYTES_MAX: usize = 256 << 10;
 
 thread_local! {
-    #[expect(clippy::vec_box, reason = "a state is some kilobytes; boxed, it is not copied in and out")]
+    // A state is some kilobytes; boxed, it is not copied in and out.
     static STOCK: RefCell<Vec<Box<State>>> = const { RefCell::new(Vec::new()) };
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::inputs::{Span, Text};
+use crate::inputs::{DECIMAL_BYTES_MAX, Span, Text};
 use crate::plan::{Names, Slot};
 
 /// LIMIT: members whose names rules make from what a client sent (`TX.paramcounter_%{MATCHED_VAR_NAME}`); more are
@@ -100,10 +100,9 @@ impl TxValue {
 
 /// Writes a number.
 pub(crate) fn push_number(text: &mut Text, number: i64) -> Span {
-    use std::io::Write as _;
-    match u8::try_from(number) {
-        Ok(digit @ 0..=9) => text.push(&[b'0' + digit]),
-        _ => text.write(|buffer| _ = write!(buffer, "{number}"), 20), // writing to a Vec cannot fail
+    match u64::try_from(number) {
+        Ok(number) => text.push_decimal(number),
+        Err(_) => text.push_display(&number, DECIMAL_BYTES_MAX),
     }
 }
 

@@ -1,7 +1,7 @@
 //! From targets to values: which members of which collections a link looks at.
 
 use crate::Variable;
-use crate::inputs::{Inputs, Origin, Span, Standing};
+use crate::inputs::{Inputs, List, Origin, Span, Standing, Text};
 use crate::plan::{Link, Plan, Source, Subject, Target};
 
 use super::effect::EffectId;
@@ -20,15 +20,36 @@ pub(crate) struct Value {
     pub(crate) origin: Origin,
 }
 
-/// A value that matched, with its name as `MATCHED_VAR_NAME` says it.
+/// A value that matched. Its name is only written out when a rule or a log asks for it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Matched {
-    pub(crate) name: Span,
+    pub(crate) variable: Variable,
+    /// The member's name, for collections
+    pub(crate) member: Option<Span>,
+    /// As the operator saw it
     pub(crate) value: Span,
     /// Which value of the exchange it is
     pub(crate) origin: Origin,
     /// The link of the chain that matched it
     pub(crate) link: usize,
+}
+
+impl Matched {
+    /// Appends its name as `MATCHED_VAR_NAME` says it: `ARGS:id`, or the variable alone.
+    pub(crate) fn append_name(&self, text: &Text, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.variable.name().as_bytes());
+        if let Some(member) = self.member {
+            out.push(b':');
+            out.extend_from_slice(text.at(member));
+        }
+    }
+
+    /// That name in the buffer.
+    fn keep_name(&self, text: &mut Text) -> Span {
+        let mut name = Vec::new();
+        self.append_name(text, &mut name);
+        text.push(&name)
+    }
 }
 
 /// What values are taken from.
@@ -49,6 +70,11 @@ impl Sources<'_> {
     /// Whether the gate let the rule look at a value.
     fn is_candidate(&self, row: u32) -> bool {
         self.sifted.as_ref().is_none_or(|sifted| sifted.is_candidate(row))
+    }
+
+    /// Whether the gate let the rule look at any of a list's values, or names.
+    fn is_possible_in(&self, list: List, is_names: bool) -> bool {
+        self.sifted.as_ref().is_none_or(|sifted| sifted.is_possible_in(list, is_names))
     }
 
     /// Every value that the link looks at, in the order of its targets.
@@ -87,7 +113,7 @@ impl Sources<'_> {
         let variable = target.variable;
         match target.source {
             Source::Lists(lists, is_names) => {
-                for list in lists {
+                for list in lists.iter().filter(|list| self.is_possible_in(**list, is_names)) {
                     for (at, item) in (0..).zip(self.inputs.list(*list)) {
                         let value = if is_names { item.name } else { item.value };
                         let row = if is_names { item.rows.1 } else { item.rows.0 };
@@ -124,13 +150,14 @@ impl Sources<'_> {
             Source::Tx => self.tx_members(target, link, out),
             Source::Matched(is_names) => {
                 out.extend(self.matched.iter().map(|matched| {
-                    let value = if is_names { matched.name } else { matched.value };
-                    Value { variable, member: Some(matched.name), value, origin: matched.origin }
+                    let name = matched.keep_name(&mut self.inputs.text);
+                    let value = if is_names { name } else { matched.value };
+                    Value { variable, member: Some(name), value, origin: matched.origin }
                 }));
             }
             Source::LastMatched(is_name) => {
                 out.extend(self.matched.last().map(|matched| {
-                    let value = if is_name { matched.name } else { matched.value };
+                    let value = if is_name { matched.keep_name(&mut self.inputs.text) } else { matched.value };
                     Value { variable, member: None, value, origin: matched.origin }
                 }));
             }

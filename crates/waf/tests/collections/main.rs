@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bartizan_model::{HeaderField, Timestamp};
+use bartizan_model::{HeaderField, RequestId, Timestamp};
 use bartizan_waf::{
     CollectionLimits, Collections, Gates, Intervention, Options, Parsed, Plan, Request, Response, Sources, Transaction,
     parse,
@@ -85,7 +85,7 @@ fn head(transaction: &mut Transaction, address: &str, target: &str, now: Timesta
         headers: &[HeaderField { name: b"host", value: b"a.example" }],
         client: Some(SocketAddr::new(address.parse::<IpAddr>().unwrap(), 1)),
         server: None,
-        id: "1",
+        id: RequestId::from_bits(1),
         now,
     })
 }

@@ -216,3 +216,41 @@ fn a_plan_without_collections_says_so() {
                  SecRule TX:on \"@eq 1\" \"id:2,phase:1,nolog,pass,initcol:ip=a\"\n";
     assert_eq!(keeps(never), (false, false));
 }
+
+#[track_caller]
+fn check_gates(rules: &str, target: &str, said: &[&str]) {
+    for gates in [Gates::All, Gates::None] {
+        let site = Site::gated(rules, gates);
+        let found: Vec<String> = said.iter().map(|_| site.say(target)).collect();
+        assert_eq!(found, said, "with {gates:?}: {rules}");
+    }
+}
+
+#[test]
+fn a_chain_that_fails_has_opened_and_aged_what_its_first_links_say() {
+    let opens = "SecRule ARGS \"@rx ^x\" \"id:1,phase:1,nolog,pass,initcol:ip=%{REMOTE_ADDR},chain\"\n\
+         SecRule REQUEST_URI \"@contains never\"\n\
+         SecAction \"id:2,phase:1,nolog,pass,setvar:ip.n=+1\"\n\
+         SecAction \"id:3,phase:1,log,pass,msg:'%{ip.n}'\"\n";
+    check_gates(opens, "/?a=x", &["1", "2"]);
+    check_gates(opens, "/?a=y", &["", ""]);
+}
+
+#[test]
+fn a_key_may_be_what_a_chain_captured_that_failed() {
+    let rules = "SecRule ARGS:key \"@rx ^(.)\" \"id:1,phase:1,nolog,pass,capture,chain\"\n\
+         SecRule REQUEST_URI \"@contains never\"\n\
+         SecAction \"id:2,phase:1,nolog,pass,initcol:ip=%{tx.1},setvar:ip.n=+1\"\n\
+         SecAction \"id:3,phase:1,log,pass,msg:'%{ip.n} %{ip.key}'\"\n";
+    check_gates(rules, "/?key=abc", &["1 a", "2 a"]);
+}
+
+#[test]
+fn a_key_may_be_a_name_out_of_a_list() {
+    let rules = "SecRule REQUEST_HEADERS_NAMES \"@rx ^.*$\" \"id:1,phase:1,nolog,pass,capture,t:lowercase,\
+         initcol:global=%{tx.0},setvar:'tx.name_%{tx.0}=/%{tx.0}/',chain\"\n\
+         SecRule TX:/^name_/ \"@within /proxy/ /range/\"\n\
+         SecAction \"id:2,phase:1,nolog,pass,setvar:global.n=+1\"\n\
+         SecAction \"id:3,phase:1,log,pass,msg:'%{global.n} %{global.key}'\"\n";
+    check_gates(rules, "/", &["1 host", "2 host"]);
+}

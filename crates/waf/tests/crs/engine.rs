@@ -6,13 +6,18 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Result, bail, ensure};
-use bartizan_model::{DiagnosticSeverity, HeaderField, Timestamp};
+use bartizan_model::{DiagnosticSeverity, HeaderField, RequestId, Timestamp};
 use bartizan_waf::{Gates, Intervention, Options, Parsed, Plan, Request, Response, Sources, Transaction, parse};
 
 use crate::harness::{Exchange, Field, Logged, judge, rules};
 
 /// Parses and compiles a configuration with everything it includes.
 pub fn plan(config: &Path, gates: Gates) -> Result<Arc<Plan>> {
+    plan_with(config, &Options { gates, ..Options::default() })
+}
+
+/// The same with other options.
+pub fn plan_with(config: &Path, options: &Options) -> Result<Arc<Plan>> {
     let read = |path: &Path| std::fs::read(path).map_err(|error| error.to_string());
     let Parsed { document, diagnostics } = parse(&[config.to_owned()], &Sources { read: &read, glob: &rules::glob });
     let faults: Vec<String> = diagnostics
@@ -21,7 +26,7 @@ pub fn plan(config: &Path, gates: Gates) -> Result<Arc<Plan>> {
         .map(ToString::to_string)
         .collect();
     ensure!(faults.is_empty(), "{} faults in the rules:\n{}", faults.len(), faults.join("\n"));
-    match Plan::compile(&document, &Options { gates, ..Options::default() }) {
+    match Plan::compile(&document, options) {
         Ok(plan) => Ok(Arc::new(plan)),
         Err(faults) => {
             let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
@@ -66,7 +71,7 @@ pub fn request(
         headers,
         client: Some(([127, 0, 0, 1], 12_345).into()),
         server: Some(([127, 0, 0, 1], 80).into()),
-        id: "0",
+        id: RequestId::from_bits(0),
         now: Timestamp::from_millis(1_795_305_600_000),
     };
     transaction.request_head(&head).or_else(|| transaction.request_body(&exchange.body))

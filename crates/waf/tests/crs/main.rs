@@ -4,13 +4,17 @@
 //! The rule set is not part of this repository: `BARTIZAN_CRS` names its folder, else `shared/crs` beside the workspace
 //! is taken, else the tests say so loudly and pass.
 
+mod allocations;
 mod engine;
+#[path = "../../examples/bench/workload.rs"]
+#[allow(dead_code, reason = "the bench uses more of it")]
+mod workload;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use bartizan_testkit::crs as harness;
-use bartizan_waf::Gates;
+use bartizan_waf::{Gates, Memory, Options};
 
 use crate::harness::judge::{self, Observed};
 use crate::harness::suite::Test;
@@ -70,5 +74,43 @@ fn gates_change_nothing_on_the_regression_tests() -> Result<()> {
             assert_eq!(engine::run(&gated, &exchange), engine::run(&naive, &exchange), "in test {}", test.id);
         }
     }
+    Ok(())
+}
+
+#[test]
+fn what_is_remembered_changes_nothing_on_the_regression_tests() -> Result<()> {
+    let Some((folder, tests)) = rule_set()? else { return Ok(()) };
+    let config = config(&folder)?;
+    let [remembering, forgetful] =
+        [Memory::On, Memory::Off].map(|memory| engine::plan_with(&config, &Options { memory, ..Options::default() }));
+    let (remembering, forgetful) = (remembering?, forgetful?);
+    for test in &tests {
+        for stage in &test.stages {
+            let exchange = http::exchange(&request::raw(&stage.input));
+            let expected = engine::run(&forgetful, &exchange);
+            // A value is kept when it comes for the second time, and used from the third on.
+            for _ in 0..3 {
+                assert_eq!(engine::run(&remembering, &exchange), expected, "in test {}", test.id);
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn responses_are_judged_alike_without_a_gate_of_their_own() -> Result<()> {
+    let Some((folder, tests)) = rule_set()? else { return Ok(()) };
+    let config = config(&folder)?;
+    let gated = engine::plan(&config, Gates::All)?;
+    let ungated = engine::plan_with(&config, &Options { requests_only: true, ..Options::default() })?;
+    let mut count = 0;
+    for test in tests.iter().filter(|test| test.id.starts_with("95")) {
+        for stage in &test.stages {
+            let exchange = http::exchange(&request::raw(&stage.input));
+            assert_eq!(engine::run(&ungated, &exchange), engine::run(&gated, &exchange), "in test {}", test.id);
+            count += 1;
+        }
+    }
+    assert!(count > 0, "the rule set has no tests of responses");
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use bartizan_model::{DiagnosticSeverity, HeaderField, Timestamp};
+use bartizan_model::{DiagnosticSeverity, HeaderField, RequestId, Timestamp};
 use bartizan_waf::{Gates, Options, Parsed, Plan, Request, Sources, Transaction, parse};
 
 use crate::sample::Sample;
@@ -61,7 +61,8 @@ impl Configuration {
         let errors = diagnostics.iter().filter(|found| found.severity == DiagnosticSeverity::Error);
         let faults: Vec<String> = errors.map(ToString::to_string).collect();
         ensure!(faults.is_empty(), "faults in the rules:\n{}", faults.join("\n"));
-        let plan = Plan::compile(&document, &Options { gates, detect_bodies: true, opens_values: true });
+        let options = Options { gates, detect_bodies: true, opens_values: true, ..Options::default() };
+        let plan = Plan::compile(&document, &options);
         plan.map(Arc::new).map_err(|faults| {
             anyhow::anyhow!("{}", faults.iter().map(|fault| format!("{fault}\n")).collect::<String>())
         })
@@ -89,7 +90,7 @@ pub fn judge(plan: &Arc<Plan>, sample: &Sample) -> Verdict {
         headers: &headers,
         client: Some(([198, 51, 100, 7], 40_000).into()),
         server: Some(([203, 0, 113, 1], 443).into()),
-        id: "0",
+        id: RequestId::from_bits(0),
         now: Timestamp::from_millis(1_795_305_600_000),
     };
     let mut transaction = Transaction::new(Arc::clone(plan));

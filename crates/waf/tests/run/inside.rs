@@ -113,3 +113,16 @@ fn a_match_tells_the_part_that_was_found() {
     let long = format!("/?a={}", "x".repeat(1_000));
     check_part(r#"SecRule ARGS "@rx x+" "id:1,phase:2,pass,log""#, &long, &"x".repeat(256));
 }
+
+#[test]
+fn a_name_that_a_list_has_is_told_and_not_the_last_one_that_was_sent() {
+    const RULES: &str = r#"
+SecRule REQUEST_HEADERS_NAMES "@rx ^.*$" "id:1,phase:1,pass,log,capture,t:lowercase,setvar:'tx.name_%{tx.0}=/%{tx.0}/',chain"
+  SecRule TX:/^name_/ "@within /proxy/ /range/"
+"#;
+    // `X-Proxy` only looks like one of them: what the gates let through is more than what they keep.
+    let headers = [("Proxy", "a"), ("X-Proxy", "b"), ("X-Other", "c")];
+    let seen = seen(RULES, super::Sent { headers: &headers, ..super::GET });
+    let parts: Vec<_> = seen.matches.iter().map(|found| found.matched.as_slice()).collect();
+    assert_eq!(parts, [b"/proxy/"]);
+}

@@ -9,7 +9,7 @@ mod xml;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bartizan_model::{DiagnosticSeverity, HeaderField, Timestamp};
+use bartizan_model::{DiagnosticSeverity, HeaderField, RequestId, Timestamp};
 use bartizan_waf::{Cut, Gates, Match, Options, Parsed, Plan, Request, Sources, Transaction, parse};
 
 /// One request.
@@ -68,7 +68,8 @@ fn plan_of(rules: &str, gates: Gates, opens_values: bool) -> Arc<Plan> {
     let Parsed { document, diagnostics } = parse(&[PathBuf::from("test.conf")], &Sources { read: &read, glob: &glob });
     let errors: Vec<_> = diagnostics.iter().filter(|found| found.severity == DiagnosticSeverity::Error).collect();
     assert!(errors.is_empty(), "{errors:#?}");
-    Arc::new(Plan::compile(&document, &Options { gates, detect_bodies: true, opens_values }).unwrap())
+    let options = Options { gates, detect_bodies: true, opens_values, ..Options::default() };
+    Arc::new(Plan::compile(&document, &options).unwrap())
 }
 
 /// Runs the request phases over a plan.
@@ -86,7 +87,7 @@ fn run(plan: Arc<Plan>, sent: Sent<'_>) -> Seen {
         headers: &headers,
         client: None,
         server: None,
-        id: "0",
+        id: RequestId::from_bits(0),
         now: Timestamp::default(),
     });
     match sent.is_body_cut {

@@ -1,8 +1,8 @@
 //! `ctl:ruleRemoveMatchedById`: the very values that matched are taken away from other rules, and nothing else.
 
-use bartizan_waf::{Options, Parsed, Plan, Sources, parse};
+use bartizan_waf::{Gates, Options, Parsed, Plan, Sources, parse};
 
-use super::{FORM, JSON, XML, get, post, seen, seen_by};
+use super::{FORM, GET, JSON, Sent, XML, get, plan_of, post, run, seen, seen_by};
 
 /// Rule 1 takes values that begin with `text` from rules 10 to 19; rule 10 looks for `bad`, rule 20 too.
 const RULES: &str = r#"
@@ -121,5 +121,34 @@ fn a_rule_that_matches_nothing_of_the_client_can_take_nothing_away() {
         let Parsed { document, .. } = parse(&["test.conf".into()], &Sources { read: &read, glob: &glob });
         let faults = Plan::compile(&document, &Options::default()).unwrap_err();
         assert!(faults[0].message.contains("matches nothing of what the client sent"), "{rule}: {faults:?}");
+    }
+}
+
+#[test]
+fn what_is_remembered_of_a_value_brings_no_removal_and_takes_none_away() {
+    const RULES: &str = r#"
+SecRule REQUEST_HEADERS:X-Kind "@streq prose" "id:1,phase:1,pass,nolog,chain"
+  SecRule REQUEST_HEADERS:X-Note "@rx bad" "ctl:ruleRemoveMatchedById=10"
+SecRule REQUEST_HEADERS:X-Note "@rx bad" "id:10,phase:1,pass,log"
+"#;
+    let plan = plan_of(RULES, Gates::All, false);
+    // A value is kept when it comes for the second time, and used from the third on.
+    for round in 0..4 {
+        for (kind, expected) in [("prose", &[][..]), ("code", &[10])] {
+            let sent = Sent { headers: &[("X-Kind", kind), ("X-Note", "bad")], ..GET };
+            assert_eq!(run(plan.clone(), sent).rules(), expected, "{kind} in round {round}");
+        }
+    }
+}
+
+#[test]
+fn names_that_a_list_is_searched_for_are_all_taken_away() {
+    const RULES: &str = r#"
+SecRule REQUEST_HEADERS_NAMES "@rx ^.*$" "id:1,phase:1,pass,log,capture,t:lowercase,setvar:'tx.name_%{tx.0}=/%{tx.0}/',ctl:ruleRemoveMatchedById=10,chain"
+  SecRule TX:/^name_/ "@within /proxy/ /range/"
+SecRule REQUEST_HEADERS_NAMES "@rx (?i)^x-" "id:10,phase:1,pass,log"
+"#;
+    for (headers, expected) in [([("Proxy", "a"), ("X-A", "b")], [1]), ([("Accept", "a"), ("X-A", "b")], [10])] {
+        assert_eq!(seen(RULES, Sent { headers: &headers, ..GET }).rules(), expected, "{headers:?}");
     }
 }
