@@ -308,10 +308,6 @@ fn tls_info(tls: &impl Ssl) -> TlsInfo {
         cipher: cipher.replacen("TLS13_", "TLS_", 1),
         server_name: session.and_then(|session| session.server_name()).map(str::to_owned),
         client_certificate: session.is_some_and(|session| session.peer_certificate_der().is_some()),
-        client_chain: session
-            .and_then(|session| session.peer_certificate_der())
-            .map(Arc::from)
-            .into_iter()
-            .collect(),
+        client_chain: session.and_then(|session| session.peer_certificate_der()).map(Arc::from).into_iter().collect(),
     }
 }

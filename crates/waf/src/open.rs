@@ -43,6 +43,8 @@ struct Waiting {
     name: Span,
     value: Span,
     depth: u32,
+    /// It is no member yet: what is inside of it stands for it
+    is_held: bool,
 }
 
 /// What opening needs, to be used again from one exchange to the next.
@@ -97,6 +99,18 @@ impl Found {
     }
 }
 
+/// What an inner value's name begins with: `note.base64.json.a` is inside of `note.base64` and of `note`. An exclusion of
+/// one of them means what is in it, too.
+pub(crate) fn holders(name: &[u8]) -> impl Iterator<Item = &[u8]> {
+    const STEPS: [&[u8]; 4] = [b"base64", b"json", b"jwt", b"url"];
+    let dots = memchr::memchr_iter(b'.', name);
+    dots.filter_map(|dot| {
+        let (holder, rest) = name.split_at_checked(dot)?;
+        let step = rest.get(1..)?.split(|byte| *byte == b'.').next()?;
+        (!holder.is_empty() && STEPS.contains(&step)).then_some(holder)
+    })
+}
+
 /// Opens the members of a list.
 pub(crate) fn open(inputs: &mut Inputs, list: List) {
     let mut opener = inputs.buffers.opener();
@@ -113,7 +127,7 @@ impl Opener {
             if list == List::RequestHeaders && !is_opened_header(inputs.text.at(item.name)) {
                 continue;
             }
-            let mut next = Some(Waiting { name: item.name, value: item.value, depth: 0 });
+            let mut next = Some(Waiting { name: item.name, value: item.value, depth: 0, is_held: false });
             while let Some(value) = next {
                 if !self.step(inputs, list, &value) {
                     return;
@@ -125,7 +139,11 @@ impl Opener {
 
     /// Opens one value; `false` when no more may be opened.
     fn step(&mut self, inputs: &mut Inputs, list: List, next: &Waiting) -> bool {
-        if !self.look_into(inputs.text.at(next.value)) {
+        let is_opened = self.look_into(inputs.text.at(next.value));
+        if next.is_held && (!is_opened || self.found.is_cut) {
+            inputs.add(list, Item { standing: Standing::Inside, ..Item::new(next.name, next.value) });
+        }
+        if !is_opened {
             return true;
         }
         if self.found.is_cut || next.depth >= DEPTH_MAX {
@@ -143,9 +161,13 @@ impl Opener {
             }
             inputs.opened = Opened { members: members + 1, bytes };
             let name = inputs.text.push_behind(next.name, &[b".", suffix]);
+            // A document that a page keeps in a cookie is judged by what is in it: braces, colons and quotes are no attack.
+            let is_held = list == List::Cookies && next.depth + 1 < DEPTH_MAX && value.trim_ascii().starts_with(b"{");
             let value = inputs.text.push(value);
-            inputs.add(list, Item { standing: Standing::Inside, ..Item::new(name, value) });
-            self.waiting.push(Waiting { name, value, depth: next.depth + 1 });
+            if !is_held {
+                inputs.add(list, Item { standing: Standing::Inside, ..Item::new(name, value) });
+            }
+            self.waiting.push(Waiting { name, value, depth: next.depth + 1, is_held });
         }
         true
     }
@@ -291,6 +313,15 @@ const fn is_control(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_inner_name_tells_what_it_is_inside_of() {
+        let of = |name: &'static [u8]| holders(name).collect::<Vec<_>>();
+        assert_eq!(of(b"__gads.url"), [b"__gads"]);
+        assert_eq!(of(b"note.base64.json.a"), [&b"note"[..], b"note.base64"]);
+        assert_eq!(of(b"json.items.0"), [b""; 0]);
+        assert_eq!(of(b".url"), [b""; 0]);
+    }
 
     fn check(value: &str, expected: &[(&str, &str)]) {
         let mut opener = Opener::default();

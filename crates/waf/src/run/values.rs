@@ -2,6 +2,7 @@
 
 use crate::Variable;
 use crate::inputs::{Inputs, List, Origin, Span, Standing, Text};
+use crate::open;
 use crate::plan::{Link, Plan, Source, Subject, Target};
 
 use super::effect::EffectId;
@@ -224,6 +225,6 @@ fn covers(excluded: &Target, target: &Target, name: &[u8]) -> bool {
         (Source::Slot(mine), Source::Slot(theirs)) => mine == theirs,
         (Source::Slot(_), _) => false,
         (mine @ Source::Lists(..), theirs @ Source::Lists(..)) if mine != theirs => false,
-        _ => excluded.subject.is_named(name),
+        _ => excluded.subject.is_named(name) || open::holders(name).any(|holder| excluded.subject.is_named(holder)),
     }
 }
