@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: measurements that a claim needs, each with a record in `bench/record/`.
 
+mod children;
 mod cpu;
 mod load;
 mod proxies;

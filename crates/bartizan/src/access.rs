@@ -84,14 +84,16 @@ impl Desk {
         }
     }
 
-    /// Keeps keys fresh for as long as the desk lives; `config` gives the configuration that runs.
-    pub(crate) fn keep_fresh(self: &Arc<Self>, config: impl Fn() -> Arc<Config> + Send + 'static) {
+    /// Keeps keys fresh for as long as `config` gives a configuration that runs.
+    pub(crate) fn keep_fresh(self: &Arc<Self>, config: impl Fn() -> Option<Arc<Config>> + Send + 'static) {
         let desk = Arc::downgrade(self);
         std::thread::spawn(move || {
             let mut fetched: HashMap<KeySource, Instant> = HashMap::new();
-            while let Some(desk) = desk.upgrade() {
-                let config = config();
-                desk.read_files(&config);
+            for round in 0_u64.. {
+                let Some((desk, config)) = desk.upgrade().zip(config()) else { return };
+                if round > 0 {
+                    desk.read_files(&config); // the first time is the start
+                }
                 for source in config.key_sources() {
                     let is_due = fetched.get(source).is_none_or(|at| at.elapsed() >= REFRESH);
                     if !matches!(source, KeySource::File(_)) && is_due {

@@ -69,11 +69,7 @@ pub(crate) fn serve(
     let handle = gateway.handle();
     control.attach_gateway(handle.clone());
     let running = Arc::downgrade(&control);
-    let current = config.clone();
-    control.desk().keep_fresh(move || match running.upgrade() {
-        Some(control) => Arc::clone(&control.running().config),
-        None => Arc::new(current.clone()),
-    });
+    control.desk().keep_fresh(move || Some(Arc::clone(&running.upgrade()?.running().config)));
     started(handle.clone())?;
     for (address, listener) in gateway.addresses().iter().zip(&config.listeners) {
         tracing::info!(%address, tls = listener.tls.is_some(), "listening");

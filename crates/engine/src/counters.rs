@@ -1,4 +1,5 @@
-//! How often each key of each limit came by: the engine's only shared mutable state, bounded.
+//! How often each key of each limit came by. Bounded, shared and mutable, as beside it only `state.rs` and
+//! `rule_records.rs` are.
 //!
 //! Each limit of a policy has a [`Table`] of its own, so that nobody can push one limit's keys out by flooding another.
 //! A table belongs to a limit, not to a Snapshot: a limit that reads the same after a reload (policy, kind, numbers,

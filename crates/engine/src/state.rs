@@ -1,6 +1,7 @@
 //! What access control shares between exchanges and Snapshots: keys, verified credentials, used proofs.
 //!
-//! The only state of the engine that changes while it runs, and all of it is bounded. A host makes one [`AccessState`],
+//! With the counts of limits ([`crate::Counters`]) and what attack rules keep (`rule_records.rs`) the only state of the
+//! engine that changes while it runs, and all of it is bounded. A host makes one [`AccessState`],
 //! gives it to every Snapshot, and publishes keys into it whenever it has read or fetched them. Nothing here is fetched:
 //! when keys are missing, an inspection says so through [`crate::Step::Ask`], and without an answer access stays closed.
 

@@ -3,19 +3,16 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
+use super::children::Children;
 use super::cpu::Figure;
 use crate::{run, system};
 
 /// Where the upstream listens.
 const UPSTREAM: u16 = 9000;
-/// How long a proxy may take to listen: with a debug build the rules alone take long to compile.
-const PATIENCE: Duration = Duration::from_secs(120);
-
 /// Which software stands between.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -75,7 +72,7 @@ impl Proxy {
 
 /// Upstream and proxies, which end with the value.
 pub(super) struct Park {
-    children: Vec<Child>,
+    children: Children,
     folder: PathBuf,
     profile: String,
     pub proxies: Vec<Proxy>,
@@ -87,14 +84,14 @@ impl Park {
         let folder = std::env::temp_dir().join(format!("bartizan-bench-{}", std::process::id()));
         std::fs::create_dir_all(&folder)?;
         let proxies = kinds.iter().map(|kind| Proxy { kind: *kind, figures: Vec::new() }).collect();
-        let mut park = Self { children: Vec::new(), folder, profile: profile.to_owned(), proxies };
+        let mut park = Self { children: Children::new(&folder), folder, profile: profile.to_owned(), proxies };
         let backend = park.config("load/backend.conf", &[])?;
-        park.pinned("1", "backend", &nginx(), &["-c", &backend, "-g", "daemon off;"])?;
+        park.children.pinned("1", "backend", &nginx(), &["-c", &backend, "-g", "daemon off;"])?;
         for kind in kinds {
             park.launch(*kind, rule_set).with_context(|| format!("starting {}", kind.name()))?;
         }
         for port in std::iter::once(UPSTREAM).chain(kinds.iter().map(|kind| kind.port())) {
-            park.wait_for(port)?;
+            park.children.wait_for(port)?;
         }
         for kind in kinds.iter().filter(|kind| kind.has_rules()) {
             check_rules(kind.port()).with_context(|| kind.name())?;
@@ -117,19 +114,19 @@ impl Park {
         match kind {
             Kind::BarePingora => {
                 let program = run::binary(&format!("{}/examples", self.profile), "bare_pingora");
-                self.pinned("0", "bare", &program, &["127.0.0.1:9001", "127.0.0.1:9000"])
+                self.children.pinned("0", "bare", &program, &["127.0.0.1:9001", "127.0.0.1:9000"])
             }
             Kind::Nginx => {
                 let config = self.config("load/nginx.conf", &[])?;
-                self.pinned("0", "nginx", &nginx(), &[&["-c", &config][..], &foreground].concat())
+                self.children.pinned("0", "nginx", &nginx(), &[&["-c", &config][..], &foreground].concat())
             }
             Kind::HaProxy => {
                 let config = self.config("load/haproxy.cfg", &[])?;
-                self.pinned("0", "haproxy", &installed("haproxy"), &["-db", "-f", &config])
+                self.children.pinned("0", "haproxy", &installed("haproxy"), &["-db", "-f", &config])
             }
             Kind::Envoy => {
                 let config = self.config("load/envoy.yaml", &[])?;
-                self.pinned("0", "envoy", &envoy()?, &["--concurrency", "1", "-l", "error", "-c", &config])
+                self.children.pinned("0", "envoy", &envoy()?, &["--concurrency", "1", "-l", "error", "-c", &config])
             }
             Kind::Bartizan => self.bartizan(kind, "load/bartizan.yaml", &[]),
             Kind::BartizanRules => {
@@ -139,7 +136,7 @@ impl Park {
             Kind::NginxModSecurity => {
                 self.config("waf/pl1.conf", &[("CRS_DIR", &folder_of(rule_set)?)])?;
                 let config = self.config("load/nginx-modsecurity.conf", &[("MODULE", system::NGINX_MODSECURITY)])?;
-                self.pinned("0", "nginx-modsecurity", &nginx(), &[&["-c", &config][..], &foreground].concat())
+                self.children.pinned("0", "nginx-modsecurity", &nginx(), &[&["-c", &config][..], &foreground].concat())
             }
         }
     }
@@ -149,7 +146,7 @@ impl Park {
         let data = self.data(kind).display().to_string();
         let program = run::binary(&self.profile, "bartizan");
         let log = format!("bartizan-{}", kind.port());
-        self.pinned("0", &log, &program, &["run", "--config", &document, "--data-dir", &data])
+        self.children.pinned("0", &log, &program, &["run", "--config", &document, "--data-dir", &data])
     }
 
     /// A file of `bench/` with its places filled in, in the folder of this run.
@@ -161,43 +158,11 @@ impl Park {
         std::fs::write(&path, text.replace("RUN_DIR", &self.folder.to_string_lossy()))?;
         Ok(path.display().to_string())
     }
-
-    /// Until somebody listens, all programs are running, and patience lasts.
-    fn wait_for(&mut self, port: u16) -> Result<()> {
-        let begun = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            let ended = self.children.iter_mut().any(|child| child.try_wait().is_ok_and(|status| status.is_some()));
-            if ended || begun.elapsed() > PATIENCE {
-                let why = if ended { "a program has ended" } else { "patience is over" };
-                bail!("nothing listens on port {port}, and {why}; see the logs in {}", self.folder.display());
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        Ok(())
-    }
-
-    fn pinned(&mut self, core: &str, log: &str, program: &Path, arguments: &[&str]) -> Result<()> {
-        let output = std::fs::File::create(self.folder.join(format!("{log}.log")))?;
-        let mut command = Command::new("taskset");
-        command.args(["-c", core]).arg(program).args(arguments);
-        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-        let child = command.spawn().with_context(|| format!("starting {}", program.display()))?;
-        self.children.push(child);
-        Ok(())
-    }
 }
 
-/// All end, however the bench does. The folder stays after a failure, for its logs.
+/// The folder stays after a failure, for its logs.
 impl Drop for Park {
     fn drop(&mut self) {
-        for child in &self.children {
-            let _ = Command::new("kill").arg("-TERM").arg(child.id().to_string()).status();
-        }
-        std::thread::sleep(Duration::from_secs(2));
-        for child in &mut self.children {
-            let _ = child.kill(); // Pingora sleeps its grace out, which nobody waits for here
-            let _ = child.wait();
-        }
         if !std::thread::panicking() && self.proxies.iter().all(|proxy| !proxy.figures.is_empty()) {
             let _ = std::fs::remove_dir_all(&self.folder);
         }
@@ -209,7 +174,7 @@ fn folder_of(rule_set: Option<&Path>) -> Result<String> {
     Ok(folder.display().to_string())
 }
 
-fn nginx() -> PathBuf {
+pub(super) fn nginx() -> PathBuf {
     installed("nginx")
 }
 

@@ -9,14 +9,16 @@ use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use bartizan_testkit::{Slow, SlowHttp2};
 
+use super::children::Children;
 use super::cpu::listeners;
+use super::proxies::nginx;
 use super::{Options, record, setting};
 use crate::{run, system};
 
@@ -51,33 +53,6 @@ const ATTACKS: &[(&str, Attack)] = &[
     ("HTTP/2 readers", Attack::Http2(Slow::Read, "/large")),
 ];
 
-/// Children that end with the bench, however it ends.
-struct Children(Vec<Child>);
-
-impl Drop for Children {
-    fn drop(&mut self) {
-        for child in &self.0 {
-            let _ = Command::new("kill").arg("-TERM").arg(child.id().to_string()).status();
-        }
-        std::thread::sleep(Duration::from_secs(2));
-        for child in &mut self.0 {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-}
-
-fn wait_for(port: u16) -> Result<()> {
-    let begun = Instant::now();
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        if begun.elapsed() > Duration::from_secs(30) {
-            bail!("nothing listens on port {port} after 30 s; see the logs in the bench's folder");
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    Ok(())
-}
-
 /// What good clients saw.
 struct Served {
     latencies: Vec<Duration>,
@@ -105,9 +80,9 @@ pub(super) fn run(options: &Options) -> Result<()> {
     std::fs::create_dir_all(&folder)?;
     std::fs::write(folder.join("large"), vec![b'x'; LARGE_BYTES])?;
     pin(std::process::id())?;
-    let children = start(&folder)?;
-    wait_for(9000)?;
-    wait_for(PORT)?;
+    let mut children = start(&folder)?;
+    children.wait_for(9000)?;
+    children.wait_for(PORT)?;
     let seconds = Duration::from_secs(u64::from(options.seconds.max(10)));
     let gateway = *listeners(PORT)?.first().context("the gateway's process")?;
     served(Duration::from_secs(2))?; // warm
@@ -136,19 +111,11 @@ fn start(folder: &Path) -> Result<Children> {
         std::fs::write(&path, text.replace("RUN_DIR", &folder.to_string_lossy()))?;
         Ok(path.to_string_lossy().into_owned())
     };
-    let mut children = Children(Vec::new());
-    let mut pinned = |core: &str, log: &str, words: &[&str]| -> Result<()> {
-        let output = std::fs::File::create(folder.join(log))?;
-        let mut command = Command::new("taskset");
-        command.args(["-c", core]).args(words).stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-        children.0.push(command.spawn().with_context(|| format!("starting {words:?}"))?);
-        Ok(())
-    };
-    let nginx = if Path::new("/usr/sbin/nginx").exists() { "/usr/sbin/nginx" } else { "nginx" };
-    pinned("1", "backend.log", &[nginx, "-c", &config("backend.conf")?, "-g", "daemon off;"])?;
-    let (bartizan, data) = (binary(), folder.join("data"));
-    let (bartizan, data) = (bartizan.to_string_lossy(), data.to_string_lossy());
-    pinned("0", "bartizan.log", &[&bartizan, "run", "--config", &config("bartizan.yaml")?, "--data-dir", &data])?;
+    let mut children = Children::new(folder);
+    children.pinned("1", "backend", &nginx(), &["-c", &config("backend.conf")?, "-g", "daemon off;"])?;
+    let (document, data) = (config("bartizan.yaml")?, folder.join("data"));
+    let arguments = ["run", "--config", &document, "--data-dir", &data.to_string_lossy()];
+    children.pinned("0", "bartizan", &binary(), &arguments)?;
     Ok(children)
 }
 
