@@ -131,6 +131,10 @@ pub(crate) struct EventRow {
     findings_count: u32,
     /// What was not seen of the exchange
     missing: Vec<String>,
+    /// The application that called, when a policy verified it
+    application: Option<String>,
+    /// Id of the credential that was verified, where it has one: an API key's
+    credential_id: Option<String>,
 }
 
 /// A page of events, newest first

@@ -199,6 +199,21 @@ pub(crate) async fn policy_counts(queries: Queries, since: Timestamp) -> Result<
     Ok(rows_of(&batches).map(row).collect())
 }
 
+/// See [`crate::Store::credential_counts`].
+pub(crate) async fn credential_counts(queries: Queries, since: Timestamp) -> Result<Vec<CredentialCount>, Error> {
+    let filter = col("time").gt_eq(crate::filter::time(since.as_micros())).and(col("credential_id").is_not_null());
+    let denied = sum(flag(outcome().eq(lit(DENIED)))).alias("denied");
+    let counts = vec![count(lit(1)).alias("requests"), denied];
+    let by_id = |frame: DataFrame| frame.sort(vec![col("credential_id").sort(true, false)]);
+    let batches = grouped(&queries, &filter, vec![col("credential_id")], counts, by_id).await?;
+    let row = |(batch, row)| CredentialCount {
+        credential_id: text(batch, "credential_id", row),
+        requests: number(batch, "requests", row),
+        denied: number(batch, "denied", row),
+    };
+    Ok(rows_of(&batches).map(row).collect())
+}
+
 async fn totals(queries: &Queries, filter: Expr) -> Result<Totals, Error> {
     let clients = approx_distinct(col("client_ip")).alias("clients");
     let batches = grouped(queries, &filter, vec![], vec![clients], Ok).await?;
