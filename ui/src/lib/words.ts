@@ -33,6 +33,7 @@ export const SOURCE: Record<string, string> = {
 }
 
 export const ACTOR: Record<string, string> = {
+  principal: 'Verified caller',
   credential: 'Credential',
   session: 'Session',
   network: 'Network',
@@ -95,6 +96,8 @@ export const FIELD: Record<string, string> = {
   upstream_us: 'Upstream time',
   upstream: 'Upstream',
   missing: 'Not seen',
+  application: 'Application',
+  credential_id: 'API key',
   id: 'Request id',
 }
 
