@@ -137,6 +137,16 @@ fn a_key_lives_from_its_making_to_its_revocation_while_the_gateway_runs() -> Res
     };
     assert_eq!((&used["application"], &used["state"]), (&json!("shop"), &json!("live")));
 
+    let (config, url) = (gateway.folder().join("bartizan.yaml"), gateway.url("/orders"));
+    let explain = |key: &str| -> Result<Value> {
+        let (config, data, field) =
+            (config.display().to_string(), data.display().to_string(), format!("x-api-key: {key}"));
+        let words = ["explain", "--json", "--config", &config, "--data-dir", &data, "GET", &url, "-H", &field];
+        let said: Value = serde_json::from_slice(&Bartizan::command(&words)?.stdout)?;
+        Ok(said["decision"]["check"].clone())
+    };
+    assert_eq!((explain(&second)?, explain(&first)?), (Value::Null, json!("ACC-214")), "explain knows the same keys");
+
     gateway.kill()?;
     gateway.start_again()?;
     assert_eq!(get(&gateway, Some(&second))?.0, 200, "a killed gateway starts with its keys, at once");

@@ -120,7 +120,8 @@ function full(event) {
   return {
     id: event.id, time: iso(event.time), source: event.source, client: { ip: event.client_ip, via: event.source === 'gateway' ? '10.0.0.5' : null, tls_version: event.scheme === 'https' ? 'TLSv1.3' : null },
     actor: { kind: event.actor_kind, id: event.actor }, scheme: event.scheme, version: event.version, host: event.host, method: event.method, path: event.path, api: event.api,
-    endpoint: event.endpoint_id ? { id: event.endpoint_id, template: event.template } : null, parameters: event.parameters, auth: event.auth, user_agent: event.user_agent, request_type: event.request_type,
+    endpoint: event.endpoint_id ? { id: event.endpoint_id, template: event.template } : null, parameters: event.parameters, auth: event.auth,
+    principal: event.credential_id ? { subject: event.actor, application: event.application, credential_id: event.credential_id, scopes: ['invoices:read', 'reports:read'], roles: [], credential: 'api_key', strength: 'shared' } : null, user_agent: event.user_agent, request_type: event.request_type,
     response_type: event.response_type, ending: event.ending, status: event.status, request_bytes: event.request_bytes, response_bytes: event.response_bytes, duration_us: event.duration_us, upstream_us: event.upstream_us,
     upstream: event.upstream, findings, decision: { action: event.decision, applied: event.applied, status: event.decision_status, check: event.check, policy: event.policy }, missing,
     checks: Object.fromEntries(CHECKS.filter((check) => check.id === event.check).map((check) => [check.id, check])),

@@ -371,7 +371,7 @@ pub struct Explain {
     /// Address the connection comes from
     #[arg(long, default_value = "127.0.0.1")]
     pub client: IpAddr,
-    /// Use the endpoints that were learned there
+    /// Use the endpoints that were learned there, and the API keys that were made there
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// As JSON

@@ -216,6 +216,7 @@ export interface FullEvent {
   api: string | null
   endpoint: { id: string; template: string } | null
   parameters: { place: string; name: string; kind: string }[]
+  principal: { subject: string; application: string | null; credential_id?: string; scopes: string[]; roles: string[]; credential: string; strength: string } | null
   auth: string[]
   user_agent: string | null
   request_type: string | null

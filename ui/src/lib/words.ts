@@ -40,6 +40,15 @@ export const ACTOR: Record<string, string> = {
   unknown: 'Unknown',
 }
 
+export const CREDENTIAL: Record<string, string> = {
+  jwt: 'JWT',
+  introspected_token: 'Introspected token',
+  api_key: 'API key',
+  basic: 'Basic',
+  certificate: 'Certificate',
+  signature: 'Signature',
+}
+
 export const MISSING: Record<string, string> = {
   time: 'No time was recorded; the time of reading stands in',
   client: 'No client address',
