@@ -11,8 +11,8 @@ use datafusion::prelude::{DataFrame, cast};
 
 use crate::Error;
 use crate::answer::{
-    Bucket, CheckCount, EndpointSeries, FacetValue, Facets, Histogram, Latency, Overview, PolicyCount, SourceCount,
-    StatusBucket, TopEndpoint, Totals,
+    Bucket, CheckCount, CredentialCount, EndpointSeries, FacetValue, Facets, Histogram, Latency, Overview, PolicyCount,
+    SourceCount, StatusBucket, TopEndpoint, Totals,
 };
 use crate::filter::{Filter, field_named};
 use crate::json;

@@ -7,6 +7,8 @@
 //! of its own, which the keys of one application share: the stage `limit` counts it (`limit/rate/key_quota.rs`).
 //! This file computes; randomness and disk are the host's.
 
+mod text;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -24,16 +26,13 @@ use crate::counters::{Fingerprint, Meter, Table};
 use crate::edits::{Edits, decoded, parameter_is};
 use crate::stage::HeadContext;
 use crate::state::sha256;
+pub(crate) use text::ApiKeyId;
+use text::ApiKeyText;
 
 /// Random bytes of a new key: 8 for its id, 32 for its secret.
 pub const API_KEY_RANDOM_BYTES: usize = 40;
 /// Keys of one application that may be live at once: the old and the new one.
 const LIVE_MAX: usize = 2;
-/// Letters of a key's parts.
-const PREFIX: &str = "bz";
-const ID_CHARS: usize = 13;
-const SECRET_CHARS: usize = 52;
-const CHECKSUM_CHARS: usize = 8;
 /// Who vouches for what this installation knows itself.
 pub(crate) const AUTHORITY: &str = "bartizan";
 
@@ -43,16 +42,6 @@ const METERED_MAX: u32 = 65_536;
 const QUOTA_REQUESTS_MAX: u64 = 1_000_000_000_000;
 /// LIMIT: shortest and longest window of a quota, in seconds: a second and 366 days, as for policies.
 const QUOTA_WINDOW_S: std::ops::RangeInclusive<u64> = 1..=366 * 86_400;
-
-/// Public part of a key, from its text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ApiKeyId([u8; ID_CHARS]);
-
-impl fmt::Display for ApiKeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(std::str::from_utf8(&self.0).unwrap_or_default())
-    }
-}
 
 /// How many requests the keys of one application may make in any window of a length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -208,11 +197,6 @@ impl KnownKey {
         self.key.quota.zip(self.table.as_ref())
     }
 
-    /// Its public name.
-    pub(crate) fn id(&self) -> &str {
-        &self.key.id
-    }
-
     /// PERF: one addition a request, and one store a second, so that processors seldom wait for each other.
     pub(crate) fn note_use(&self, now_secs: i64) {
         self.uses.calls.fetch_add(1, Relaxed);
@@ -292,12 +276,11 @@ impl ApiKeys {
             return Err(ApiKeyRefused::TwoLive);
         }
         let (id, secret) = random.split_at_checked(8).unwrap_or((random, b""));
-        let id = base32(id);
+        let id = text::base32(id);
         if self.by_id.contains_key(id.as_str()) {
             return Err(ApiKeyRefused::Taken);
         }
-        let unchecked = format!("{PREFIX}_{id}_{}", base32(secret));
-        let text = format!("{unchecked}_{}", checksum(&unchecked));
+        let text = text::written(&id, secret);
         let key = ApiKey {
             id: id.into(),
             digest: hmac::sign(&self.hmac(), text.as_bytes()).as_ref().try_into().unwrap_or_default(),
@@ -364,61 +347,6 @@ impl ApiKey {
     pub fn is_live(&self, now: Timestamp) -> bool {
         self.revoked_at.is_none_or(|revoked| now < revoked) && self.expires_at.is_none_or(|expires| now < expires)
     }
-}
-
-/// A key's text of the right form.
-#[derive(Debug)]
-struct ApiKeyText<'a> {
-    whole: &'a str,
-    id: &'a str,
-}
-
-impl<'a> ApiKeyText<'a> {
-    fn parse(text: &'a [u8]) -> Option<Self> {
-        let whole = std::str::from_utf8(text).ok()?;
-        let mut parts = whole.split('_');
-        let (Some(PREFIX), Some(id), Some(secret), Some(sum), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return None;
-        };
-        let is_base32 = |text: &str| text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'2'..=b'7'));
-        let has_form = id.len() == ID_CHARS && secret.len() == SECRET_CHARS && sum.len() == CHECKSUM_CHARS;
-        let unchecked = whole.get(..whole.len().checked_sub(CHECKSUM_CHARS + 1)?)?;
-        (has_form && is_base32(id) && is_base32(secret) && checksum(unchecked) == sum).then_some(Self { whole, id })
-    }
-}
-
-impl ApiKeyText<'_> {
-    fn id(&self) -> ApiKeyId {
-        ApiKeyId(self.id.as_bytes().try_into().unwrap_or([b'?'; ID_CHARS])) // its length was looked at
-    }
-}
-
-/// Tells a mistyped key; protects nothing.
-fn checksum(text: &str) -> String {
-    let digest = sha256(&[b"api key", text.as_bytes()]);
-    digest.iter().take(CHECKSUM_CHARS / 2).map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// RFC 4648 §6 in lower case, without padding.
-fn base32(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-    let mut text = String::with_capacity(bytes.len().div_ceil(5) * 8);
-    let (mut bits, mut count) = (0_u32, 0_u32);
-    let mut push = |five: u32| text.push(LETTERS.get((five & 31) as usize).copied().map_or('a', char::from));
-    for byte in bytes {
-        bits = (bits & 0x1f) << 8 | u32::from(*byte); // at most four bits are left over
-        count += 8;
-        while count >= 5 {
-            count -= 5;
-            push(bits >> count);
-        }
-    }
-    if count > 0 {
-        push(bits << (5 - count));
-    }
-    text
 }
 
 /// API keys in one field, or one parameter.
