@@ -2,6 +2,7 @@
 
 mod access;
 mod admin;
+mod api_keys;
 mod audit_log;
 mod bad_input;
 mod command_line;

@@ -112,6 +112,18 @@ const POLICIES = {
   'target-size': { check: 'LIM-103', status: 414, location: { part: 'path', name: null } },
 }
 
+/** API keys: ages in days, hours since a rotation; those of partners have made requests. */
+const key = (id, application, days, more = {}) => ({ id, application, days, owner: null, plan: null, scopes: [], roles: [], quota: null, created_by: 'mara', expires: null, rotated: null, revoked: null, revoked_by: null, ...more })
+export const APPLICATIONS = [
+  key('a3xk7wq2mzp4c', 'acme-erp', 212, { owner: 'Acme Corp., integrations', plan: 'gold', scopes: ['invoices:read', 'invoices:write', 'reports:read'], quota: { requests: 50_000, per_s: 86_400 }, expires: 0.4, rotated: 14 }),
+  key('h5tq2ywv6rbnd', 'acme-erp', 0.6, { owner: 'Acme Corp., integrations', plan: 'gold', scopes: ['invoices:read', 'invoices:write', 'reports:read'], quota: { requests: 50_000, per_s: 86_400 }, expires: 212 }),
+  key('k7kq2xwz4mabc', 'billing-sync', 401, { owner: 'team-billing', scopes: ['invoices:read'], roles: ['service'], created_by: 'command line', revoked: 9, revoked_by: 'jon' }),
+  key('m2zc5dlw3pqra', 'harbor-logistics', 58, { owner: 'Harbor Logistics', plan: 'silver', scopes: ['webhooks:write'], quota: { requests: 600, per_s: 60 }, expires: 32 }),
+  key('p6wn4tky2sjve', 'nightly-reports', 90, { owner: 'team-data', scopes: ['reports:read'], created_by: 'command line', expires: -3 }),
+  key('t4vb3xrq7ghla', 'status-page', 12, { created_by: 'command line' }),
+]
+const CALLING = [0, 1, 3].map((at) => APPLICATIONS[at])
+
 const CREDENTIALS = 900
 const UPSTREAM = { bank: 'core', identity: 'identity', profiles: 'core', shop: 'shop', partners: 'partners', default: 'core' }
 
@@ -147,7 +159,8 @@ export function makeEvent(random, endpoint, time, attack) {
   const duration = ending === 'upstream_timeout' ? 10_000_000 + Math.round(random() * 9_000) : (upstream ?? 0) + Math.round(90 + random() * 400)
   const imported = random() < 0.04
   const sent = method !== 'GET' && method !== 'DELETE'
-  const actor = auth === 'none' ? ['network', ip.includes(':') ? `${ip.split('::')[0]}::/64` : ip] : [auth === 'session_cookie' ? 'session' : 'credential', `k_${(0x9e3779b1 * (person + 1) >>> 0).toString(16).padStart(8, '0')}${(0x85ebca6b * (person + 7) >>> 0).toString(16).padStart(8, '0')}`]
+  const caller = auth === 'key_header' ? CALLING[person % CALLING.length] : null
+  const actor = caller ? ['principal', `${(0x9e3779b1 * (person % 3 + 1) >>> 0).toString(16).padStart(8, '0')}c41d9a70e2b35f68`] : auth === 'none' ? ['network', ip.includes(':') ? `${ip.split('::')[0]}::/64` : ip] : [auth === 'session_cookie' ? 'session' : 'credential', `k_${(0x9e3779b1 * (person + 1) >>> 0).toString(16).padStart(8, '0')}${(0x85ebca6b * (person + 7) >>> 0).toString(16).padStart(8, '0')}`]
   return {
     id: Math.floor(time).toString(16).padStart(12, '0') + hex(random, 20),
     time, source: imported ? 'access_log' : 'gateway', client_ip: ip, actor_kind: actor[0], actor: actor[1],
@@ -159,7 +172,7 @@ export function makeEvent(random, endpoint, time, attack) {
     duration_us: imported ? Math.round(duration / 1000) * 1000 : duration, upstream_us: upstream, upstream: upstream === null ? null : UPSTREAM[endpoint.api] ?? 'core',
     decision: rule ? 'deny' : 'allow', applied, decision_status: rule ? rule.status : 0, check: rule?.check ?? null, policy,
     findings_count: rule ? 1 : 0, missing: imported ? ['headers', 'request_body', 'response_body'] : endpoint.template.includes('image') ? ['request_body'] : [],
-    parameters, rule,
+    application: caller?.application ?? null, credential_id: caller?.id ?? null, parameters, rule,
   }
 }
 

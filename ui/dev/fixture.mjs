@@ -6,7 +6,7 @@ import { createReadStream, existsSync, readFileSync, statSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { extname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { CHECKS, generator, groupBy, makeEndpoints, makeEvent, makeEvents, YAML } from './data.mjs'
+import { APPLICATIONS, CHECKS, generator, groupBy, makeEndpoints, makeEvent, makeEvents, YAML } from './data.mjs'
 import { FIELDS, compile, outcome } from './query.mjs'
 
 const DIST = fileURLToPath(new URL('../dist', import.meta.url))
@@ -120,7 +120,8 @@ function full(event) {
   return {
     id: event.id, time: iso(event.time), source: event.source, client: { ip: event.client_ip, via: event.source === 'gateway' ? '10.0.0.5' : null, tls_version: event.scheme === 'https' ? 'TLSv1.3' : null },
     actor: { kind: event.actor_kind, id: event.actor }, scheme: event.scheme, version: event.version, host: event.host, method: event.method, path: event.path, api: event.api,
-    endpoint: event.endpoint_id ? { id: event.endpoint_id, template: event.template } : null, parameters: event.parameters, auth: event.auth, user_agent: event.user_agent, request_type: event.request_type,
+    endpoint: event.endpoint_id ? { id: event.endpoint_id, template: event.template } : null, parameters: event.parameters, auth: event.auth,
+    principal: event.credential_id ? { subject: event.actor, application: event.application, credential_id: event.credential_id, scopes: ['invoices:read', 'reports:read'], roles: [], credential: 'api_key', strength: 'shared' } : null, user_agent: event.user_agent, request_type: event.request_type,
     response_type: event.response_type, ending: event.ending, status: event.status, request_bytes: event.request_bytes, response_bytes: event.response_bytes, duration_us: event.duration_us, upstream_us: event.upstream_us,
     upstream: event.upstream, findings, decision: { action: event.decision, applied: event.applied, status: event.decision_status, check: event.check, policy: event.policy }, missing,
     checks: Object.fromEntries(CHECKS.filter((check) => check.id === event.check).map((check) => [check.id, check])),
@@ -141,6 +142,28 @@ const revisions = YAMLS.map((yaml, at) => ({
   outcome: at === 2 ? 'rejected' : 'applied', message: at === 2 ? '1 error; the running configuration stays' : '', yaml_sha256: (BigInt(at + 3) ** 40n).toString(16).padEnd(64, 'a7').slice(0, 64), yaml, diagnostics: at === 2 ? BAD : [],
 }))
 let reloads = 0
+
+const apiKeys = APPLICATIONS.map((key) => ({ ...key, created: iso(started - key.days * 86_400_000), expires: key.expires === null ? null : iso(started + key.expires * 86_400_000), rotated: key.rotated === null ? null : iso(started - key.rotated * 3_600_000), revoked: key.revoked === null ? null : iso(started - key.revoked * 86_400_000) })).map(({ days: _, ...key }) => key)
+
+function listKeys() {
+  const day = slice(Date.now() - 86_400_000, Date.now() + 1)
+  return apiKeys.map((key) => {
+    const own = events.filter((event) => event.credential_id === key.id)
+    const today = day.filter((event) => event.credential_id === key.id)
+    const time = (text) => (text === null ? Infinity : Date.parse(text))
+    const state = key.revoked ? 'revoked' : time(key.expires) <= Date.now() ? 'expired' : key.rotated ? 'rotating' : 'live'
+    return { ...key, state, last_used: own.length ? iso(own.at(-1).time) : null, calls: own.length, requests_24h: today.length, denied_24h: today.filter((event) => outcome(event) === 'denied').length }
+  })
+}
+
+function makeKey(of) {
+  const random = generator(Date.now())
+  const letters = (count) => Array.from({ length: count }, () => 'abcdefghijklmnopqrstuvwxyz234567'[Math.floor(random() * 32)]).join('')
+  const key = { id: letters(13), owner: null, plan: null, scopes: [], roles: [], quota: null, ...of, created: iso(Date.now()), created_by: session.user.name, rotated: null, revoked: null, revoked_by: null }
+  apiKeys.push(key)
+  apiKeys.sort((a, b) => (a.application < b.application ? -1 : a.application > b.application ? 1 : 0))
+  return { text: `bz_${key.id}_${letters(52)}_5f3a91c0`, key: listKeys().find((one) => one.id === key.id) }
+}
 
 function config(state) {
   const day = slice(Date.now() - 86_400_000, Date.now() + 1)
@@ -265,7 +288,7 @@ const session = { user: { name: 'mara', role: 'admin' }, csrf: 'fixture-csrf' }
 async function answer(request, response, url, state) {
   const [, , , ...parts] = url.pathname.split('/')
   const query = url.searchParams
-  const route = `${request.method} ${parts.map((part, at) => (at === 1 && (parts[0] === 'endpoints' || (parts[0] === 'events' && !['histogram', 'facets', 'live'].includes(part))) ? ':id' : part)).join('/')}`
+  const route = `${request.method} ${parts.map((part, at) => (at === 1 && (parts[0] === 'endpoints' || parts[0] === 'keys' || (parts[0] === 'events' && !['histogram', 'facets', 'live'].includes(part))) ? ':id' : part)).join('/')}`
   let body = {}
   if (request.method !== 'GET') {
     const chunks = []
@@ -319,6 +342,19 @@ async function answer(request, response, url, state) {
     case 'GET events/:id':
       if (!byId.has(parts[1])) throw new Problem(404, 'not found', `no event has the id \`${parts[1]}\``)
       return full(byId.get(parts[1]))
+    case 'GET keys': return state === 'empty' ? [] : listKeys()
+    case 'POST keys':
+      if (apiKeys.filter((key) => key.application === body.application && !key.revoked).length >= 2) throw new Problem(409, 'conflict', 'the application has two live keys; revoke one first')
+      return makeKey({ application: body.application, owner: body.owner, plan: body.plan, scopes: body.scopes, roles: body.roles, quota: body.quota, expires: body.expires })
+    case 'POST keys/:id/rotate': {
+      const old = apiKeys.find((key) => key.id === parts[1])
+      const made = makeKey({ application: old.application, owner: old.owner, plan: old.plan, scopes: old.scopes, roles: old.roles, quota: old.quota, expires: old.expires })
+      Object.assign(old, { rotated: iso(Date.now()), expires: iso(Date.now() + body.grace_s * 1000) })
+      return made
+    }
+    case 'POST keys/:id/revoke':
+      Object.assign(apiKeys.find((key) => key.id === parts[1]), { revoked: iso(Date.now()), revoked_by: session.user.name })
+      return null
     case 'POST sql': return sql(body.sql ?? '')
     case 'GET config': return config(state)
     case 'GET config/revisions': return revisions.slice(0, state === 'empty' ? 1 : undefined).map(({ yaml: _y, diagnostics: _d, ...rest }) => rest).reverse()

@@ -1,6 +1,6 @@
 // The event query language as the fixture understands it: space-separated terms, all must hold. Development only.
 
-export const FIELDS = ['id', 'time', 'source', 'client_ip', 'actor_kind', 'actor', 'scheme', 'version', 'host', 'method', 'path', 'api', 'endpoint_id', 'template', 'auth', 'user_agent', 'request_type', 'response_type', 'ending', 'status', 'request_bytes', 'response_bytes', 'duration_us', 'upstream_us', 'upstream', 'decision', 'applied', 'decision_status', 'check', 'policy', 'findings_count', 'missing']
+export const FIELDS = ['id', 'time', 'source', 'client_ip', 'actor_kind', 'actor', 'scheme', 'version', 'host', 'method', 'path', 'api', 'endpoint_id', 'template', 'auth', 'user_agent', 'request_type', 'response_type', 'ending', 'status', 'request_bytes', 'response_bytes', 'duration_us', 'upstream_us', 'upstream', 'decision', 'applied', 'decision_status', 'check', 'policy', 'findings_count', 'missing', 'application', 'credential_id']
 
 /** allowed, observed, denied and errors partition the events. */
 export function outcome(event) {

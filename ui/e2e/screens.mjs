@@ -52,6 +52,21 @@ const PAGES = [
       await page.getByRole('button', { name: 'Check', exact: true }).click()
     },
   },
+  { name: 'keys', path: '/settings/keys' },
+  { name: 'keys-open', path: '/settings/keys?ended=1&key=k7kq2xwz4mabc', states: ['full'] },
+  { name: 'keys-new', path: '/settings/keys?new=1', states: ['full'] },
+  { name: 'keys-rotate', path: '/settings/keys', states: ['full'], act: (page) => page.getByRole('button', { name: /^Rotate/ }).first().click() },
+  { name: 'keys-revoke', path: '/settings/keys', states: ['full'], act: (page) => page.getByRole('button', { name: /^Revoke/ }).first().click() },
+  {
+    name: 'keys-made',
+    path: '/settings/keys?new=1',
+    states: ['full'],
+    act: async (page) => {
+      await page.getByLabel('Application').fill(`app-${Date.now()}`)
+      await page.getByRole('button', { name: 'Make the key' }).click()
+      await page.getByLabel('The key', { exact: true }).waitFor()
+    },
+  },
   { name: 'search', path: '/', states: ['full'], act: async (page) => { await page.keyboard.press('/'); await page.keyboard.type('198.51'); await page.waitForTimeout(600) } },
   { name: 'search-endpoint', path: '/', states: ['full'], act: async (page) => { await page.keyboard.press('Control+k'); await page.keyboard.type('transfer'); await page.waitForTimeout(600) } },
   { name: 'help', path: '/traffic', states: ['full'], act: (page) => page.keyboard.press('?') },

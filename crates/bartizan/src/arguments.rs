@@ -58,6 +58,12 @@ pub enum Verb {
         after_help = "Examples:\n  bartizan query --data-dir bartizan-data \"SELECT status, count(*) FROM events GROUP BY status\"\n  bartizan query --data-dir bartizan-data --json \"SELECT * FROM events ORDER BY time DESC LIMIT 5\"\n\nExit code: 0 done, 2 it could not be done, 3 done without segments that cannot be read (each is named on standard error)."
     )]
     Query(Query),
+    /// API keys: make, list, rotate and revoke them, also while a gateway runs
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  bartizan key create shop-backend --owner team-shop --scope orders:read --quota 10000/1d --expires 90d\n  bartizan key list\n  bartizan key rotate shop-backend --grace 24h\n  bartizan key revoke k7kq2xwz4mabc\n\nA running gateway takes every change within two seconds. Policies with the method `api_key` accept the keys."
+    )]
+    Key(KeyVerb),
     /// Say what would be decided about one request, and why, without traffic
     #[command(
         after_help = "Examples:\n  bartizan explain --config bartizan.yaml GET https://bank.example/v1/accounts/7 -H 'authorization: Bearer x'\n  bartizan explain --config bartizan.yaml POST http://localhost:8080/transfers -d '{\"amount\": 5}' --client 192.0.2.7"
@@ -249,6 +255,101 @@ pub struct TestRules {
     pub rules: Rules,
 }
 
+/// What to do with API keys.
+#[derive(Subcommand, Debug)]
+pub enum KeyVerb {
+    /// Make a key for an application; it is printed once and kept nowhere
+    #[command(
+        after_help = "The key goes to standard output, everything else to standard error:\n  KEY=$(bartizan key create shop-backend --scope orders:read)\n\nAn application has at most two live keys. The quota is shared by the keys of one application.\n\nExit code: 0 made, 1 not possible as asked for, 2 it could not be done."
+    )]
+    Create(CreateKey),
+    /// List the keys that are accepted, or with --all every one
+    #[command(
+        after_help = "Examples:\n  bartizan key list\n  bartizan key list --all --json | jq '.[] | select(.state == \"revoked\").id'"
+    )]
+    List {
+        /// Ended keys too
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        options: Keys,
+    },
+    /// Show everything that is kept of a key
+    Show {
+        /// Id of the key, or its application when that has one live key
+        #[arg(value_name = "KEY")]
+        key: String,
+        #[command(flatten)]
+        options: Keys,
+    },
+    /// Make a key that takes the place of another, which goes on working for a while
+    #[command(
+        after_help = "Examples:\n  bartizan key rotate shop-backend              both keys work for a day\n  bartizan key rotate shop-backend --grace 0s   the old one ends at once\n\nThe new key is for the same, and lives as long as the old one was made to."
+    )]
+    Rotate {
+        /// Id of the key, or its application when that has one live key
+        #[arg(value_name = "KEY")]
+        key: String,
+        /// How long the old key goes on working, such as 12h; at most 90d
+        #[arg(long, value_name = "TIME", default_value = "1d")]
+        grace: String,
+        #[command(flatten)]
+        options: Keys,
+    },
+    /// Take a key back, at once and for good
+    #[command(
+        after_help = "Examples:\n  bartizan key revoke k7kq2xwz4mabc\n  bartizan key revoke shop-backend --all        every live key of the application"
+    )]
+    Revoke {
+        /// Id of the key, or its application when that has one live key
+        #[arg(value_name = "KEY")]
+        key: String,
+        /// Every live key of the application
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        options: Keys,
+    },
+}
+
+/// Where keys are kept.
+#[derive(Args, Debug)]
+pub struct Keys {
+    #[command(flatten)]
+    pub data: DataDirectory,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `key create`.
+#[derive(Args, Debug)]
+pub struct CreateKey {
+    /// The application that the key is given to: letters, digits, `.`, `_`, `-`, `@`, `:` and `/`
+    #[arg(value_name = "APPLICATION")]
+    pub application: String,
+    /// Who answers for it: a person or a team
+    #[arg(long, value_name = "NAME")]
+    pub owner: Option<String>,
+    /// What it may do; may be repeated
+    #[arg(long = "scope", value_name = "SCOPE")]
+    pub scopes: Vec<String>,
+    /// What it is; may be repeated
+    #[arg(long = "role", value_name = "ROLE")]
+    pub roles: Vec<String>,
+    /// Name of the plan it is sold under
+    #[arg(long, value_name = "NAME")]
+    pub plan: Option<String>,
+    /// Requests in any window of a length, such as 10000/1d or 50/1m; without it, as many as policies allow
+    #[arg(long, value_name = "REQUESTS/TIME")]
+    pub quota: Option<String>,
+    /// When it ends: after a time such as 90d, or at one such as 2027-01-31T00:00:00Z; without it, never
+    #[arg(long, value_name = "WHEN")]
+    pub expires: Option<String>,
+    #[command(flatten)]
+    pub options: Keys,
+}
+
 /// Options of `explain`.
 #[derive(Args, Debug)]
 pub struct Explain {
@@ -270,7 +371,7 @@ pub struct Explain {
     /// Address the connection comes from
     #[arg(long, default_value = "127.0.0.1")]
     pub client: IpAddr,
-    /// Use the endpoints that were learned there
+    /// Use the endpoints that were learned there, and the API keys that were made there
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// As JSON

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use bartizan_engine::{Counters, Inputs, Judged, Snapshot, judge};
+use bartizan_engine::{AccessState, Counters, Inputs, Judged, Snapshot, judge};
 use bartizan_gateway::{FormFault, admit};
 use bartizan_model::{Action, Endpoint, Exchange, HttpVersion, Request, RequestId, Scheme, Source};
 use bartizan_store::Store;
@@ -11,16 +11,16 @@ use serde_json::json;
 
 use crate::arguments::Explain;
 use crate::document::Valid;
-use crate::{REFUSED, catalog, clock, document, output};
+use crate::{REFUSED, catalog, clock, document, keys, output};
 
 /// Judges the request and prints the trace.
 pub(crate) fn run(options: &Explain) -> Result<u8> {
     let Some(Valid { config, rules, .. }) = document::load_or_explain(&options.config)? else { return Ok(REFUSED) };
-    let endpoints = learned(options)?;
+    let (endpoints, access) = known(options)?;
     let counters = Counters::default();
     let inputs =
         Inputs { generation: 1, endpoints: &endpoints, plans: rules.plans(), counters: &counters, key: [0; 32] };
-    let snapshot = Snapshot::compile(&config, inputs);
+    let snapshot = Snapshot::compile(&config, inputs).with_access(access);
     let mut exchange = exchange(options)?;
     if let Err(fault) = admit(&mut exchange.request, &config.limits) {
         output::print(&refused(&fault, options.json));
@@ -35,9 +35,14 @@ pub(crate) fn run(options: &Explain) -> Result<u8> {
     Ok(0)
 }
 
-fn learned(options: &Explain) -> Result<Vec<Endpoint>> {
-    let Some(directory) = &options.data_dir else { return Ok(Vec::new()) };
-    Ok(catalog::load(&Store::open_read_only(directory)?)?.learned())
+/// What a gateway knows that runs on the same data directory: endpoints and API keys.
+fn known(options: &Explain) -> Result<(Vec<Endpoint>, Arc<AccessState>)> {
+    let access = Arc::new(AccessState::default());
+    let Some(directory) = &options.data_dir else { return Ok((Vec::new(), access)) };
+    let store = Store::open_read_only(directory)?;
+    let set = store.block_on(store.api_keys()).context("reading the API keys")?;
+    access.publish_api_keys(keys::engine_keys(&store, &set.keys));
+    Ok((catalog::load(&store)?.learned(), access))
 }
 
 /// The request as an exchange without a response.

@@ -13,6 +13,7 @@ mod clock;
 mod control;
 mod document;
 mod explain;
+mod keys;
 mod output;
 mod pipeline;
 mod query;
@@ -68,6 +69,7 @@ fn obey(verb: Verb) -> anyhow::Result<u8> {
         Verb::Query(options) => query::run(&options),
         Verb::Explain(options) => explain::run(&options),
         Verb::Rules(verb) => rules::verb::run(&verb),
+        Verb::Key(verb) => keys::verb::run(&verb),
         Verb::Checks { id, json } => checks::run(id.as_deref(), json),
         Verb::Schema => {
             output::print(&format!("{:#}\n", bartizan_config::schema()));

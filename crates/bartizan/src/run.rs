@@ -21,8 +21,9 @@ use tokio::sync::{broadcast, watch};
 
 use crate::control::{Control, Start};
 use crate::document::Valid;
+use crate::keys::keeper::Keeper;
 use crate::pipeline::{Parts, Pipeline, Queue, SharedCatalog};
-use crate::{REFUSED, arguments, catalog, clock, document, output, watch as file_watch};
+use crate::{REFUSED, arguments, catalog, clock, document, keys, output, watch as file_watch};
 
 /// LIMIT: events that a slow live listener may lag behind before it loses some.
 const LIVE_EVENTS_MAX: usize = 1024;
@@ -49,16 +50,13 @@ pub(crate) fn serve(
     let data = config.data.clone();
     // An upgrade reads what the old process still writes to; every other start owns the directory from the beginning.
     let store = if options.upgrade { None } else { Some(Store::open(&data.directory, store_options(&data))?) };
-    let (learned, key) = match &store {
-        Some(store) => (catalog::load(store)?, store.installation_key()),
-        None => {
-            let store = Store::open_read_only(&data.directory)?;
-            (catalog::load(&store)?, store.installation_key())
-        }
-    };
+    let reading = store.clone().map_or_else(|| Store::open_read_only(&data.directory), Ok)?;
+    let (learned, key) = (catalog::load(&reading)?, reading.installation_key());
     let (path, data_dir) = (options.config.clone(), options.data_dir.clone());
     let start = Start { path, data_dir, text, config: config.clone(), rules };
     let control = Arc::new(Control::new(start, learned.learned(), *key.expose()));
+    let keeper = Keeper::new(control.desk().state(), reading)?;
+    keeper.keep()?;
     let queue = Queue::new(data.queue_events_max.get());
     let sinks = Sinks { events: queue.sink(), exchanges };
     let upgrade_socket = Some(data.directory.join("upgrade.sock"));
@@ -74,7 +72,7 @@ pub(crate) fn serve(
     for (address, listener) in gateway.addresses().iter().zip(&config.listeners) {
         tracing::info!(%address, tls = listener.tls.is_some(), "listening");
     }
-    let host = Host { config, control, queue, gateway: handle, started_at: clock::now() };
+    let host = Host { config, control, keeper, queue, gateway: handle, started_at: clock::now() };
     let (stop, stopping) = watch::channel(false);
     let analysis = match store {
         Some(store) => Analysis::Running(host.start(store, catalog_of(learned), stopping)?),
@@ -108,6 +106,7 @@ enum Analysis {
 
 struct Running {
     pipeline: Pipeline,
+    keeper: Arc<Keeper>,
     console: tokio::runtime::Runtime,
     _watcher: Option<notify::RecommendedWatcher>,
 }
@@ -119,6 +118,7 @@ impl Analysis {
             Self::Starting(thread) => thread.join().ok().context("the start of the analysis panicked")??,
         };
         running.console.shutdown_timeout(Duration::from_secs(2));
+        running.keeper.write_uses();
         running.pipeline.stop()
     }
 }
@@ -127,6 +127,7 @@ impl Analysis {
 struct Host {
     config: Config,
     control: Arc<Control>,
+    keeper: Arc<Keeper>,
     queue: Arc<Queue>,
     gateway: GatewayHandle,
     started_at: Timestamp,
@@ -156,6 +157,7 @@ impl Host {
 
     fn start(self, store: Store, catalog: Arc<SharedCatalog>, stopping: watch::Receiver<bool>) -> Result<Running> {
         self.control.attach_store(store.clone());
+        self.keeper.attach(store.clone());
         let (live, _) = broadcast::channel(LIVE_EVENTS_MAX);
         let teacher = Arc::clone(&self.control);
         let pipeline = Pipeline::start(Parts {
@@ -188,7 +190,7 @@ impl Host {
                 }
             });
         }
-        Ok(Running { pipeline, console, _watcher: watcher })
+        Ok(Running { pipeline, keeper: self.keeper, console, _watcher: watcher })
     }
 
     /// SIGHUP reads the configuration again.
@@ -238,6 +240,7 @@ impl Host {
         };
         let view = Arc::clone(&catalog);
         Ok(console::Parts {
+            keys: self.key_desk(&store),
             store,
             catalog: Arc::new(move || view.view()),
             live,
@@ -247,6 +250,37 @@ impl Host {
             setup,
             options,
         })
+    }
+
+    /// Changes of API keys from the console reach the gateway at once.
+    fn key_desk(&self, store: &Store) -> console::KeyDesk {
+        let [create, rotate, revoke] = std::array::from_fn(|_| (store.clone(), Arc::clone(&self.keeper)));
+        console::KeyDesk {
+            create: Arc::new(move |new, author| {
+                let (store, keeper) = create.clone();
+                Box::pin(async move {
+                    let made = keys::create(&store, new, &author).await;
+                    take(keeper).await;
+                    made
+                })
+            }),
+            rotate: Arc::new(move |id, grace_ms, author| {
+                let (store, keeper) = rotate.clone();
+                Box::pin(async move {
+                    let made = keys::rotate(&store, &id, grace_ms, &author).await;
+                    take(keeper).await;
+                    made
+                })
+            }),
+            revoke: Arc::new(move |id, author| {
+                let (store, keeper) = revoke.clone();
+                Box::pin(async move {
+                    let revoked = keys::revoke(&store, &id, &author).await;
+                    take(keeper).await;
+                    revoked
+                })
+            }),
+        }
     }
 
     fn console_control(&self, catalog: Arc<SharedCatalog>) -> console::Control {
@@ -274,6 +308,11 @@ impl Host {
             queue: Arc::new(move || queue.counters()),
         }
     }
+}
+
+/// The gateway takes the keys as they are now.
+async fn take(keeper: Arc<Keeper>) {
+    let _ = tokio::task::spawn_blocking(move || keeper.refresh()).await; // a panic there is the keeper's to tell
 }
 
 fn refusal(error: UndoError) -> &'static str {

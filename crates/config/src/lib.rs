@@ -29,6 +29,7 @@ pub use config::*;
 pub use document::Document;
 pub use reference::reference_markdown;
 pub use schema::schema;
+pub use units::{duration_ms, duration_text};
 
 use report::Report;
 

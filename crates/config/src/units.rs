@@ -13,7 +13,7 @@ const DURATION_UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), (
 const SIZE_UNITS: [(&str, u64); 5] = [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
 /// Milliseconds of a duration; `None` when it is not one or does not fit.
-pub(crate) fn duration_ms(text: &str) -> Option<u64> {
+pub fn duration_ms(text: &str) -> Option<u64> {
     let (count, unit) = split(text)?;
     let (_, factor) = DURATION_UNITS.iter().find(|(name, _)| *name == unit)?;
     count.checked_mul(*factor)
@@ -28,7 +28,7 @@ pub(crate) fn size_bytes(text: &str) -> Option<u64> {
 }
 
 /// A duration in the largest unit that keeps it whole.
-pub(crate) fn duration_text(ms: u64) -> String {
+pub fn duration_text(ms: u64) -> String {
     if ms == 0 { "0s".to_owned() } else { in_largest_unit(ms, &DURATION_UNITS) }
 }
 

@@ -27,7 +27,7 @@ use crate::login::LoginLimits;
 use crate::problem::Problem;
 use crate::security::{COOKIE, CSRF_HEADER, authenticate, harden, refuse_strangers, require_admin};
 use crate::{Parts, SetupToken};
-use crate::{assets, checks, config, endpoints, events, live, overview, session, sql, status, users};
+use crate::{assets, checks, config, endpoints, events, keys, live, overview, session, sql, status, users};
 
 /// Where the API lives; a change that breaks clients gets a new number.
 const PREFIX: &str = "/api/v1";
@@ -110,6 +110,7 @@ fn signed_in() -> Routes {
         .routes(routes!(config::revision))
         .routes(routes!(config::check))
         .routes(routes!(checks::list))
+        .routes(routes!(keys::list))
         .routes(routes!(status::show))
         .routes(routes!(openapi))
 }
@@ -120,6 +121,9 @@ fn administrators() -> Routes {
         .routes(routes!(config::reload))
         .routes(routes!(users::list, users::create))
         .routes(routes!(users::remove))
+        .routes(routes!(keys::create))
+        .routes(routes!(keys::rotate))
+        .routes(routes!(keys::revoke))
 }
 
 /// This document.

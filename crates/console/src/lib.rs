@@ -11,6 +11,7 @@ mod checks;
 mod config;
 mod endpoints;
 mod events;
+mod keys;
 mod live;
 mod login;
 mod overview;
@@ -31,8 +32,9 @@ mod users;
 pub use api::document;
 pub use catalog::CatalogView;
 pub use parts::{
-    Clock, Control, Options, Parts, Pending, QueueCounters, ReloadOutcome, Reloaded, RuleNote, RuleNotes,
-    RunningConfig, SourceHealth, SourceState, TargetState, UpstreamState,
+    Clock, Control, CreateKey, KeyDesk, KeyRefused, MadeKey, NewKey, Options, Parts, Pending, QueueCounters,
+    ReloadOutcome, Reloaded, RevokeKey, RotateKey, RuleNote, RuleNotes, RunningConfig, SourceHealth, SourceState,
+    TargetState, UpstreamState,
 };
 pub use serve::serve;
 pub use token::{SetupToken, TokenHash, new_token};

@@ -9,8 +9,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bartizan_config::Config;
-use bartizan_model::{CheckInfo, Diagnostic, EndpointId, Event, Timestamp};
-use bartizan_store::Store;
+use bartizan_model::{CheckInfo, Diagnostic, EndpointId, Event, Secret, Timestamp};
+use bartizan_store::{ApiKeyRecord, KeyQuota, Store};
 use tokio::sync::broadcast;
 
 use crate::{CatalogView, SetupToken, TokenHash};
@@ -31,6 +31,8 @@ pub struct Parts {
     pub live: broadcast::Sender<Arc<Event>>,
     /// What can be asked of the running product
     pub control: Control,
+    /// Who makes and takes back API keys
+    pub keys: KeyDesk,
     /// Every check there is
     pub checks: &'static [&'static CheckInfo],
     /// The clock
@@ -82,6 +84,65 @@ pub struct Control {
     pub sources: Arc<dyn Fn() -> Vec<SourceState> + Send + Sync>,
     /// The event queue's counters
     pub queue: Arc<dyn Fn() -> QueueCounters + Send + Sync>,
+}
+
+/// An API key to be made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NewKey {
+    /// The application it is given to
+    pub application: String,
+    /// Who answers for it
+    pub owner: Option<String>,
+    /// Name of its plan
+    pub plan: Option<String>,
+    /// What it may do
+    pub scopes: Vec<String>,
+    /// What it is
+    pub roles: Vec<String>,
+    /// How often it may be used
+    pub quota: Option<KeyQuota>,
+    /// When it ends
+    pub expires: Option<Timestamp>,
+}
+
+/// An API key that was just made: its text is shown once.
+#[derive(Clone, Debug)]
+pub struct MadeKey {
+    /// What is kept of it
+    pub record: ApiKeyRecord,
+    /// The whole key
+    pub text: Secret<String>,
+}
+
+/// Why a key was not made or changed; each with words for whoever asked, but the last, which is for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyRefused {
+    /// What was asked for makes no sense
+    Bad(String),
+    /// There is no such key
+    Missing(String),
+    /// The keys that there are do not allow it
+    Conflict(String),
+    /// Disk, database or random numbers failed
+    Failed(String),
+}
+
+/// Makes a key, for a user.
+pub type CreateKey = Arc<dyn Fn(NewKey, String) -> Pending<Result<MadeKey, KeyRefused>> + Send + Sync>;
+/// Rotates the key of an id, which works for so many milliseconds more, for a user.
+pub type RotateKey = Arc<dyn Fn(String, u64, String) -> Pending<Result<MadeKey, KeyRefused>> + Send + Sync>;
+/// Revokes the key of an id, for a user.
+pub type RevokeKey = Arc<dyn Fn(String, String) -> Pending<Result<ApiKeyRecord, KeyRefused>> + Send + Sync>;
+
+/// Changes of API keys; a gateway in this process takes them at once.
+#[derive(Clone)]
+pub struct KeyDesk {
+    /// Makes a key
+    pub create: CreateKey,
+    /// Makes a key in the place of another
+    pub rotate: RotateKey,
+    /// Takes a key back
+    pub revoke: RevokeKey,
 }
 
 /// An attack rule, in short.

@@ -131,6 +131,10 @@ pub(crate) struct EventRow {
     findings_count: u32,
     /// What was not seen of the exchange
     missing: Vec<String>,
+    /// The application that called, when a policy verified it
+    application: Option<String>,
+    /// Id of the credential that was verified, where it has one: an API key's
+    credential_id: Option<String>,
 }
 
 /// A page of events, newest first
@@ -398,6 +402,25 @@ pub(crate) struct Actor {
     id: String,
 }
 
+/// As whom a request acted, as a policy verified it
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EventPrincipal {
+    /// A keyed hash, unless a policy keeps it as it is
+    subject: String,
+    /// The OAuth client or the owner of a key
+    application: Option<String>,
+    /// Id of an API key; left out where the credential has none
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credential_id: Option<String>,
+    scopes: Vec<String>,
+    roles: Vec<String>,
+    /// `api_key`, `jwt`, `introspected_token`, `basic`, `certificate` or `signature`
+    credential: String,
+    /// `shared`, `bearer` or `proof_of_possession`
+    strength: String,
+}
+
 /// The endpoint an event belongs to
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -481,6 +504,8 @@ pub(crate) struct Event {
     endpoint: Option<EndpointRef>,
     parameters: Vec<Parameter>,
     auth: Vec<String>,
+    /// `null` when no policy verified a caller
+    principal: Option<EventPrincipal>,
     user_agent: Option<String>,
     request_type: Option<String>,
     response_type: Option<String>,

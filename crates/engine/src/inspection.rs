@@ -149,6 +149,7 @@ impl Inspection {
                 endpoint: None,
                 policies: SmallVec::new(),
                 caller: None,
+                metered_by: None,
                 challenges: Vec::new(),
                 edits: Edits::default(),
                 proofs: SmallVec::new(),

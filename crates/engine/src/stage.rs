@@ -97,6 +97,8 @@ pub(crate) struct Facts {
     pub(crate) policies: SmallVec<[PolicyIndex; 8]>,
     /// Who calls, by the first policy that knows
     pub(crate) caller: Option<Arc<Verified>>,
+    /// The policy that let an API key in, one that enforces if there is any: it answers for the key's own quota
+    pub(crate) metered_by: Option<PolicyIndex>,
     /// What a refusal of a policy must say in `WWW-Authenticate`
     pub(crate) challenges: Vec<(PolicyIndex, Vec<String>)>,
     /// Changes to what the upstream gets

@@ -14,7 +14,7 @@ use bartizan_model::Timestamp;
 use ring::digest;
 
 use crate::bounded::{Cache, Digest, Register};
-use crate::stage::access::api_key::ApiKeys;
+use crate::stage::access::api_key::{ApiKeyUse, ApiKeys};
 use crate::stage::access::authenticate::Verified;
 use crate::stage::access::jwks::{Keys, Origin};
 
@@ -134,9 +134,15 @@ impl AccessState {
         }
     }
 
-    /// Takes the API keys of this installation.
+    /// Takes the API keys of this installation. What the keys before were used for, and what their quotas have counted,
+    /// goes on.
     pub fn publish_api_keys(&self, keys: ApiKeys) {
-        self.api_keys.store(Arc::new(keys));
+        self.api_keys.store(Arc::new(keys.following(&self.api_keys.load())));
+    }
+
+    /// How each API key was used since this was asked last; keys that were not used are left out.
+    pub fn take_api_key_uses(&self) -> Vec<ApiKeyUse> {
+        self.api_keys.load().take_uses()
     }
 
     pub(crate) fn api_keys(&self) -> arc_swap::Guard<Arc<ApiKeys>> {

@@ -92,6 +92,8 @@ pub struct Principal {
     pub subject: Box<str>,
     /// The OAuth client or the owner of a key
     pub application: Option<Box<str>>,
+    /// Public name of the credential itself, where it has one: an API key's id. Never a part of the secret
+    pub credential_id: Option<Box<str>>,
     /// What it may do, at most 128 scopes
     pub scopes: Vec<Box<str>>,
     /// What it is, at most 128 roles
@@ -113,6 +115,7 @@ impl Principal {
             authority: authority.into(),
             subject: subject.into(),
             application: None,
+            credential_id: None,
             scopes: Vec::new(),
             roles: Vec::new(),
             claims: Vec::new(),
@@ -140,6 +143,9 @@ pub struct EventPrincipal {
     pub subject: Box<str>,
     /// The OAuth client or the owner of a key, at most 128 bytes
     pub application: Option<Box<str>>,
+    /// Public name of the credential itself, where it has one: an API key's id. Never a part of the secret
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential_id: Option<Box<str>>,
     /// Scopes, at most 16 of at most 64 bytes
     pub scopes: Vec<Box<str>>,
     /// Roles, at most 16 of at most 64 bytes

@@ -11,8 +11,8 @@ use datafusion::prelude::{DataFrame, cast};
 
 use crate::Error;
 use crate::answer::{
-    Bucket, CheckCount, EndpointSeries, FacetValue, Facets, Histogram, Latency, Overview, PolicyCount, SourceCount,
-    StatusBucket, TopEndpoint, Totals,
+    Bucket, CheckCount, CredentialCount, EndpointSeries, FacetValue, Facets, Histogram, Latency, Overview, PolicyCount,
+    SourceCount, StatusBucket, TopEndpoint, Totals,
 };
 use crate::filter::{Filter, field_named};
 use crate::json;
@@ -195,6 +195,21 @@ pub(crate) async fn policy_counts(queries: Queries, since: Timestamp) -> Result<
         policy: text(batch, "policy", row),
         denied: number(batch, "denied", row),
         observed: number(batch, "observed", row),
+    };
+    Ok(rows_of(&batches).map(row).collect())
+}
+
+/// See [`crate::Store::credential_counts`].
+pub(crate) async fn credential_counts(queries: Queries, since: Timestamp) -> Result<Vec<CredentialCount>, Error> {
+    let filter = col("time").gt_eq(crate::filter::time(since.as_micros())).and(col("credential_id").is_not_null());
+    let denied = sum(flag(outcome().eq(lit(DENIED)))).alias("denied");
+    let counts = vec![count(lit(1)).alias("requests"), denied];
+    let by_id = |frame: DataFrame| frame.sort(vec![col("credential_id").sort(true, false)]);
+    let batches = grouped(&queries, &filter, vec![col("credential_id")], counts, by_id).await?;
+    let row = |(batch, row)| CredentialCount {
+        credential_id: text(batch, "credential_id", row),
+        requests: number(batch, "requests", row),
+        denied: number(batch, "denied", row),
     };
     Ok(rows_of(&batches).map(row).collect())
 }

@@ -73,6 +73,12 @@ pub struct EventRow {
     pub findings_count: u32,
     /// What was not seen
     pub missing: Vec<String>,
+    /// The application that called, when a policy verified it
+    #[serde(default)]
+    pub application: Option<String>,
+    /// Id of the credential that was verified, where it has one: an API key's
+    #[serde(default)]
+    pub credential_id: Option<String>,
 }
 
 impl EventRow {
@@ -113,6 +119,8 @@ impl EventRow {
             policy: shared(&event.decision.policy),
             findings_count: u32::try_from(event.findings.len()).unwrap_or(u32::MAX),
             missing: event.missing.words().map(str::to_owned).collect(),
+            application: event.principal.as_ref().and_then(|principal| owned(&principal.application)),
+            credential_id: event.principal.as_ref().and_then(|principal| owned(&principal.credential_id)),
         }
     }
 }
@@ -356,6 +364,17 @@ pub struct PolicyCount {
     pub denied: u64,
     /// Denies that were not applied
     pub observed: u64,
+}
+
+/// What a credential that has an id was used for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CredentialCount {
+    /// Its id, such as an API key's
+    pub credential_id: String,
+    /// Requests
+    pub requests: u64,
+    /// Denies that were applied
+    pub denied: u64,
 }
 
 /// Whether the store does its work.

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
-use bartizan_model::{Actor, AuthKind, AuthKinds, CheckId, Client, Decision, EndpointRef, Event, Missing, Timestamp};
+use bartizan_model::{
+    Actor, AuthKind, AuthKinds, CheckId, Client, Decision, EndpointRef, Event, EventPrincipal, Missing, Timestamp,
+};
 use serde::de::DeserializeOwned;
 
 use crate::answer::EventRow;
@@ -146,6 +148,8 @@ impl<'a> Row<'a> {
             policy: self.owned("policy")?,
             findings_count: u32::try_from(self.number("findings_count")?).unwrap_or(u32::MAX),
             missing: self.words("missing")?,
+            application: self.owned("application")?,
+            credential_id: self.owned("credential_id")?,
         })
     }
 
@@ -176,7 +180,7 @@ impl<'a> Row<'a> {
             endpoint,
             parameters: self.items("parameters")?,
             auth: self.auth()?,
-            principal: None,
+            principal: self.principal()?,
             user_agent: self.boxed("user_agent")?,
             request_type: self.boxed("request_type")?,
             response_type: self.boxed("response_type")?,
@@ -206,6 +210,12 @@ impl<'a> Row<'a> {
     fn auth(&self) -> Result<AuthKinds, Error> {
         let words = self.words("auth")?;
         Ok(AuthKind::ALL.into_iter().filter(|kind| words.iter().any(|word| word == kind.as_str())).collect())
+    }
+
+    /// NULL, also in a segment older than the column, is nobody.
+    fn principal(&self) -> Result<Option<Arc<EventPrincipal>>, Error> {
+        let Some(json) = self.optional_text("principal")? else { return Ok(None) };
+        serde_json::from_str(json).map(|principal| Some(Arc::new(principal))).map_err(|_| unreadable("principal", json))
     }
 
     fn missing(&self) -> Result<Missing, Error> {

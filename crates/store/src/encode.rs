@@ -9,7 +9,7 @@ use arrow::array::{
     ArrayBuilder, ArrayRef, BooleanBuilder, Int32Builder, Int64Builder, RecordBatch, StringBuilder,
     TimestampMicrosecondBuilder,
 };
-use bartizan_model::{AuthKinds, Event, Finding, Missing, Parameter};
+use bartizan_model::{AuthKinds, Event, EventPrincipal, Finding, Missing, Parameter};
 
 use crate::Error;
 use crate::schema::WRITTEN;
@@ -54,6 +54,9 @@ pub(crate) struct Columns {
     findings_count: Int32Builder,
     findings: StringBuilder,
     missing: StringBuilder,
+    application: StringBuilder,
+    credential_id: StringBuilder,
+    principal: StringBuilder,
     scratch: String,
     rows: usize,
 }
@@ -124,6 +127,20 @@ impl Columns {
         self.findings_count.append_value(i32::try_from(event.findings.len()).unwrap_or(i32::MAX));
         append_json(&mut self.findings, &event.findings, &mut self.scratch, write_finding);
         append_missing(&mut self.missing, event.missing, &mut self.scratch);
+        self.push_principal(event.principal.as_deref());
+    }
+
+    fn push_principal(&mut self, principal: Option<&EventPrincipal>) {
+        self.application.append_option(principal.and_then(|principal| principal.application.as_deref()));
+        self.credential_id.append_option(principal.and_then(|principal| principal.credential_id.as_deref()));
+        match principal {
+            Some(principal) => {
+                self.scratch.clear();
+                write_principal(principal, &mut self.scratch);
+                self.principal.append_value(&self.scratch);
+            }
+            None => self.principal.append_null(),
+        }
     }
 
     /// The rows so far, and empties the columns for the next.
@@ -173,6 +190,9 @@ impl Columns {
             take(&mut self.findings_count),
             take(&mut self.findings),
             take(&mut self.missing),
+            take(&mut self.application),
+            take(&mut self.credential_id),
+            take(&mut self.principal),
         ]
     }
 }
@@ -254,6 +274,37 @@ fn write_parameter(parameter: &Parameter, out: &mut String) {
 fn write_finding(finding: &Finding, out: &mut String) {
     // a Finding of ours always serializes: no maps with odd keys, no floats
     out.push_str(&serde_json::to_string(finding).unwrap_or_default());
+}
+
+/// The same JSON as serde gives, written by hand: callers that are known make an event each.
+fn write_principal(principal: &EventPrincipal, out: &mut String) {
+    let EventPrincipal { subject, application, credential_id, scopes, roles, credential, strength } = principal;
+    out.push_str(r#"{"subject":"#);
+    push_json_text(out, subject);
+    out.push_str(r#","application":"#);
+    match application {
+        Some(application) => push_json_text(out, application),
+        None => out.push_str("null"),
+    }
+    if let Some(id) = credential_id {
+        out.push_str(r#","credential_id":"#);
+        push_json_text(out, id);
+    }
+    for (name, words) in [(r#","scopes":["#, scopes), (r#","roles":["#, roles)] {
+        out.push_str(name);
+        for (at, word) in words.iter().enumerate() {
+            if at > 0 {
+                out.push(',');
+            }
+            push_json_text(out, word);
+        }
+        out.push(']');
+    }
+    out.push_str(r#","credential":""#);
+    out.push_str(credential.as_str());
+    out.push_str(r#"","strength":""#);
+    out.push_str(strength.as_str());
+    out.push_str(r#""}"#);
 }
 
 fn push_json_text(out: &mut String, text: &str) {

@@ -29,6 +29,9 @@ pub enum Error {
     /// Writing was asked of a store that was opened read-only
     #[error("the store was opened read-only")]
     ReadOnly,
+    /// There are as many of something as may be kept
+    #[error("there are {1} {0} already, which is as many as are kept; remove some first")]
+    Full(&'static str, usize),
     /// The state database cannot be opened
     #[error("state database `{}` cannot be used: {fault}", path.display())]
     StateFile {

@@ -23,7 +23,7 @@ const TEXT_COLUMNS: [&str; 5] = ["path", "host", "user_agent", "actor", "id"];
 /// Columns that hold comma-separated words.
 const WORD_COLUMNS: [&str; 2] = ["auth", "missing"];
 /// Columns that are no fields of [`EventRow`].
-const HIDDEN_COLUMNS: [&str; 5] = ["client_via", "tls_version", "parameters", "checks", "findings"];
+const HIDDEN_COLUMNS: [&str; 6] = ["client_via", "tls_version", "parameters", "checks", "findings", "principal"];
 
 /// A parsed query: terms that must all hold.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -361,6 +361,8 @@ fn cell<'a>(row: &'a EventRow, name: &str) -> Cell<'a> {
         "policy" => Cell::Text(row.policy.as_deref()),
         "findings_count" => number(row.findings_count.into()),
         "missing" => Cell::Words(&row.missing),
+        "application" => Cell::Text(row.application.as_deref()),
+        "credential_id" => Cell::Text(row.credential_id.as_deref()),
         _ => Cell::Text(None), // `field_named` lets no other name through
     }
 }

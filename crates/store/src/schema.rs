@@ -2,7 +2,7 @@
 //!
 //! Flat, with the names that the console and analysts use. Sets are comma-separated text (`auth`, `checks`,
 //! `missing`): `WHERE auth = ''` and `LIKE` stay pleasant, and `string_to_array` gives a list to whoever wants one.
-//! `parameters` and `findings` are JSON text, so that the whole event can be read back.
+//! `parameters`, `findings` and `principal` are JSON text, so that the whole event can be read back.
 
 use std::sync::{Arc, LazyLock};
 
@@ -79,6 +79,9 @@ pub(crate) const COLUMNS: &[ColumnSpec] = &[
     column("findings_count", Kind::Small, false, true),
     column("findings", Kind::Text, true, true),
     column("missing", Kind::Text, false, true),
+    column("application", Kind::Text, true, true),
+    column("credential_id", Kind::Text, true, true),
+    column("principal", Kind::Text, true, true),
 ];
 
 /// The schema in which events are written.

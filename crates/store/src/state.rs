@@ -1,14 +1,17 @@
-//! State that is not events: operators, their sessions, configuration revisions, the catalog's rows, the key.
+//! State that is not events: operators, their sessions, configuration revisions, the catalog's rows, API keys, the
+//! installation's key.
 //!
 //! Kept in `state.db`, SQLite in WAL mode through sqlx; `migrations/` is embedded and run at open. Times are
 //! microseconds since the epoch. Functions are async and may be awaited from any tokio runtime; a thread without
 //! one uses [`crate::Store::block_on`].
 
+mod api_keys;
 mod catalog;
 pub(crate) mod database;
 mod revisions;
 mod users;
 
+pub use api_keys::{API_KEYS_MAX, ApiKeyRecord, ApiKeySet, ApiKeyState, ApiKeyUsed, KeyQuota};
 use bartizan_model::{Diagnostic, Secret, Timestamp};
 use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
@@ -186,7 +189,7 @@ impl Store {
 
     /// The state database, unless the store is read-only.
     fn state_for_writing(&self) -> Result<&SqlitePool, Error> {
-        if self.is_read_only() { Err(Error::ReadOnly) } else { Ok(&self.inner.pool) }
+        if self.inner.is_state_writable { Ok(&self.inner.pool) } else { Err(Error::ReadOnly) }
     }
 }
 

@@ -15,8 +15,8 @@ use sqlx::SqlitePool;
 
 use crate::Error;
 use crate::answer::{
-    EndpointSeries, EventPage, EventQuery, Facets, Histogram, Overview, PolicyCount, Quarantined, SqlLimits,
-    StoreHealth, Table,
+    CredentialCount, EndpointSeries, EventPage, EventQuery, Facets, Histogram, Overview, PolicyCount, Quarantined,
+    SqlLimits, StoreHealth, Table,
 };
 use crate::lock::Lock;
 use crate::log::{Log, clock};
@@ -73,6 +73,7 @@ pub(crate) struct Inner {
     pub(crate) pool: SqlitePool,
     key: Secret<[u8; 32]>,
     access: Access,
+    pub(crate) is_state_writable: bool,
     runtime: Option<tokio::runtime::Runtime>,
 }
 
@@ -118,7 +119,7 @@ impl Store {
         let stop = Arc::new(Stop::default());
         let threads = vec![spawn_writer(&log)?, spawn_maintenance(&log, retention, &stop)?];
         let access = Access::Write(Writing { log, retention, stop, threads, _lock: lock });
-        let inner = Inner { queries, pool, key, access, runtime: Some(runtime) };
+        let inner = Inner { queries, pool, key, access, is_state_writable: true, runtime: Some(runtime) };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -131,13 +132,42 @@ impl Store {
         if !events.is_dir() || !state.is_file() {
             return Err(Error::NoData(directory.to_owned()));
         }
-        let segments = SegmentDirectory { root: canonical(&events)? };
         let runtime = runtime()?;
-        let (pool, key) = wait_for(&runtime, database::open_read_only(state))?;
+        let opened = wait_for(&runtime, database::open_read_only(state))?;
+        Self::beside(&events, runtime, opened, false)
+    }
+
+    /// Opens `directory` for changing its state (users, keys …) and reading its events, also while a gateway runs on it:
+    /// makes it when it is missing. Blocks; with or without a runtime.
+    ///
+    /// # Errors
+    /// The disk or the state database fails, or a gateway of an older version has it open ([`Error::Locked`]).
+    pub fn open_state(directory: &Path) -> Result<Self, Error> {
+        let (events, state) = (directory.join("events"), directory.join("state.db"));
+        create_private(directory)?;
+        create_private(&events)?;
+        let runtime = runtime()?;
+        // A database that has to be made or brought up to date first belongs to one process for that time.
+        let is_current = wait_for(&runtime, database::is_current(state.clone()))?;
+        let lock = if is_current { None } else { Some(Lock::take(directory)?) };
+        let opened = wait_for(&runtime, database::open(state))?;
+        drop(lock);
+        Self::beside(&events, runtime, opened, true)
+    }
+
+    /// A store that does not own its directory.
+    fn beside(
+        events: &Path,
+        runtime: tokio::runtime::Runtime,
+        (pool, key): (SqlitePool, Secret<[u8; 32]>),
+        is_state_writable: bool,
+    ) -> Result<Self, Error> {
+        let segments = SegmentDirectory { root: canonical(events)? };
         let reader = Arc::new(Reader::new(segments.clone()));
         let source = Source::Directory(Arc::clone(&reader));
         let queries = Queries::new(source, &segments, READ_ONLY_MEMORY_BYTES, runtime.handle().clone())?;
-        let inner = Inner { queries, pool, key, access: Access::Read(reader), runtime: Some(runtime) };
+        let access = Access::Read(reader);
+        let inner = Inner { queries, pool, key, access, is_state_writable, runtime: Some(runtime) };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -169,7 +199,7 @@ impl Store {
         }
     }
 
-    /// Whether the store was opened with [`Store::open_read_only`].
+    /// Whether the store takes no events: it was opened with [`Store::open_read_only`] or [`Store::open_state`].
     pub fn is_read_only(&self) -> bool {
         matches!(self.inner.access, Access::Read(_))
     }
@@ -280,6 +310,15 @@ impl Store {
     pub async fn policy_counts(&self, since: Timestamp) -> Result<Vec<PolicyCount>, Error> {
         let queries = &self.inner.queries;
         queries.on_runtime(aggregate::policy_counts(queries.clone(), since)).await
+    }
+
+    /// What each credential that has an id (an API key) was used for since a time.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub async fn credential_counts(&self, since: Timestamp) -> Result<Vec<CredentialCount>, Error> {
+        let queries = &self.inner.queries;
+        queries.on_runtime(aggregate::credential_counts(queries.clone(), since)).await
     }
 
     fn runtime(&self) -> &tokio::runtime::Runtime {

@@ -165,6 +165,8 @@ export interface EventRow {
   policy: string | null
   findings_count: number
   missing: string[]
+  application: string | null
+  credential_id: string | null
 }
 
 export interface EventPage {
@@ -214,6 +216,7 @@ export interface FullEvent {
   api: string | null
   endpoint: { id: string; template: string } | null
   parameters: { place: string; name: string; kind: string }[]
+  principal: { subject: string; application: string | null; credential_id?: string; scopes: string[]; roles: string[]; credential: string; strength: string } | null
   auth: string[]
   user_agent: string | null
   request_type: string | null
@@ -306,4 +309,36 @@ export interface Status {
   generation: number
   data_directory: string
   dropped: number
+}
+
+export interface KeyQuota {
+  requests: number
+  per_s: number
+}
+
+export interface ApiKey {
+  id: string
+  application: string
+  owner: string | null
+  plan: string | null
+  scopes: string[]
+  roles: string[]
+  quota: KeyQuota | null
+  state: 'live' | 'rotating' | 'expired' | 'revoked'
+  created: string
+  created_by: string
+  expires: string | null
+  rotated: string | null
+  revoked: string | null
+  revoked_by: string | null
+  last_used: string | null
+  calls: number
+  requests_24h: number
+  denied_24h: number
+}
+
+/** The only answer that has a key's text. */
+export interface MadeKey {
+  text: string
+  key: ApiKey
 }

@@ -33,10 +33,20 @@ export const SOURCE: Record<string, string> = {
 }
 
 export const ACTOR: Record<string, string> = {
+  principal: 'Verified caller',
   credential: 'Credential',
   session: 'Session',
   network: 'Network',
   unknown: 'Unknown',
+}
+
+export const CREDENTIAL: Record<string, string> = {
+  jwt: 'JWT',
+  introspected_token: 'Introspected token',
+  api_key: 'API key',
+  basic: 'Basic',
+  certificate: 'Certificate',
+  signature: 'Signature',
 }
 
 export const MISSING: Record<string, string> = {
@@ -95,6 +105,8 @@ export const FIELD: Record<string, string> = {
   upstream_us: 'Upstream time',
   upstream: 'Upstream',
   missing: 'Not seen',
+  application: 'Application',
+  credential_id: 'API key',
   id: 'Request id',
 }
 

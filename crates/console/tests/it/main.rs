@@ -6,6 +6,7 @@ mod client;
 mod contract;
 mod endpoints;
 mod events;
+mod keys;
 mod live;
 mod running;
 mod sessions;

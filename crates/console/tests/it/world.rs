@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex};
 
 use bartizan_catalog::Catalog;
 use bartizan_console::{
-    CatalogView, Control, Options, Parts, QueueCounters, ReloadOutcome, Reloaded, RunningConfig, SetupToken,
-    SourceHealth, SourceState, TargetState, TokenHash, UpstreamState, serve,
+    CatalogView, Control, KeyDesk, KeyRefused, MadeKey, NewKey, Options, Parts, QueueCounters, ReloadOutcome, Reloaded,
+    RunningConfig, SetupToken, SourceHealth, SourceState, TargetState, TokenHash, UpstreamState, serve,
 };
 use bartizan_engine::CHECKS;
-use bartizan_model::{Event, Timestamp};
-use bartizan_store::{NewRevision, RevisionCause, RevisionOutcome, Store, StoreOptions};
+use bartizan_model::{Event, Secret, Timestamp};
+use bartizan_store::{ApiKeyRecord, NewRevision, RevisionCause, RevisionOutcome, Store, StoreOptions};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::{broadcast, oneshot};
@@ -151,6 +151,7 @@ fn parts(
         catalog: Arc::new(move || Arc::new(CatalogView::new(for_catalog.catalog.lock().unwrap().endpoints()))),
         live: live.clone(),
         control: control(levers),
+        keys: key_desk(store),
         checks: CHECKS,
         clock: Arc::new(move || Timestamp::from_micros(for_clock.now_us.load(Ordering::SeqCst))),
         setup: Some(setup),
@@ -203,6 +204,79 @@ fn control(levers: &Arc<Levers>) -> Control {
             QueueCounters { written: 10, dropped: 3, queued: 2, queue_max: 1000 }
         }),
     }
+}
+
+/// What a stand-in's key is; real ones are made by the host.
+pub(crate) const KEY_TEXT: &str = "bz_k_secret_sum";
+
+/// Keys as the host makes them, without the secrets: what is refused is refused by their application's name.
+fn key_desk(store: &Store) -> KeyDesk {
+    let [create, rotate, revoke] = [store.clone(), store.clone(), store.clone()];
+    KeyDesk {
+        create: Arc::new(move |new, author| {
+            let store = create.clone();
+            Box::pin(async move {
+                match new.application.as_str() {
+                    "bad" => Err(KeyRefused::Bad("a name has letters".to_owned())),
+                    "full" => Err(KeyRefused::Conflict("the application has two live keys".to_owned())),
+                    "broken" => Err(KeyRefused::Failed("disk on fire".to_owned())),
+                    _ => Ok(put(&store, new, &author).await),
+                }
+            })
+        }),
+        rotate: Arc::new(move |id, grace_ms, author| {
+            let store = rotate.clone();
+            Box::pin(async move {
+                let keys = store.api_keys().await.unwrap().keys;
+                let Some(old) = keys.into_iter().find(|key| key.id == id) else {
+                    return Err(KeyRefused::Missing("there is no such key".to_owned()));
+                };
+                let end = NOW.plus_micros(i64::try_from(grace_ms).unwrap() * 1000);
+                let new = NewKey { application: old.application.clone(), ..NewKey::default() };
+                let made = put(&store, new, &author).await;
+                let old = ApiKeyRecord { rotated: Some(NOW), expires: Some(end), ..old };
+                let seen = store.api_keys_revision().await.unwrap();
+                assert!(store.put_api_keys(seen, &[old], NOW).await.unwrap());
+                Ok(made)
+            })
+        }),
+        revoke: Arc::new(move |id, author| {
+            let store = revoke.clone();
+            Box::pin(async move {
+                let set = store.api_keys().await.unwrap();
+                let Some(old) = set.keys.into_iter().find(|key| key.id == id) else {
+                    return Err(KeyRefused::Missing("there is no such key".to_owned()));
+                };
+                let record = ApiKeyRecord { revoked: Some(NOW), revoked_by: Some(author), ..old };
+                assert!(store.put_api_keys(set.revision, std::slice::from_ref(&record), NOW).await.unwrap());
+                Ok(record)
+            })
+        }),
+    }
+}
+
+async fn put(store: &Store, new: NewKey, author: &str) -> MadeKey {
+    let set = store.api_keys().await.unwrap();
+    let record = ApiKeyRecord {
+        id: format!("k{}", set.keys.len()),
+        digest: [1; 32],
+        application: new.application,
+        owner: new.owner,
+        plan: new.plan,
+        scopes: new.scopes,
+        roles: new.roles,
+        quota: new.quota,
+        created: NOW,
+        created_by: author.to_owned(),
+        expires: new.expires,
+        rotated: None,
+        revoked: None,
+        revoked_by: None,
+        last_used: None,
+        calls: 0,
+    };
+    assert!(store.put_api_keys(set.revision, std::slice::from_ref(&record), NOW).await.unwrap());
+    MadeKey { record, text: Secret::new(KEY_TEXT.to_owned()) }
 }
 
 fn first_revision() -> NewRevision {

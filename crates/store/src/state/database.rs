@@ -37,6 +37,18 @@ pub(crate) async fn open(path: PathBuf) -> Result<(SqlitePool, Secret<[u8; 32]>)
     opened.await.map_err(|error| at_path(&path, error))
 }
 
+/// Whether the database is there and as this version writes it.
+pub(crate) async fn is_current(path: PathBuf) -> Result<bool, Error> {
+    if !path.is_file() {
+        return Ok(false);
+    }
+    let newest = MIGRATIONS.iter().map(|migration| migration.version).max();
+    let pool = connect(options(&path).read_only(true)).await.map_err(|error| at_path(&path, error))?;
+    let found: Result<Option<i64>, _> =
+        sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(&pool).await;
+    Ok(found.is_ok_and(|found| found >= newest)) // without the table it was never written
+}
+
 /// Opens the database for reading, beside the process that writes.
 pub(crate) async fn open_read_only(path: PathBuf) -> Result<(SqlitePool, Secret<[u8; 32]>), Error> {
     let opened = async {

@@ -1,11 +1,12 @@
 //! Events in, events out: round trips, searches, aggregates.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use bartizan_model::{
-    Action, Actor, ActorKind, AuthKind, CheckId, Client, Confidence, Decision, Ending, EndpointId, EndpointRef, Event,
-    Finding, HttpVersion, Location, Missing, Parameter, ParameterPlace, Part, RequestId, Scheme, Severity, Source,
-    Timestamp, ValueKind,
+    Action, Actor, ActorKind, AuthKind, CheckId, Client, Confidence, CredentialKind, Decision, Ending, EndpointId,
+    EndpointRef, Event, EventPrincipal, Finding, HttpVersion, Location, Missing, Parameter, ParameterPlace, Part,
+    RequestId, Scheme, Severity, Source, Strength, Timestamp, ValueKind,
 };
 use bartizan_store::{EventQuery, EventRow, Filter, Store};
 use proptest::prelude::*;
@@ -226,6 +227,36 @@ fn events_of_1970_and_9999_and_beyond_are_kept_and_found() {
 }
 
 #[test]
+fn who_called_is_kept_found_and_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let principal = |key: &str| EventPrincipal {
+        subject: "0123456789abcdef".into(),
+        application: Some("shop".into()),
+        credential_id: Some(key.into()),
+        scopes: vec!["orders:read".into()],
+        roles: vec![],
+        credential: CredentialKind::ApiKey,
+        strength: Strength::Shared,
+    };
+    let by = |event: Event, key: &str| Event { principal: Some(Arc::new(principal(key))), ..event };
+    let known = by(event(1), "k1");
+    store.append(&[known.clone(), by(denied(event(2), true), "k1"), by(event(3), "k2"), event(4)]);
+    for _ in ["in memory", "on disk"] {
+        assert_eq!(store.block_on(store.event(known.id)).unwrap(), Some(known.clone()));
+        assert_eq!(search(&store, "application:shop").len(), 3);
+        let found = search(&store, "credential_id:k2");
+        assert_eq!(paths(&found), ["/users/3"]);
+        assert_eq!((found[0].application.as_deref(), found[0].credential_id.as_deref()), (Some("shop"), Some("k2")));
+        let counts = store.block_on(store.credential_counts(Timestamp::from_micros(START))).unwrap();
+        let counts: Vec<_> =
+            counts.iter().map(|count| (count.credential_id.as_str(), count.requests, count.denied)).collect();
+        assert_eq!(counts, [("k1", 2, 1), ("k2", 1, 0)]);
+        store.flush().unwrap();
+    }
+}
+
+#[test]
 fn a_recording_of_a_thousand_hours_makes_a_bounded_number_of_segments() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());
@@ -282,6 +313,18 @@ fn findings() -> impl Strategy<Value = Vec<Finding>> {
     prop::collection::vec(one, 0..3)
 }
 
+fn principal() -> impl Strategy<Value = Option<Arc<EventPrincipal>>> {
+    let credentials = &[CredentialKind::ApiKey, CredentialKind::Jwt, CredentialKind::Certificate];
+    let strengths = &[Strength::Shared, Strength::ProofOfPossession];
+    let words = || prop::collection::vec(text(), 0..3);
+    let names = (text(), prop::option::of(text()), prop::option::of(text()));
+    let one = (names, words(), words(), word(credentials), word(strengths));
+    let one = one.prop_map(|((subject, application, credential_id), scopes, roles, credential, strength)| {
+        Arc::new(EventPrincipal { subject, application, credential_id, scopes, roles, credential, strength })
+    });
+    prop::option::of(one)
+}
+
 fn any_event() -> impl Strategy<Value = Event> {
     let request = (
         (any::<u128>(), any::<i64>(), client(), text()),
@@ -292,7 +335,7 @@ fn any_event() -> impl Strategy<Value = Event> {
     let endings = &[Ending::Answered, Ending::Stopped, Ending::ClientClosed, Ending::NoRoute, Ending::InternalFault];
     let outcome = (word(endings), any::<u16>(), any::<u32>(), prop::option::of(any::<u32>()), prop::option::of(text()));
     let judgement = (findings(), any::<bool>(), any::<bool>(), prop::option::of(text()), any::<[bool; 6]>());
-    (request, outcome, judgement).prop_map(|(request, outcome, judgement)| {
+    (request, outcome, judgement, principal()).prop_map(|(request, outcome, judgement, principal)| {
         let ((id, time, client, actor), (host, method, path, parameters, user_agent), endpoint, auth) = request;
         let (ending, status, bytes, upstream_us, upstream) = outcome;
         let (findings, denies, applied, policy, missing) = judgement;
@@ -315,7 +358,7 @@ fn any_event() -> impl Strategy<Value = Event> {
             }),
             parameters,
             auth: auth.into_iter().collect(),
-            principal: None,
+            principal,
             user_agent: user_agent.clone(),
             request_type: user_agent,
             response_type: None,

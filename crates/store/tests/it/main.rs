@@ -1,5 +1,6 @@
 //! The store against a real disk, through its public interface.
 
+mod api_keys;
 mod crash;
 mod events;
 mod faults;

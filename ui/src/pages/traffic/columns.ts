@@ -15,6 +15,8 @@ export const COLUMNS: Column[] = [
   { id: 'client_ip', title: 'Client', width: 120 },
   { id: 'actor', title: 'Actor', width: 160 },
   { id: 'actor_kind', title: 'Actor kind', width: 96 },
+  { id: 'application', title: 'Application', width: 140 },
+  { id: 'credential_id', title: 'API key', width: 124 },
   { id: 'api', title: 'API', width: 96 },
   { id: 'check', title: 'Check', width: 92 },
   { id: 'policy', title: 'Policy', width: 130 },

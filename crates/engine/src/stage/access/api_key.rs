@@ -1,12 +1,18 @@
 //! API keys: `bz_<id>_<secret>_<checksum>`, made here, kept as a digest, compared in constant time.
 //!
 //! The id is public and finds the key; 256 random bits are the secret; the checksum tells a mistyped key and lets secret
-//! scanners recognize one. What is kept is HMAC-SHA-256 of the whole key under a pepper that is not in the same store:
-//! a secret of 256 bits cannot be guessed, so that a slow hash would only help who wants to keep the gateway busy.
-//! Two keys of one application may be live at once, for rotation. This file computes; randomness and disk are the host's.
+//! scanners recognize one. What is kept is HMAC-SHA-256 of the whole key under a pepper of this installation, so that
+//! records of one are useless in another: a secret of 256 bits cannot be guessed, so that a slow hash would only help who
+//! wants to keep the gateway busy. Two keys of one application may be live at once, for rotation. A key may have a quota
+//! of its own, which the keys of one application share: the stage `limit` counts it (`limit/rate/key_quota.rs`).
+//! This file computes; randomness and disk are the host's.
+
+mod text;
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
 use bartizan_config::ApiKeyMethod;
 use bartizan_model::{CredentialKind, Principal, Secret, Strength, Timestamp};
@@ -16,21 +22,55 @@ use serde::{Deserialize, Serialize};
 use super::authenticate::{Verdict, Verified, is_twice};
 use super::checks;
 use super::verified::{Fault, Privacy, Who};
+use crate::counters::{Fingerprint, Meter, Table};
 use crate::edits::{Edits, decoded, parameter_is};
 use crate::stage::HeadContext;
 use crate::state::sha256;
+pub(crate) use text::ApiKeyId;
+use text::ApiKeyText;
 
 /// Random bytes of a new key: 8 for its id, 32 for its secret.
 pub const API_KEY_RANDOM_BYTES: usize = 40;
 /// Keys of one application that may be live at once: the old and the new one.
 const LIVE_MAX: usize = 2;
-/// Letters of a key's parts.
-const PREFIX: &str = "bz";
-const ID_CHARS: usize = 13;
-const SECRET_CHARS: usize = 52;
-const CHECKSUM_CHARS: usize = 8;
 /// Who vouches for what this installation knows itself.
 pub(crate) const AUTHORITY: &str = "bartizan";
+
+/// LIMIT: applications whose quotas are counted one by one; as many as an installation keeps keys of.
+const METERED_MAX: u32 = 65_536;
+/// LIMIT: requests of a quota, as for policies.
+const QUOTA_REQUESTS_MAX: u64 = 1_000_000_000_000;
+/// LIMIT: shortest and longest window of a quota, in seconds: a second and 366 days, as for policies.
+const QUOTA_WINDOW_S: std::ops::RangeInclusive<u64> = 1..=366 * 86_400;
+
+/// How many requests the keys of one application may make in any window of a length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ApiKeyQuota {
+    requests: u64,
+    per_s: u64,
+}
+
+impl ApiKeyQuota {
+    /// A quota of 1 to 10^12 requests in any window of 1 s to 366 days; `None` beyond.
+    pub fn new(requests: u64, per_s: u64) -> Option<Self> {
+        let is_valid = (1..=QUOTA_REQUESTS_MAX).contains(&requests) && QUOTA_WINDOW_S.contains(&per_s);
+        is_valid.then_some(Self { requests, per_s })
+    }
+
+    /// Requests in a window.
+    pub const fn requests(self) -> u64 {
+        self.requests
+    }
+
+    /// Length of the window, in seconds.
+    pub const fn per_s(self) -> u64 {
+        self.per_s
+    }
+
+    fn meter(self) -> Meter {
+        Meter::window(self.requests, self.per_s.saturating_mul(1_000_000))
+    }
+}
 
 /// One key, as kept: without its secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,8 +83,10 @@ pub struct ApiKey {
     pub application: Box<str>,
     /// Who answers for it
     pub owner: Option<Box<str>>,
-    /// Plan, for quotas
+    /// Name of the plan it was sold under
     pub plan: Option<Box<str>>,
+    /// How often it may be used
+    pub quota: Option<ApiKeyQuota>,
     /// What it may do
     pub scopes: Vec<Box<str>>,
     /// What it is
@@ -53,6 +95,8 @@ pub struct ApiKey {
     pub created_at: Timestamp,
     /// From when on it is no longer accepted
     pub expires_at: Option<Timestamp>,
+    /// When a new key was made to take its place
+    pub rotated_at: Option<Timestamp>,
     /// When it was taken back
     pub revoked_at: Option<Timestamp>,
 }
@@ -64,8 +108,10 @@ pub struct ApiKeyGrant {
     pub application: Box<str>,
     /// Who answers for it
     pub owner: Option<Box<str>>,
-    /// Plan, for quotas
+    /// Name of the plan it was sold under
     pub plan: Option<Box<str>>,
+    /// How often it may be used
+    pub quota: Option<ApiKeyQuota>,
     /// What it may do
     pub scopes: Vec<Box<str>>,
     /// What it is
@@ -90,15 +136,18 @@ pub enum ApiKeyRefused {
     TwoLive,
     /// There is no such key
     Unknown,
+    /// It was rotated already
+    Rotated,
     /// The random bytes gave an id that is taken: try again
     Taken,
 }
 
-impl std::fmt::Display for ApiKeyRefused {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for ApiKeyRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::TwoLive => "the application has two live keys; revoke one first",
-            Self::Unknown => "there is no such key",
+            Self::Unknown => "there is no such live key",
+            Self::Rotated => "this key was rotated already; rotate the key that took its place",
             Self::Taken => "the new key's id is taken; try again",
         })
     }
@@ -106,11 +155,60 @@ impl std::fmt::Display for ApiKeyRefused {
 
 impl std::error::Error for ApiKeyRefused {}
 
+/// How a key was used since somebody asked last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiKeyUse {
+    /// The key
+    pub id: Box<str>,
+    /// When it was used last, to the second
+    pub last_at: Timestamp,
+    /// Requests that it let in
+    pub calls: u64,
+}
+
 /// The keys of an installation.
 #[derive(Clone, Debug)]
 pub struct ApiKeys {
     pepper: Secret<[u8; 32]>,
-    by_id: HashMap<Box<str>, Arc<ApiKey>>,
+    by_id: HashMap<Box<str>, Arc<KnownKey>>,
+}
+
+/// A key with what changes while the gateway runs.
+#[derive(Debug)]
+pub(crate) struct KnownKey {
+    key: ApiKey,
+    uses: Arc<Uses>,
+    /// What its quota counts in; only once it is published
+    table: Option<Arc<Table>>,
+    /// As whom its requests are counted
+    pub(crate) application: Fingerprint,
+}
+
+/// How often a key was used.
+#[derive(Debug, Default)]
+struct Uses {
+    last_secs: AtomicI64,
+    calls: AtomicU64,
+}
+
+impl KnownKey {
+    /// Its quota and what counts it.
+    pub(crate) fn quota(&self) -> Option<(ApiKeyQuota, &Arc<Table>)> {
+        self.key.quota.zip(self.table.as_ref())
+    }
+
+    /// PERF: one addition a request, and one store a second, so that processors seldom wait for each other.
+    pub(crate) fn note_use(&self, now_secs: i64) {
+        self.uses.calls.fetch_add(1, Relaxed);
+        if self.uses.last_secs.load(Relaxed) < now_secs {
+            self.uses.last_secs.store(now_secs, Relaxed);
+        }
+    }
+}
+
+/// The pepper of an installation's keys, apart from what else its secret is used for.
+pub fn api_key_pepper(installation_key: &Secret<[u8; 32]>) -> [u8; 32] {
+    blake3::derive_key("bartizan 2026-11 pepper of api keys", installation_key.expose())
 }
 
 impl Default for ApiKeys {
@@ -122,8 +220,44 @@ impl Default for ApiKeys {
 impl ApiKeys {
     /// Every key there is, under its pepper.
     pub fn new(pepper: [u8; 32], keys: impl IntoIterator<Item = ApiKey>) -> Self {
-        let by_id = keys.into_iter().map(|key| (key.id.clone(), Arc::new(key))).collect();
-        Self { pepper: Secret::new(pepper), by_id }
+        let known = |key: ApiKey| {
+            let bits = sha256(&[b"application", key.application.as_bytes()]);
+            let bits = bits.iter().take(16).fold(0, |bits, byte| bits << 8 | u128::from(*byte));
+            let application = Fingerprint::new(bits);
+            (key.id.clone(), Arc::new(KnownKey { key, uses: Arc::default(), table: None, application }))
+        };
+        Self { pepper: Secret::new(pepper), by_id: keys.into_iter().map(known).collect() }
+    }
+
+    /// These keys in the place of `before`: uses and counts go on.
+    pub(crate) fn following(self, before: &Self) -> Self {
+        let tables = before.by_id.values().filter_map(|known| known.quota());
+        let mut tables: HashMap<ApiKeyQuota, Arc<Table>> =
+            tables.map(|(quota, table)| (quota, Arc::clone(table))).collect();
+        let mut follow = |(id, known): (Box<str>, Arc<KnownKey>)| {
+            let key = known.key.clone();
+            let table = key.quota.map(|quota| {
+                Arc::clone(tables.entry(quota).or_insert_with(|| Arc::new(Table::new(quota.meter(), METERED_MAX))))
+            });
+            let uses = before.by_id.get(&id).map_or_else(Arc::default, |before| Arc::clone(&before.uses));
+            (id, Arc::new(KnownKey { key, uses, table, application: known.application }))
+        };
+        Self { by_id: self.by_id.into_iter().map(&mut follow).collect(), pepper: self.pepper }
+    }
+
+    /// See [`crate::AccessState::take_api_key_uses`].
+    pub(crate) fn take_uses(&self) -> Vec<ApiKeyUse> {
+        let used = |known: &Arc<KnownKey>| {
+            let calls = known.uses.calls.swap(0, Relaxed);
+            let last_at = Timestamp::from_millis(known.uses.last_secs.load(Relaxed).saturating_mul(1000));
+            (calls > 0).then(|| ApiKeyUse { id: known.key.id.clone(), last_at, calls })
+        };
+        self.by_id.values().filter_map(used).collect()
+    }
+
+    /// The key of this id.
+    pub(crate) fn known(&self, id: &str) -> Option<Arc<KnownKey>> {
+        self.by_id.get(id).cloned()
     }
 
     /// Makes a key from random bytes. It is not yet among these: keep it, and publish them anew.
@@ -136,37 +270,39 @@ impl ApiKeys {
         random: &[u8; API_KEY_RANDOM_BYTES],
         now: Timestamp,
     ) -> Result<NewApiKey, ApiKeyRefused> {
-        let live = self.by_id.values().filter(|key| key.application == grant.application && key.is_live(now));
-        if live.count() >= LIVE_MAX {
+        let keys = self.by_id.values().map(|known| &known.key);
+        let live = keys.filter(|key| key.application == grant.application && key.is_live(now)).count();
+        if live >= LIVE_MAX {
             return Err(ApiKeyRefused::TwoLive);
         }
         let (id, secret) = random.split_at_checked(8).unwrap_or((random, b""));
-        let id = base32(id);
+        let id = text::base32(id);
         if self.by_id.contains_key(id.as_str()) {
             return Err(ApiKeyRefused::Taken);
         }
-        let unchecked = format!("{PREFIX}_{id}_{}", base32(secret));
-        let text = format!("{unchecked}_{}", checksum(&unchecked));
+        let text = text::written(&id, secret);
         let key = ApiKey {
             id: id.into(),
             digest: hmac::sign(&self.hmac(), text.as_bytes()).as_ref().try_into().unwrap_or_default(),
             application: grant.application,
             owner: grant.owner,
             plan: grant.plan,
+            quota: grant.quota,
             scopes: grant.scopes,
             roles: grant.roles,
             created_at: now,
             expires_at: grant.expires_at,
+            rotated_at: None,
             revoked_at: None,
         };
         Ok(NewApiKey { text: Secret::new(text), key })
     }
 
     /// Makes a key that takes the place of `id`, which lives on until `until`: the new key, and the old one with its
-    /// end.
+    /// end. The new one lives as long as the old one was made to.
     ///
     /// # Errors
-    /// When there is no such key, or the application has two live keys already.
+    /// When there is no such live key, it was rotated before, or the application has two live keys already.
     pub fn rotate(
         &self,
         id: &str,
@@ -174,24 +310,31 @@ impl ApiKeys {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<(NewApiKey, ApiKey), ApiKeyRefused> {
-        let old = self.by_id.get(id).filter(|key| key.is_live(now)).ok_or(ApiKeyRefused::Unknown)?;
+        let old = self.by_id.get(id).map(|known| &known.key).filter(|key| key.is_live(now));
+        let old = old.ok_or(ApiKeyRefused::Unknown)?;
+        if old.rotated_at.is_some() {
+            return Err(ApiKeyRefused::Rotated);
+        }
+        let lifetime = old.expires_at.map(|expires| expires.micros_since(old.created_at));
+        let lifetime = lifetime.map(|micros| i64::try_from(micros).unwrap_or(i64::MAX));
         let grant = ApiKeyGrant {
             application: old.application.clone(),
             owner: old.owner.clone(),
             plan: old.plan.clone(),
+            quota: old.quota,
             scopes: old.scopes.clone(),
             roles: old.roles.clone(),
-            expires_at: old.expires_at,
+            expires_at: lifetime.map(|micros| now.plus_micros(micros)),
         };
         let new = self.create(grant, random, now)?;
         let end = old.expires_at.map_or(until, |expires| expires.min(until));
-        Ok((new, ApiKey { expires_at: Some(end), ..ApiKey::clone(old) }))
+        Ok((new, ApiKey { expires_at: Some(end), rotated_at: Some(now), ..old.clone() }))
     }
 
     /// The key whose text this is; `None` when there is none.
-    fn find(&self, text: &ApiKeyText<'_>) -> Option<&Arc<ApiKey>> {
-        let key = self.by_id.get(text.id)?;
-        hmac::verify(&self.hmac(), text.whole.as_bytes(), &key.digest).is_ok().then_some(key)
+    fn find(&self, text: &ApiKeyText<'_>) -> Option<&Arc<KnownKey>> {
+        let known = self.by_id.get(text.id)?;
+        hmac::verify(&self.hmac(), text.whole.as_bytes(), &known.key.digest).is_ok().then_some(known)
     }
 
     fn hmac(&self) -> hmac::Key {
@@ -204,55 +347,6 @@ impl ApiKey {
     pub fn is_live(&self, now: Timestamp) -> bool {
         self.revoked_at.is_none_or(|revoked| now < revoked) && self.expires_at.is_none_or(|expires| now < expires)
     }
-}
-
-/// A key's text of the right form.
-#[derive(Debug)]
-struct ApiKeyText<'a> {
-    whole: &'a str,
-    id: &'a str,
-}
-
-impl<'a> ApiKeyText<'a> {
-    fn parse(text: &'a [u8]) -> Option<Self> {
-        let whole = std::str::from_utf8(text).ok()?;
-        let mut parts = whole.split('_');
-        let (Some(PREFIX), Some(id), Some(secret), Some(sum), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return None;
-        };
-        let is_base32 = |text: &str| text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'2'..=b'7'));
-        let has_form = id.len() == ID_CHARS && secret.len() == SECRET_CHARS && sum.len() == CHECKSUM_CHARS;
-        let unchecked = whole.get(..whole.len().checked_sub(CHECKSUM_CHARS + 1)?)?;
-        (has_form && is_base32(id) && is_base32(secret) && checksum(unchecked) == sum).then_some(Self { whole, id })
-    }
-}
-
-/// Tells a mistyped key; protects nothing.
-fn checksum(text: &str) -> String {
-    let digest = sha256(&[b"api key", text.as_bytes()]);
-    digest.iter().take(CHECKSUM_CHARS / 2).map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// RFC 4648 §6 in lower case, without padding.
-fn base32(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-    let mut text = String::with_capacity(bytes.len().div_ceil(5) * 8);
-    let (mut bits, mut count) = (0_u32, 0_u32);
-    let mut push = |five: u32| text.push(LETTERS.get((five & 31) as usize).copied().map_or('a', char::from));
-    for byte in bytes {
-        bits = (bits & 0x1f) << 8 | u32::from(*byte); // at most four bits are left over
-        count += 8;
-        while count >= 5 {
-            count -= 5;
-            push(bits >> count);
-        }
-    }
-    if count > 0 {
-        push(bits << (5 - count));
-    }
-    text
 }
 
 /// API keys in one field, or one parameter.
@@ -289,12 +383,14 @@ impl ApiKeyRules {
             return refused(&checks::API_KEY, "it has not the form of a key of ours");
         };
         let keys = ctx.snapshot.access().api_keys();
-        let Some(key) = keys.find(&text) else { return refused(&checks::API_KEY, "there is no such key") };
+        let Some(known) = keys.find(&text) else { return refused(&checks::API_KEY, "there is no such key") };
+        let lapsed = |words| Verdict::Refused(Fault::of_key(&checks::API_KEY_LAPSED, words, text.id()));
+        let key = &known.key;
         if key.revoked_at.is_some_and(|revoked| ctx.now >= revoked) {
-            return refused(&checks::API_KEY_LAPSED, "it was revoked");
+            return lapsed("it was revoked");
         }
         if !key.is_live(ctx.now) {
-            return refused(&checks::API_KEY_LAPSED, "it has expired");
+            return lapsed("it has expired");
         }
         let now = ctx.now.as_secs();
         let who = Who::new(principal(key), privacy);
@@ -326,6 +422,7 @@ impl ApiKeyRules {
 fn principal(key: &ApiKey) -> Principal {
     Principal {
         application: Some(key.application.clone()),
+        credential_id: Some(key.id.clone()),
         scopes: key.scopes.clone(),
         roles: key.roles.clone(),
         ..Principal::new(AUTHORITY, &key.application, CredentialKind::ApiKey, Strength::Shared)

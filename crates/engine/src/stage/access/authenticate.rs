@@ -177,6 +177,9 @@ impl Authentication {
         if ctx.facts.caller.is_none() {
             ctx.facts.caller = Some(Arc::clone(verified));
         }
+        if matches!(method, Some(Method::ApiKey(_))) {
+            meter(ctx, index, mode, who);
+        }
         if mode == Mode::Enforce {
             if let Some(method) = method {
                 method.strip(ctx, self.strip);
@@ -212,7 +215,7 @@ impl Authentication {
         if !is_unavailable {
             ctx.facts.challenges.push((index, self.challenges(method, fault)));
         }
-        ctx.notices.push(fault.info.finding(location, fault.words), Ground::Policy(index, refusal));
+        ctx.notices.push(fault.info.finding(location, fault.evidence()), Ground::Policy(index, refusal));
     }
 
     /// What `WWW-Authenticate` says: how to come in, and in a closed set of words why not this time.
@@ -232,6 +235,18 @@ impl Authentication {
     /// The fields by which it tells the upstream who calls.
     pub(crate) fn identity_headers(&self) -> impl Iterator<Item = &Arc<str>> {
         self.identity_headers.iter().map(|(name, _)| name)
+    }
+}
+
+/// Notes that an API key is used, once a request, and which policy answers for its quota.
+fn meter(ctx: &mut HeadContext<'_>, index: PolicyIndex, mode: Mode, who: &Who) {
+    if ctx.facts.metered_by.is_none() {
+        let keys = ctx.snapshot.access().api_keys();
+        let known = who.principal.credential_id.as_deref().and_then(|id| keys.known(id));
+        known.into_iter().for_each(|known| known.note_use(ctx.now.as_secs()));
+    }
+    if ctx.facts.metered_by.is_none() || mode == Mode::Enforce {
+        ctx.facts.metered_by = Some(index);
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bartizan_model::{CheckInfo, EventPrincipal, Principal, Secret};
 
+use super::api_key::ApiKeyId;
 use crate::bounded::Digest;
 use crate::redact;
 
@@ -22,12 +23,27 @@ const HASH_DIGITS: usize = 32;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fault {
     pub(crate) info: &'static CheckInfo,
-    pub(crate) words: &'static str,
+    words: &'static str,
+    /// The key that it is about, where its secret was right
+    key: Option<ApiKeyId>,
 }
 
 impl Fault {
     pub(crate) const fn new(info: &'static CheckInfo, words: &'static str) -> Self {
-        Self { info, words }
+        Self { info, words, key: None }
+    }
+
+    /// About a key of ours, whose secret was right: its id is public, and tells who still uses it.
+    pub(crate) const fn of_key(info: &'static CheckInfo, words: &'static str, key: ApiKeyId) -> Self {
+        Self { info, words, key: Some(key) }
+    }
+
+    /// What the finding says.
+    pub(crate) fn evidence(&self) -> String {
+        match &self.key {
+            Some(key) => format!("{}: key `{key}`", self.words),
+            None => self.words.to_owned(),
+        }
     }
 
     pub(crate) fn is(&self, info: &CheckInfo) -> bool {
@@ -85,6 +101,7 @@ impl Who {
                 .application
                 .as_deref()
                 .map(|name| redact::cut(name.as_bytes(), APPLICATION_BYTES_MAX).into()),
+            credential_id: principal.credential_id.clone(),
             scopes: words(&principal.scopes),
             roles: words(&principal.roles),
             credential: principal.credential,

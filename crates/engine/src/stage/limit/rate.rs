@@ -12,6 +12,7 @@
 pub(crate) mod checks;
 pub(crate) mod fields;
 pub(crate) mod key;
+mod key_quota;
 pub(crate) mod login;
 pub(crate) mod page;
 
@@ -28,6 +29,7 @@ use crate::policy::{Policies, PolicyIndex, Rule};
 use crate::stage::{HeadContext, applying};
 use fields::Item;
 use key::{Fingerprinter, Key};
+use key_quota::KeyCharge;
 use login::{Attempt, Login};
 use page::PageSize;
 
@@ -75,6 +77,8 @@ enum Kind {
 pub(crate) struct Rates {
     at: u64,
     charges: SmallVec<[Charge; 2]>,
+    /// Of the quota that an API key brings along
+    key_charge: Option<KeyCharge>,
     in_flight: SmallVec<[Place; 1]>,
     responses: SmallVec<[(PolicyIndex, u64); 1]>,
     response_bytes: u64,
@@ -226,7 +230,7 @@ fn span(ms: u64) -> String {
 
 /// Page sizes, which cost nothing to look at; then the counts, unless something has denied the request already.
 pub(crate) fn run(ctx: &mut HeadContext<'_>) {
-    if !ctx.snapshot.policies().has_rates() {
+    if !ctx.snapshot.policies().has_rates() && ctx.facts.metered_by.is_none() {
         return;
     }
     for (index, policy) in applying(ctx.snapshot, ctx.facts) {
@@ -258,6 +262,7 @@ pub(crate) fn run(ctx: &mut HeadContext<'_>) {
             ctx.rates.logins.push(attempt);
         }
     }
+    ctx.rates.key_charge = key_quota::charge(ctx);
     if ctx.notices.is_stop(ctx.snapshot.policies()) {
         ctx.rates.give_back(ctx.snapshot.policies());
     }
@@ -314,6 +319,7 @@ impl Rates {
         self.logins.clear();
         self.is_given_back = true;
         let at = self.at;
+        self.key_charge.iter_mut().for_each(|charge| charge.give_back(at));
         for charge in self.charges.iter_mut().filter(|charge| charge.is_admitted) {
             let Some((rules, limit)) = limit_of(policies, charge) else { continue };
             if matches!(limit.kind, Kind::SpikeArrest | Kind::Quota) && !rules.counts_all {

@@ -1,7 +1,10 @@
 //! API keys: made, shown, rotated, taken back.
 
-use bartizan_engine::{API_KEY_RANDOM_BYTES, ApiKey, ApiKeyGrant, ApiKeyRefused, ApiKeys, NewApiKey};
-use bartizan_model::{CredentialKind, Strength};
+use bartizan_engine::{
+    API_KEY_RANDOM_BYTES, ApiKey, ApiKeyGrant, ApiKeyQuota, ApiKeyRefused, ApiKeyUse, ApiKeys, NewApiKey, Step,
+    api_key_pepper,
+};
+use bartizan_model::{CredentialKind, Secret, Strength};
 
 use super::desk::{Call, Desk, at};
 
@@ -14,6 +17,7 @@ fn grant(application: &str) -> ApiKeyGrant {
         application: application.into(),
         owner: Some("team-shop".into()),
         plan: None,
+        quota: None,
         scopes: vec!["orders:read".into()],
         roles: Vec::new(),
         expires_at: None,
@@ -125,7 +129,10 @@ fn an_application_has_two_live_keys_while_it_rotates() {
     desk.check("the old one, before its end", &call(&old, 3599), None);
     desk.check("the old one, at its end", &call(&old, 3600), Some("ACC-214"));
     desk.check("the new one", &call(&new, 3600), None);
+    assert_eq!(ending.rotated_at, Some(at(0)));
     let both = ApiKeys::new(PEPPER, [new.key, ending]);
+    let again = both.rotate(&old.key.id, &[4; API_KEY_RANDOM_BYTES], at(10), at(20)).map(|_| ());
+    assert_eq!(again, Err(ApiKeyRefused::Rotated));
     let third = both.create(grant("shop"), &[3; API_KEY_RANDOM_BYTES], at(10)).map(|made| made.key);
     assert_eq!(third, Err(ApiKeyRefused::TwoLive));
     assert!(both.create(grant("shop"), &[3; API_KEY_RANDOM_BYTES], at(3600)).is_ok(), "one has ended");
@@ -152,6 +159,173 @@ fn a_keys_holder_is_its_application() {
     );
     let served = desk.serve(&Call::get("/").with("x-api-key", made.text.expose().as_str()));
     let principal = served.event.principal.unwrap();
+    assert_eq!(principal.credential_id.as_deref(), Some(&*made.key.id), "events name the key");
     assert_eq!((principal.credential, principal.strength), (CredentialKind::ApiKey, Strength::Shared));
     assert_eq!(principal.application.as_deref(), Some("shop"));
+}
+
+#[test]
+fn a_rotated_key_lives_as_long_as_the_old_one_was_made_to() {
+    let old = ApiKey { expires_at: Some(at(90)), ..make(&[], "shop", 1).key };
+    let rotate = |key: ApiKey, now| {
+        let id = key.id.clone();
+        ApiKeys::new(PEPPER, [key]).rotate(&id, &[2; API_KEY_RANDOM_BYTES], at(now), at(now + 20))
+    };
+    let (new, ending) = rotate(old.clone(), 80).unwrap();
+    assert_eq!((new.key.expires_at, ending.expires_at), (Some(at(170)), Some(at(90))), "a grace adds no life");
+    let (new, ending) = rotate(ApiKey { expires_at: None, ..old.clone() }, 80).unwrap();
+    assert_eq!((new.key.expires_at, ending.expires_at), (None, Some(at(100))));
+    assert_eq!(rotate(old, 90).map(|_| ()), Err(ApiKeyRefused::Unknown), "what has ended is not rotated");
+}
+
+#[test]
+fn a_lapsed_key_is_named_by_its_id_and_a_guess_is_not() {
+    let made = make(&[], "shop", 1);
+    let text = made.text.expose();
+    let call = |text: &str| Call::get("/").with("x-api-key", text);
+    let lapsed = desk(POLICY, &[ApiKey { revoked_at: Some(at(0)), ..made.key.clone() }]);
+    let evidence = |served: super::desk::Served| served.event.findings[0].evidence.to_string();
+    assert_eq!(evidence(lapsed.serve(&call(text))), format!("it was revoked: key `{}`", made.key.id));
+    let stranger = make(&[], "stranger", 77);
+    let said = evidence(lapsed.serve(&call(stranger.text.expose())));
+    assert!(!said.contains(&*stranger.key.id), "an id that nobody proved is the client's word: {said}");
+}
+
+fn quota(requests: u64, per_secs: u64) -> Option<ApiKeyQuota> {
+    Some(ApiKeyQuota::new(requests, per_secs).unwrap())
+}
+
+/// `made` with a quota of three requests in ten seconds.
+fn metered(made: &NewApiKey) -> ApiKey {
+    ApiKey { quota: quota(3, 10), ..made.key.clone() }
+}
+
+fn call(made: &NewApiKey, after_secs: i64) -> Call {
+    Call { after_secs, ..Call::get("/").with("x-api-key", made.text.expose().as_str()) }
+}
+
+#[test]
+fn a_key_is_used_no_more_often_than_its_quota_allows_and_is_told_so() {
+    let made = make(&[], "shop", 1);
+    let desk = desk(POLICY, &[metered(&made)]);
+    for left in ["2", "1", "0"] {
+        let served = desk.serve(&call(&made, 0));
+        assert_eq!(served.check(), None, "{left} left");
+    }
+    let refused = desk.serve(&call(&made, 0));
+    assert_eq!(refused.check().as_deref(), Some("LIM-202"));
+    let field = |name: &str| refused.answer.headers.iter().find(|(field, _)| *field == name).map(|(_, value)| &**value);
+    assert_eq!(field("retry-after"), Some("10"));
+    assert_eq!(field("ratelimit-policy"), Some("\"api-key\";q=3;w=10"));
+    assert_eq!(field("ratelimit"), Some("\"api-key\";r=0;t=10"));
+    let body = String::from_utf8(refused.answer.body).unwrap();
+    assert!(body.contains("quota-exceeded") && body.contains("\"api-key\""), "{body}");
+    let evidence = &refused.event.findings[0].evidence;
+    assert_eq!(**evidence, *format!("more than 3 requests in 10s with key `{}`", made.key.id));
+    assert_eq!(refused.event.principal.unwrap().application.as_deref(), Some("shop"), "whom it is charged to");
+    desk.check("a window later", &call(&made, 11), None);
+}
+
+#[test]
+fn keys_of_one_application_share_its_quota_and_other_applications_do_not() {
+    let (one, two, other) = (make(&[], "shop", 1), make(&[], "shop", 2), make(&[], "bank", 3));
+    let desk = desk(POLICY, &[metered(&one), metered(&two), metered(&other)]);
+    desk.check("1", &call(&one, 0), None);
+    desk.check("2", &call(&two, 0), None);
+    desk.check("3", &call(&one, 0), None);
+    desk.check("one too many", &call(&two, 0), Some("LIM-202"));
+    desk.check("somebody else", &call(&other, 0), None);
+    let free = make(&[], "free", 4);
+    desk.access.publish_api_keys(ApiKeys::new(PEPPER, [free.key.clone()]));
+    for _ in 0..10 {
+        desk.check("without a quota", &call(&free, 0), None);
+    }
+}
+
+#[test]
+fn counts_go_on_when_keys_are_published_anew_and_begin_anew_with_other_numbers() {
+    let made = make(&[], "shop", 1);
+    let desk = desk(POLICY, &[metered(&made)]);
+    let publish = |key: ApiKey| desk.access.publish_api_keys(ApiKeys::new(PEPPER, [key]));
+    for _ in 0..3 {
+        desk.check("within", &call(&made, 0), None);
+    }
+    publish(metered(&made));
+    desk.check("republished", &call(&made, 0), Some("LIM-202"));
+    publish(ApiKey { quota: quota(4, 10), ..made.key.clone() });
+    desk.check("another quota", &call(&made, 0), None);
+}
+
+#[test]
+fn a_quota_is_observed_where_its_policy_is() {
+    let made = make(&[], "shop", 1);
+    let text = format!("policies: [{{ name: callers, mode: observe, authenticate: {POLICY} }}]");
+    let desk = Desk::with_policies(&text);
+    desk.access.publish_api_keys(ApiKeys::new(PEPPER, [metered(&made)]));
+    let last = (0..4).map(|_| desk.serve(&call(&made, 0))).last().unwrap();
+    assert_eq!(last.step, Step::Continue);
+    assert_eq!((&*last.event.findings[0].check.to_string(), last.event.decision.applied), ("LIM-202", false));
+    assert!(last.answer.headers.iter().all(|(name, _)| !name.starts_with("ratelimit")), "what is observed is not told");
+}
+
+#[test]
+fn what_another_limit_refuses_uses_up_nothing_of_a_key() {
+    let made = make(&[], "shop", 1);
+    let text = format!(
+        "policies: [{{ name: callers, mode: enforce, authenticate: {POLICY} }}, \
+         {{ name: pace, mode: enforce, rate: {{ quota: {{ requests: 1, per: 5s }} }} }}]"
+    );
+    let desk = Desk::with_policies(&text);
+    desk.access.publish_api_keys(ApiKeys::new(PEPPER, [metered(&made)]));
+    for after in [0, 6] {
+        desk.check("the pace admits one", &call(&made, after), None);
+        for _ in 0..5 {
+            let refused = desk.serve(&call(&made, after));
+            assert_eq!(refused.event.decision.policy.as_deref(), Some("pace"), "its quota is not used up");
+        }
+    }
+}
+
+#[test]
+fn a_quota_has_bounds() {
+    for (requests, per_s) in [(0, 1), (1, 0), (1, 366 * 86_400 + 1), (1_000_000_000_001, 1)] {
+        assert_eq!(ApiKeyQuota::new(requests, per_s), None, "{requests} in {per_s} s");
+    }
+    assert!(ApiKeyQuota::new(1_000_000_000_000, 366 * 86_400).is_some());
+}
+
+#[test]
+fn uses_are_told_once_and_survive_a_publication() {
+    let (shop, bank) = (make(&[], "shop", 1), make(&[], "bank", 2));
+    let desk = desk(POLICY, &[shop.key.clone(), bank.key.clone()]);
+    assert_eq!(desk.access.take_api_key_uses(), []);
+    desk.serve(&call(&shop, 1));
+    desk.serve(&call(&shop, 7));
+    desk.serve(&Call::get("/").with("x-api-key", format!("{}x", shop.text.expose())));
+    desk.access.publish_api_keys(ApiKeys::new(PEPPER, [shop.key.clone(), bank.key.clone()]));
+    let used = ApiKeyUse { id: shop.key.id.clone(), last_at: at(7), calls: 2 };
+    assert_eq!(desk.access.take_api_key_uses(), [used]);
+    assert_eq!(desk.access.take_api_key_uses(), []);
+}
+
+#[test]
+fn a_request_under_two_policies_is_one_use_of_its_key() {
+    let made = make(&[], "shop", 1);
+    let text = format!(
+        "policies: [{{ name: a, mode: observe, authenticate: {POLICY} }}, {{ name: b, mode: enforce, authenticate: {POLICY} }}]"
+    );
+    let desk = Desk::with_policies(&text);
+    desk.access.publish_api_keys(ApiKeys::new(PEPPER, [metered(&made)]));
+    for _ in 0..3 {
+        desk.check("within", &call(&made, 0), None);
+    }
+    desk.check("the policy that enforces answers for the quota", &call(&made, 0), Some("LIM-202"));
+    assert_eq!(desk.access.take_api_key_uses().first().map(|used| used.calls), Some(4));
+}
+
+#[test]
+fn each_installation_has_a_pepper_of_its_own_that_is_not_its_key() {
+    let (one, two) = (api_key_pepper(&Secret::new([1; 32])), api_key_pepper(&Secret::new([2; 32])));
+    assert_ne!(one, two);
+    assert_ne!(one, [1; 32]);
 }
