@@ -11,6 +11,7 @@ mod imports;
 mod real_software;
 mod reload;
 mod settings;
+mod shared_limits;
 mod slow_clients;
 mod smuggling;
 mod threats;

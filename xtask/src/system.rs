@@ -17,6 +17,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("curl", "curl"),
     ("haproxy", "haproxy"),
     ("nginx", "nginx"),
+    ("redis-server", "redis-server"),
     ("slowhttptest", "slowhttptest"),
     ("ss", "iproute2"),
     ("wrk", "wrk"),
@@ -122,6 +123,7 @@ fn stop_services(packages: &[&str], is_root: bool) {
         ("apache2", "apache2"),
         ("nginx", "nginx"),
         ("haproxy", "haproxy"),
+        ("redis-server", "redis-server"),
         ("libnginx-mod-http-modsecurity", "nginx"),
     ];
     for (_, name) in servers.iter().filter(|(package, _)| packages.contains(package)) {

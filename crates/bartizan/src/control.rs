@@ -19,6 +19,7 @@ use bartizan_store::{NewRevision, RevisionCause, RevisionOutcome, Store};
 use crate::access::Desk;
 use crate::document::{self, Document};
 use crate::rules::{Reading, RuleSets};
+use crate::shared_counts::SharedCounts;
 use crate::{clock, output, table};
 
 /// What runs, and what it takes to change it.
@@ -36,7 +37,7 @@ pub(crate) struct Control {
     /// Keys, and what is remembered of callers
     desk: Arc<Desk>,
     /// Counts of rate limits: they go on after a reload
-    counters: Counters,
+    counters: Arc<Counters>,
     key: [u8; 32],
     /// How often somebody asked for a reload: files are opened anew then
     asked: AtomicU64,
@@ -54,6 +55,8 @@ pub(crate) struct Start {
     pub(crate) config: Config,
     /// The rules that it names
     pub(crate) rules: RuleSets,
+    /// Counts that other gateways share
+    pub(crate) shared: Option<Arc<SharedCounts>>,
 }
 
 struct Current {
@@ -65,10 +68,10 @@ struct Current {
 impl Control {
     /// Compiles the first Snapshot.
     pub(crate) fn new(start: Start, endpoints: Vec<Endpoint>, key: [u8; 32]) -> Self {
-        let Start { path, data_dir, text, config, rules } = start;
-        let counters = Counters::default();
+        let Start { path, data_dir, text, config, rules, shared } = start;
+        let counters = shared.as_ref().map(|shared| Arc::clone(shared.counters())).unwrap_or_default();
         let inputs = Inputs { generation: 1, endpoints: &endpoints, plans: rules.plans(), counters: &counters, key };
-        let desk = Desk::new(&config);
+        let desk = Desk::new(&config, shared);
         let snapshot = Arc::new(Snapshot::compile(&config, inputs).with_access(desk.state()));
         let running = ArcSwap::from_pointee(RunningConfig {
             revision: 0,
@@ -259,8 +262,11 @@ impl Control {
 
 /// Settings of the binary that only a restart changes; the gateway names its own.
 fn restart_needed(started: &Config, wanted: &Config) -> Vec<String> {
-    let changed =
-        [(started.data != wanted.data, "`data` changed"), (started.console != wanted.console, "`console` changed")];
+    let changed = [
+        (started.data != wanted.data, "`data` changed"),
+        (started.redis != wanted.redis, "`redis` changed"),
+        (started.console != wanted.console, "`console` changed"),
+    ];
     changed.into_iter().filter(|(is_changed, _)| *is_changed).map(|(_, setting)| setting.to_owned()).collect()
 }
 

@@ -21,6 +21,7 @@ mod reload;
 mod replay;
 mod rules;
 mod run;
+mod shared_counts;
 mod table;
 mod watch;
 

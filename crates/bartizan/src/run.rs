@@ -22,6 +22,7 @@ use tokio::sync::{broadcast, watch};
 use crate::control::{Control, Start};
 use crate::document::Valid;
 use crate::pipeline::{Parts, Pipeline, Queue, SharedCatalog};
+use crate::shared_counts::SharedCounts;
 use crate::{REFUSED, arguments, catalog, clock, document, output, watch as file_watch};
 
 /// LIMIT: events that a slow live listener may lag behind before it loses some.
@@ -57,7 +58,8 @@ pub(crate) fn serve(
         }
     };
     let (path, data_dir) = (options.config.clone(), options.data_dir.clone());
-    let start = Start { path, data_dir, text, config: config.clone(), rules };
+    let shared = config.redis.as_ref().map(SharedCounts::start).transpose()?;
+    let start = Start { path, data_dir, text, config: config.clone(), rules, shared: shared.clone() };
     let control = Arc::new(Control::new(start, learned.learned(), *key.expose()));
     let queue = Queue::new(data.queue_events_max.get());
     let sinks = Sinks { events: queue.sink(), exchanges };
@@ -82,6 +84,9 @@ pub(crate) fn serve(
     };
     let how = gateway.run();
     let _ = stop.send(true);
+    if let Some(shared) = shared {
+        shared.stop();
+    }
     analysis.finish()?;
     tracing::info!(how = ?how.as_ref().ok(), "stopped");
     how?;

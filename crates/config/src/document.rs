@@ -7,6 +7,7 @@ mod audit_log;
 mod authenticate;
 mod content;
 mod rate;
+mod redis;
 mod threats;
 
 pub use self::audit_log::{AuditLog, AuditLogFormat};
@@ -16,7 +17,8 @@ pub use self::authenticate::{
 };
 pub use self::content::{Content, Pattern, PatternPart};
 pub(crate) use self::rate::MONTH;
-pub use self::rate::{Attempts, Login, Quota, QuotaWindow, Rate, RateCount, RateKey};
+pub use self::rate::{Attempts, FailureMode, Login, Quota, QuotaWindow, Rate, RateCount, RateKey, RateSharing};
+pub use self::redis::{Redis, RedisTls};
 pub use self::threats::{Exclusion, RuleName, Threats};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -123,6 +125,9 @@ pub struct Document {
     /// Files with a line of JSON for each exchange that attack rules or policies spoke against.
     #[serde(default)]
     pub audit_logs: Vec<AuditLog>,
+    /// Redis, for rate limits that several gateways count together. Without it, each gateway counts for itself.
+    #[serde(default)]
+    pub redis: Option<Redis>,
     /// The console and its admin API.
     #[serde(default)]
     pub console: Console,

@@ -7,6 +7,7 @@ mod audit_log;
 mod authenticate;
 mod content;
 mod rate;
+mod redis;
 mod routes;
 mod threats;
 mod upstreams;
@@ -25,6 +26,8 @@ use crate::{defaults, document};
 struct Checker<'a, 'f> {
     /// Parts of the document were unusable and are left out: what refers to them is not judged
     is_partial: bool,
+    /// There is a Redis to share counts through
+    has_redis: bool,
     tree: &'a Node,
     base_dir: &'a Path,
     report: &'a mut Report<'f>,
@@ -32,7 +35,8 @@ struct Checker<'a, 'f> {
 
 /// The meaning of `document`, usable only when `report` has no error.
 pub(crate) fn of(document: &document::Document, tree: &Node, base_dir: &Path, report: &mut Report<'_>) -> Config {
-    let mut checker = Checker { is_partial: report.has_errors(), tree, base_dir, report };
+    let mut checker =
+        Checker { is_partial: report.has_errors(), has_redis: document.redis.is_some(), tree, base_dir, report };
     let root = SettingPath::root();
     let upstreams = upstreams::all(&mut checker, &root.key("upstreams"), &document.upstreams);
     let apis = routes::apis(&mut checker, &root, document, &upstreams);
@@ -46,6 +50,7 @@ pub(crate) fn of(document: &document::Document, tree: &Node, base_dir: &Path, re
         limits: limits(&mut checker, &root.key("limits"), &document.limits),
         data: data(&mut checker, &root.key("data"), &document.data),
         audit_logs: audit_log::all(&mut checker, &root.key("audit_logs"), &document.audit_logs),
+        redis: document.redis.as_ref().and_then(|written| redis::redis(&mut checker, &root.key("redis"), written)),
         console: console(&mut checker, &root.key("console"), &document.console),
         threads: document.threads.and_then(|count| NonZeroUsize::new(usize::try_from(count).ok()?)),
         shutdown_grace_ms: checker.duration(
