@@ -8,6 +8,7 @@ mod command_line;
 mod crash;
 mod explain;
 mod imports;
+mod metrics;
 mod real_software;
 mod reload;
 mod settings;

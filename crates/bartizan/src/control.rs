@@ -18,6 +18,7 @@ use bartizan_store::{NewRevision, RevisionCause, RevisionOutcome, Store};
 
 use crate::access::Desk;
 use crate::document::{self, Document};
+use crate::metrics::Traffic;
 use crate::rules::{Reading, RuleSets};
 use crate::shared_counts::SharedCounts;
 use crate::{clock, output, table};
@@ -41,6 +42,7 @@ pub(crate) struct Control {
     key: [u8; 32],
     /// How often somebody asked for a reload: files are opened anew then
     asked: AtomicU64,
+    traffic: Arc<Traffic>,
 }
 
 /// What a process begins with.
@@ -57,6 +59,8 @@ pub(crate) struct Start {
     pub(crate) rules: RuleSets,
     /// Counts that other gateways share
     pub(crate) shared: Option<Arc<SharedCounts>>,
+    /// What events count
+    pub(crate) traffic: Arc<Traffic>,
 }
 
 struct Current {
@@ -68,7 +72,8 @@ struct Current {
 impl Control {
     /// Compiles the first Snapshot.
     pub(crate) fn new(start: Start, endpoints: Vec<Endpoint>, key: [u8; 32]) -> Self {
-        let Start { path, data_dir, text, config, rules, shared } = start;
+        let Start { path, data_dir, text, config, rules, shared, traffic } = start;
+        traffic.know(&config);
         let counters = shared.as_ref().map(|shared| Arc::clone(shared.counters())).unwrap_or_default();
         let inputs = Inputs { generation: 1, endpoints: &endpoints, plans: rules.plans(), counters: &counters, key };
         let desk = Desk::new(&config, shared);
@@ -85,7 +90,7 @@ impl Control {
         let current = Mutex::new(Current { snapshot, rules, endpoints });
         let (gateway, store) = (OnceLock::new(), OnceLock::new());
         let asked = AtomicU64::new(0);
-        Self { path, data_dir, started: config, running, current, gateway, store, desk, counters, key, asked }
+        Self { path, data_dir, started: config, running, current, gateway, store, desk, counters, key, asked, traffic }
     }
 
     /// The Snapshot that runs.
@@ -96,6 +101,11 @@ impl Control {
     /// Who answers the engine's questions.
     pub(crate) fn desk(&self) -> &Arc<Desk> {
         &self.desk
+    }
+
+    /// Counts of rate limits.
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     /// The configuration that runs.
@@ -170,6 +180,7 @@ impl Control {
         }
         current.snapshot = snapshot;
         current.rules = rules;
+        self.traffic.know(&config);
         let message = message(&config, &restart_needed);
         tracing::info!(cause = cause.as_str(), author, "configuration applied: {message}");
         let revision = self.record(cause, author, &text, &parsed.diagnostics, Ok(message));
@@ -265,6 +276,7 @@ fn restart_needed(started: &Config, wanted: &Config) -> Vec<String> {
     let changed = [
         (started.data != wanted.data, "`data` changed"),
         (started.redis != wanted.redis, "`redis` changed"),
+        (started.metrics != wanted.metrics, "`metrics` changed"),
         (started.console != wanted.console, "`console` changed"),
     ];
     changed.into_iter().filter(|(is_changed, _)| *is_changed).map(|(_, setting)| setting.to_owned()).collect()

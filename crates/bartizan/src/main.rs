@@ -13,6 +13,7 @@ mod clock;
 mod control;
 mod document;
 mod explain;
+mod metrics;
 mod output;
 mod pipeline;
 mod query;

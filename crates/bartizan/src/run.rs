@@ -15,12 +15,12 @@ use bartizan_config::{Config, Data};
 use bartizan_console as console;
 use bartizan_engine::CHECKS;
 use bartizan_gateway::{ExchangeSink, Gateway, GatewayHandle, GatewayOptions, Sinks};
-use bartizan_model::Timestamp;
 use bartizan_store::{Error as StoreError, RevisionCause, Store, StoreOptions};
 use tokio::sync::{broadcast, watch};
 
 use crate::control::{Control, Start};
 use crate::document::Valid;
+use crate::metrics::{self, Sources};
 use crate::pipeline::{Parts, Pipeline, Queue, SharedCatalog};
 use crate::shared_counts::SharedCounts;
 use crate::{REFUSED, arguments, catalog, clock, document, output, watch as file_watch};
@@ -48,6 +48,11 @@ pub(crate) fn serve(
         config.data.directory.clone_from(directory);
     }
     let data = config.data.clone();
+    let shared = config.redis.as_ref().map(SharedCounts::start).transpose()?;
+    let queue = Queue::new(data.queue_events_max.get());
+    let metrics = Sources::new(Arc::clone(&queue), shared.clone(), clock::now());
+    let serve_metrics = |address| metrics::serve(address, metrics.clone(), options.upgrade);
+    let _serving = config.metrics.map(serve_metrics).transpose()?;
     // An upgrade reads what the old process still writes to; every other start owns the directory from the beginning.
     let store = if options.upgrade { None } else { Some(Store::open(&data.directory, store_options(&data))?) };
     let (learned, key) = match &store {
@@ -58,11 +63,10 @@ pub(crate) fn serve(
         }
     };
     let (path, data_dir) = (options.config.clone(), options.data_dir.clone());
-    let shared = config.redis.as_ref().map(SharedCounts::start).transpose()?;
-    let start = Start { path, data_dir, text, config: config.clone(), rules, shared: shared.clone() };
+    let traffic = Arc::clone(&metrics.traffic);
+    let start = Start { path, data_dir, text, config: config.clone(), rules, shared: shared.clone(), traffic };
     let control = Arc::new(Control::new(start, learned.learned(), *key.expose()));
-    let queue = Queue::new(data.queue_events_max.get());
-    let sinks = Sinks { events: queue.sink(), exchanges };
+    let sinks = Sinks { events: metrics.counting(queue.sink()), exchanges };
     let upgrade_socket = Some(data.directory.join("upgrade.sock"));
     let desk = Some(control.desk().for_gateway());
     let gateway_options =
@@ -70,13 +74,15 @@ pub(crate) fn serve(
     let gateway = Gateway::new(&config, control.snapshot(), sinks, gateway_options)?;
     let handle = gateway.handle();
     control.attach_gateway(handle.clone());
+    let _ = metrics.gateway.set(handle.clone());
+    let _ = metrics.control.set(Arc::clone(&control));
     let running = Arc::downgrade(&control);
     control.desk().keep_fresh(move || Some(Arc::clone(&running.upgrade()?.running().config)));
     started(handle.clone())?;
     for (address, listener) in gateway.addresses().iter().zip(&config.listeners) {
         tracing::info!(%address, tls = listener.tls.is_some(), "listening");
     }
-    let host = Host { config, control, queue, gateway: handle, started_at: clock::now() };
+    let host = Host { config, control, queue, gateway: handle, metrics: metrics.clone() };
     let (stop, stopping) = watch::channel(false);
     let analysis = match store {
         Some(store) => Analysis::Running(host.start(store, catalog_of(learned), stopping)?),
@@ -134,7 +140,7 @@ struct Host {
     control: Arc<Control>,
     queue: Arc<Queue>,
     gateway: GatewayHandle,
-    started_at: Timestamp,
+    metrics: Sources,
 }
 
 impl Host {
@@ -161,6 +167,7 @@ impl Host {
 
     fn start(self, store: Store, catalog: Arc<SharedCatalog>, stopping: watch::Receiver<bool>) -> Result<Running> {
         self.control.attach_store(store.clone());
+        let _ = self.metrics.store.set(store.clone());
         let (live, _) = broadcast::channel(LIVE_EVENTS_MAX);
         let teacher = Arc::clone(&self.control);
         let pipeline = Pipeline::start(Parts {
@@ -238,7 +245,7 @@ impl Host {
             secure_cookies,
             admin_token: Some(admin_token),
             version: env!("CARGO_PKG_VERSION"),
-            started_at: self.started_at,
+            started_at: self.metrics.started_at,
             data_directory,
         };
         let view = Arc::clone(&catalog);

@@ -32,10 +32,14 @@ struct Question {
 #[derive(Debug, Default)]
 pub(crate) struct Health {
     is_up: AtomicBool,
-    connects: AtomicU64,
-    failures: AtomicU64,
-    unanswered: AtomicU64,
-    commands: AtomicU64,
+    /// Connections opened
+    pub(crate) connects: AtomicU64,
+    /// Commands and connections that failed
+    pub(crate) failures: AtomicU64,
+    /// Counts that nobody answered in time
+    pub(crate) unanswered: AtomicU64,
+    /// Commands sent
+    pub(crate) commands: AtomicU64,
 }
 
 /// The counts of this process that others share.
@@ -85,6 +89,16 @@ impl SharedCounts {
     /// How Redis is doing.
     pub(crate) fn health(&self) -> &Health {
         &self.health
+    }
+
+    /// Keys that hold leased tokens.
+    pub(crate) fn leases(&self) -> u64 {
+        self.counters.shared_limits().iter().map(|limit| limit.leases()).sum()
+    }
+
+    /// What was to be told to Redis and was not, because too much waited.
+    pub(crate) fn errands_dropped(&self) -> u64 {
+        self.counters.errands().map_or(0, |errands| errands.dropped_total())
     }
 
     /// Counts what an inspection asks for.

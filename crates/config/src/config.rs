@@ -41,6 +41,8 @@ pub struct Config {
     pub redis: Option<Redis>,
     /// The console and admin API; `None` when switched off
     pub console: Option<Console>,
+    /// Where metrics and health are told; `None` = nowhere
+    pub metrics: Option<SocketAddr>,
     /// Gateway worker threads; `None` = one per core
     pub threads: Option<NonZeroUsize>,
     /// How long requests in flight may take after a stop was asked for, in milliseconds

@@ -131,6 +131,9 @@ pub struct Document {
     /// The console and its admin API.
     #[serde(default)]
     pub console: Console,
+    /// Metrics and health checks, on a port of their own. Without it, there are none.
+    #[serde(default)]
+    pub metrics: Option<Metrics>,
     /// Worker threads of the gateway. Without it, one for each core.
     #[schemars(range(min = 1, max = defaults::THREADS_MAX), example = 4)]
     pub threads: Option<u64>,
@@ -526,6 +529,17 @@ pub struct Data {
     /// Events that may wait to be written; beyond it they are dropped and counted, and traffic goes on.
     #[schemars(range(min = defaults::QUEUE_EVENTS.min, max = defaults::QUEUE_EVENTS.max))]
     pub queue_events: u64,
+}
+
+/// Metrics and health checks over HTTP, without a password: they tell names of policies and upstreams, and counts, but
+/// nothing of requests. A change needs a restart.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Metrics {
+    /// Address and port for `GET /metrics`, `/healthz` and `/readyz`. Who reaches it may read it: loopback, or a network of
+    /// your monitoring.
+    #[schemars(extend("title" = "address and port"), example = &"127.0.0.1:9600")]
+    pub address: String,
 }
 
 /// The console and its admin API.

@@ -52,6 +52,10 @@ pub(crate) fn of(document: &document::Document, tree: &Node, base_dir: &Path, re
         audit_logs: audit_log::all(&mut checker, &root.key("audit_logs"), &document.audit_logs),
         redis: document.redis.as_ref().and_then(|written| redis::redis(&mut checker, &root.key("redis"), written)),
         console: console(&mut checker, &root.key("console"), &document.console),
+        metrics: document
+            .metrics
+            .as_ref()
+            .map(|metrics| checker.socket_address(&root.key("metrics").key("address"), &metrics.address)),
         threads: document.threads.and_then(|count| NonZeroUsize::new(usize::try_from(count).ok()?)),
         shutdown_grace_ms: checker.duration(
             &root.key("shutdown_grace"),
@@ -165,6 +169,11 @@ fn contradictions(checker: &mut Checker<'_, '_>, root: &SettingPath, config: &Co
             let help = "change the port here, or that of `console: {address: …}`";
             checker.error(&at.key("address"), report::NOT_UNIQUE, message, help);
         }
+        if config.metrics == Some(listener.address) && listener.address.port() != 0 {
+            let message = format!("`{}` is both a listener and `metrics`", listener.address);
+            let help = "change the port here, or that of `metrics: {address: …}`";
+            checker.error(&at.key("address"), report::NOT_UNIQUE, message, help);
+        }
         if listener.proxy_protocol && config.trusted_proxies.is_empty() && !checker.is_partial {
             let fault = Fault::new(
                 report::NO_EFFECT,
@@ -173,6 +182,12 @@ fn contradictions(checker: &mut Checker<'_, '_>, root: &SettingPath, config: &Co
             );
             checker.report.warning_at(checker.tree, &at.key("proxy_protocol"), fault);
         }
+    }
+    let console = config.console.as_ref().map(|console| console.address);
+    if let Some(address) = config.metrics.filter(|address| Some(*address) == console && address.port() != 0) {
+        let message = format!("`{address}` is both the console and `metrics`");
+        let help = "change the port here, or that of `console: {address: …}`";
+        checker.error(&root.key("metrics").key("address"), report::NOT_UNIQUE, message, help);
     }
     for (index, network) in config.trusted_proxies.iter().enumerate() {
         if network.prefix_len() == 0 {

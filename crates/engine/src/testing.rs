@@ -41,6 +41,7 @@ pub(crate) fn config() -> Config {
         },
         audit_logs: Vec::new(),
         redis: None,
+        metrics: None,
         console: None,
         threads: None,
         shutdown_grace_ms: 1,

@@ -59,13 +59,11 @@ fn client(redis: &Redis) -> Result<Client> {
         return Ok(Client::open(info.set_redis_settings(login))?);
     };
     let address = ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None };
-    let pair = |(certificate, key): &(_, _)| -> Result<ClientTlsConfig> {
-        Ok(ClientTlsConfig { client_cert: read(certificate)?, client_key: read(key)? })
+    let client_tls = match &tls.client {
+        Some((certificate, key)) => Some(ClientTlsConfig { client_cert: read(certificate)?, client_key: read(key)? }),
+        None => None,
     };
-    let certificates = TlsCertificates {
-        client_tls: tls.client.as_ref().map(|(certificate, key)| pair(&(certificate, key))).transpose()?,
-        root_cert: tls.authorities.as_deref().map(read).transpose()?,
-    };
+    let certificates = TlsCertificates { client_tls, root_cert: tls.authorities.as_deref().map(read).transpose()? };
     let info = address.into_connection_info()?.set_redis_settings(login);
     Ok(Client::build_with_tls(info, certificates)?)
 }

@@ -228,7 +228,7 @@ impl Keeper {
 
     /// Asks for a lease; `asking` has an entry for it.
     fn ask_for_lease(&mut self, limit: &Arc<SharedLimit>, key: Fingerprint, amount: u64) {
-        let waiting =
+        let waiting: u64 =
             self.asking.get(&name(limit, key)).map_or(0, |asking| asking.waiting.iter().map(|one| one.0).sum());
         let verb = Verb::Take { amount, wish: limit.wish(key, amount).max(waiting) };
         let asked = Asked { at: Instant::now(), at_us: now_us() };
@@ -254,10 +254,14 @@ impl Keeper {
     fn done(&mut self, epoch: u64, done: Done) {
         match done {
             Done::Connected(connection) => self.connected(connection),
-            Done::Pinged(said) => drop(self.heard(epoch, said)),
+            Done::Pinged(said) => {
+                self.heard(epoch, said);
+            }
             Done::Leased { limit, key, asked, said } => {
                 let grant = self.heard(epoch, said);
-                self.leased(&limit, key, asked, grant);
+                if epoch == self.epoch {
+                    self.leased(&limit, key, asked, grant);
+                }
             }
             Done::Counted { limit, key, amount, answer, said } => {
                 if let Some(grant) = self.heard(epoch, said) {

@@ -221,6 +221,11 @@ impl Rate {
         let mut text = parts.join(", ");
         if !text.is_empty() {
             text = format!("{text} by {}", self.key_words());
+            match self.sharing {
+                RateSharing::Local => {}
+                RateSharing::Leased(_) => text.push_str(", leased among gateways"),
+                RateSharing::Strict(_) => text.push_str(", counted by all gateways"),
+            }
         }
         let more = [
             self.response_bytes_max.map(|bytes| format!("responses at most {bytes} B")),

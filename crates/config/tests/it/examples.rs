@@ -59,6 +59,7 @@ redis:
   key_file: /secret
   timeout: 39ms
 console: {address: \"127.0.0.1:32\", secure_cookies: true}
+metrics: {address: \"127.0.0.1:40\"}
 threads: 33
 shutdown_grace: 34s
 ";
@@ -91,6 +92,7 @@ shutdown_grace: 34s
     let tls = redis.tls.unwrap();
     assert_eq!(tls.authorities.unwrap().to_str(), Some("/etc/bartizan/ca.pem"));
     assert_eq!(tls.client.unwrap(), ("/etc/bartizan/c.pem".into(), "/k.pem".into()));
+    assert_eq!(config.metrics.unwrap().port(), 40);
     let console = config.console.unwrap();
     assert_eq!((console.address.port(), console.secure_cookies, config.shutdown_grace_ms), (32, true, 34_000));
 }

@@ -155,6 +155,7 @@ pub(crate) fn config(ports: &[u16]) -> Config {
         },
         audit_logs: Vec::new(),
         redis: None,
+        metrics: None,
         console: None,
         threads: NonZeroUsize::new(2),
         shutdown_grace_ms: 10_000,
