@@ -36,6 +36,8 @@ const UNDER_WAY_MAX: usize = 4096;
 const REPORTS_MAX: usize = 65_536;
 /// So many unanswered commands in a row, and the connection is given up: requests stop waiting for it.
 const SILENCES_MAX: u32 = 5;
+/// The same refusal is told in the log no more often.
+const WARN_AGAIN: Duration = Duration::from_secs(10);
 /// Longest farewell: what was leased and not spent goes back.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -124,6 +126,7 @@ pub(super) struct Keeper {
     lapses: BinaryHeap<Reverse<Lapse>>,
     reports: HashMap<Name, (Arc<SharedLimit>, u64)>,
     is_told: bool,
+    refused_at: Option<Instant>,
 }
 
 impl Keeper {
@@ -144,6 +147,7 @@ impl Keeper {
             lapses: BinaryHeap::new(),
             reports: HashMap::new(),
             is_told: false,
+            refused_at: None,
         }
     }
 
@@ -386,11 +390,12 @@ impl Keeper {
         if epoch != self.epoch || self.connection.is_none() {
             return None;
         }
-        self.silences += 1;
+        self.silences += u32::from(error.is_timeout());
         if is_lost(&error) || self.silences >= SILENCES_MAX {
             self.lose(&error);
-        } else {
-            tracing::debug!(%error, "Redis did not do it");
+        } else if !error.is_timeout() && self.refused_at.is_none_or(|at| at.elapsed() >= WARN_AGAIN) {
+            self.refused_at = Some(Instant::now());
+            tracing::warn!("Redis refuses to count: {error}; limits go by their `failure_mode`");
         }
         None
     }

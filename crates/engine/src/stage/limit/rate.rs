@@ -377,7 +377,7 @@ fn settle_shared(ctx: &mut HeadContext<'_>) -> bool {
     }
     let replies = match ctx.asked.reply_to(&COUNTS) {
         Some(Reply::Counted(replies)) => replies.as_slice(),
-        _ => &[],
+        None | Some(Reply::Done | Reply::Introspection(_) | Reply::Password { .. } | Reply::Unavailable) => &[],
     };
     for (number, (policy, limit, wish)) in wishes.into_iter().enumerate() {
         let counted = replies.get(number).copied().flatten();
