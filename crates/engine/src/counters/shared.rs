@@ -134,18 +134,20 @@ impl Errands {
         self.dropped.load(Relaxed)
     }
 
-    fn push(&self, errand: Errand) {
+    /// Whether there was room.
+    fn push(&self, errand: Errand) -> bool {
         {
             let mut waiting = locked(&self.waiting);
             if waiting.len() >= ERRANDS_MAX {
                 self.dropped.fetch_add(1, Relaxed);
-                return;
+                return false;
             }
             waiting.push_back(errand);
         }
         if let Some(wake) = self.wake.get() {
             wake();
         }
+        true
     }
 }
 
@@ -199,8 +201,8 @@ impl SharedLimit {
         match lease.spend(now, amount) {
             Spend::Admitted { ask, granted_at, remaining } => {
                 drop(shard);
-                if ask {
-                    self.errands.push(Errand { limit: Arc::clone(self), key, kind: ErrandKind::Renew });
+                if ask && !self.errands.push(Errand { limit: Arc::clone(self), key, kind: ErrandKind::Renew }) {
+                    self.unanswered(key);
                 }
                 let place = CountedAt::Lease(granted_at);
                 Some(Counted { is_admitted: true, remaining, wait_us: 0, place })
@@ -414,6 +416,7 @@ mod tests {
         assert_eq!((counted.is_admitted, counted.remaining, counted.place), (true, 51, CountedAt::Lease(7)));
         assert_eq!(errands.take().pop_front().map(|errand| errand.kind), Some(ErrandKind::Renew));
         limit.take_back(key(1), 2, counted.place);
+        limit.unanswered(key(1));
         limit.lapse(key(1), 7);
         let unspent = Return { granted_at: 7, tokens: 3 };
         assert_eq!(errands.take().pop_front().map(|errand| errand.kind), Some(ErrandKind::GiveBack(unspent)));
