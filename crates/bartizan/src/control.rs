@@ -18,7 +18,9 @@ use bartizan_store::{NewRevision, RevisionCause, RevisionOutcome, Store};
 
 use crate::access::Desk;
 use crate::document::{self, Document};
+use crate::metrics::Traffic;
 use crate::rules::{Reading, RuleSets};
+use crate::shared_counts::SharedCounts;
 use crate::{clock, output, table};
 
 /// What runs, and what it takes to change it.
@@ -36,10 +38,11 @@ pub(crate) struct Control {
     /// Keys, and what is remembered of callers
     desk: Arc<Desk>,
     /// Counts of rate limits: they go on after a reload
-    counters: Counters,
+    counters: Arc<Counters>,
     key: [u8; 32],
     /// How often somebody asked for a reload: files are opened anew then
     asked: AtomicU64,
+    traffic: Arc<Traffic>,
 }
 
 /// What a process begins with.
@@ -54,6 +57,10 @@ pub(crate) struct Start {
     pub(crate) config: Config,
     /// The rules that it names
     pub(crate) rules: RuleSets,
+    /// Counts that other gateways share
+    pub(crate) shared: Option<Arc<SharedCounts>>,
+    /// What events count
+    pub(crate) traffic: Arc<Traffic>,
 }
 
 struct Current {
@@ -65,10 +72,11 @@ struct Current {
 impl Control {
     /// Compiles the first Snapshot.
     pub(crate) fn new(start: Start, endpoints: Vec<Endpoint>, key: [u8; 32]) -> Self {
-        let Start { path, data_dir, text, config, rules } = start;
-        let counters = Counters::default();
+        let Start { path, data_dir, text, config, rules, shared, traffic } = start;
+        traffic.know(&config);
+        let counters = shared.as_ref().map(|shared| Arc::clone(shared.counters())).unwrap_or_default();
         let inputs = Inputs { generation: 1, endpoints: &endpoints, plans: rules.plans(), counters: &counters, key };
-        let desk = Desk::new(&config);
+        let desk = Desk::new(&config, shared);
         let snapshot = Arc::new(Snapshot::compile(&config, inputs).with_access(desk.state()));
         let running = ArcSwap::from_pointee(RunningConfig {
             revision: 0,
@@ -82,7 +90,7 @@ impl Control {
         let current = Mutex::new(Current { snapshot, rules, endpoints });
         let (gateway, store) = (OnceLock::new(), OnceLock::new());
         let asked = AtomicU64::new(0);
-        Self { path, data_dir, started: config, running, current, gateway, store, desk, counters, key, asked }
+        Self { path, data_dir, started: config, running, current, gateway, store, desk, counters, key, asked, traffic }
     }
 
     /// The Snapshot that runs.
@@ -93,6 +101,11 @@ impl Control {
     /// Who answers the engine's questions.
     pub(crate) fn desk(&self) -> &Arc<Desk> {
         &self.desk
+    }
+
+    /// Counts of rate limits.
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     /// The configuration that runs.
@@ -167,6 +180,7 @@ impl Control {
         }
         current.snapshot = snapshot;
         current.rules = rules;
+        self.traffic.know(&config);
         let message = message(&config, &restart_needed);
         tracing::info!(cause = cause.as_str(), author, "configuration applied: {message}");
         let revision = self.record(cause, author, &text, &parsed.diagnostics, Ok(message));
@@ -259,8 +273,12 @@ impl Control {
 
 /// Settings of the binary that only a restart changes; the gateway names its own.
 fn restart_needed(started: &Config, wanted: &Config) -> Vec<String> {
-    let changed =
-        [(started.data != wanted.data, "`data` changed"), (started.console != wanted.console, "`console` changed")];
+    let changed = [
+        (started.data != wanted.data, "`data` changed"),
+        (started.redis != wanted.redis, "`redis` changed"),
+        (started.metrics != wanted.metrics, "`metrics` changed"),
+        (started.console != wanted.console, "`console` changed"),
+    ];
     changed.into_iter().filter(|(is_changed, _)| *is_changed).map(|(_, setting)| setting.to_owned()).collect()
 }
 

@@ -14,6 +14,7 @@ mod control;
 mod document;
 mod explain;
 mod keys;
+mod metrics;
 mod output;
 mod pipeline;
 mod query;
@@ -22,6 +23,7 @@ mod reload;
 mod replay;
 mod rules;
 mod run;
+mod shared_counts;
 mod table;
 mod watch;
 

@@ -15,14 +15,15 @@ use bartizan_config::{Config, Data};
 use bartizan_console as console;
 use bartizan_engine::CHECKS;
 use bartizan_gateway::{ExchangeSink, Gateway, GatewayHandle, GatewayOptions, Sinks};
-use bartizan_model::Timestamp;
 use bartizan_store::{Error as StoreError, RevisionCause, Store, StoreOptions};
 use tokio::sync::{broadcast, watch};
 
 use crate::control::{Control, Start};
 use crate::document::Valid;
 use crate::keys::keeper::Keeper;
+use crate::metrics::{self, Sources};
 use crate::pipeline::{Parts, Pipeline, Queue, SharedCatalog};
+use crate::shared_counts::SharedCounts;
 use crate::{REFUSED, arguments, catalog, clock, document, keys, output, watch as file_watch};
 
 /// LIMIT: events that a slow live listener may lag behind before it loses some.
@@ -48,17 +49,22 @@ pub(crate) fn serve(
         config.data.directory.clone_from(directory);
     }
     let data = config.data.clone();
+    let shared = config.redis.as_ref().map(SharedCounts::start).transpose()?;
+    let queue = Queue::new(data.queue_events_max.get());
+    let metrics = Sources::new(Arc::clone(&queue), shared.clone(), clock::now());
+    let serve_metrics = |address| metrics::serve(address, metrics.clone(), options.upgrade);
+    let _serving = config.metrics.map(serve_metrics).transpose()?;
     // An upgrade reads what the old process still writes to; every other start owns the directory from the beginning.
     let store = if options.upgrade { None } else { Some(Store::open(&data.directory, store_options(&data))?) };
     let reading = store.clone().map_or_else(|| Store::open_read_only(&data.directory), Ok)?;
     let (learned, key) = (catalog::load(&reading)?, reading.installation_key());
     let (path, data_dir) = (options.config.clone(), options.data_dir.clone());
-    let start = Start { path, data_dir, text, config: config.clone(), rules };
+    let traffic = Arc::clone(&metrics.traffic);
+    let start = Start { path, data_dir, text, config: config.clone(), rules, shared: shared.clone(), traffic };
     let control = Arc::new(Control::new(start, learned.learned(), *key.expose()));
     let keeper = Keeper::new(control.desk().state(), reading)?;
     keeper.keep()?;
-    let queue = Queue::new(data.queue_events_max.get());
-    let sinks = Sinks { events: queue.sink(), exchanges };
+    let sinks = Sinks { events: metrics.counting(queue.sink()), exchanges };
     let upgrade_socket = Some(data.directory.join("upgrade.sock"));
     let desk = Some(control.desk().for_gateway());
     let gateway_options =
@@ -66,13 +72,15 @@ pub(crate) fn serve(
     let gateway = Gateway::new(&config, control.snapshot(), sinks, gateway_options)?;
     let handle = gateway.handle();
     control.attach_gateway(handle.clone());
+    let _ = metrics.gateway.set(handle.clone());
+    let _ = metrics.control.set(Arc::clone(&control));
     let running = Arc::downgrade(&control);
     control.desk().keep_fresh(move || Some(Arc::clone(&running.upgrade()?.running().config)));
     started(handle.clone())?;
     for (address, listener) in gateway.addresses().iter().zip(&config.listeners) {
         tracing::info!(%address, tls = listener.tls.is_some(), "listening");
     }
-    let host = Host { config, control, keeper, queue, gateway: handle, started_at: clock::now() };
+    let host = Host { config, control, keeper, queue, gateway: handle, metrics: metrics.clone() };
     let (stop, stopping) = watch::channel(false);
     let analysis = match store {
         Some(store) => Analysis::Running(host.start(store, catalog_of(learned), stopping)?),
@@ -80,6 +88,9 @@ pub(crate) fn serve(
     };
     let how = gateway.run();
     let _ = stop.send(true);
+    if let Some(shared) = shared {
+        shared.stop();
+    }
     analysis.finish()?;
     tracing::info!(how = ?how.as_ref().ok(), "stopped");
     how?;
@@ -130,7 +141,7 @@ struct Host {
     keeper: Arc<Keeper>,
     queue: Arc<Queue>,
     gateway: GatewayHandle,
-    started_at: Timestamp,
+    metrics: Sources,
 }
 
 impl Host {
@@ -158,6 +169,7 @@ impl Host {
     fn start(self, store: Store, catalog: Arc<SharedCatalog>, stopping: watch::Receiver<bool>) -> Result<Running> {
         self.control.attach_store(store.clone());
         self.keeper.attach(store.clone());
+        let _ = self.metrics.store.set(store.clone());
         let (live, _) = broadcast::channel(LIVE_EVENTS_MAX);
         let teacher = Arc::clone(&self.control);
         let pipeline = Pipeline::start(Parts {
@@ -235,7 +247,7 @@ impl Host {
             secure_cookies,
             admin_token: Some(admin_token),
             version: env!("CARGO_PKG_VERSION"),
-            started_at: self.started_at,
+            started_at: self.metrics.started_at,
             data_directory,
         };
         let view = Arc::clone(&catalog);

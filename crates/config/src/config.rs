@@ -4,8 +4,10 @@
 //! runs. Every field here changes behavior and has a test for that.
 
 mod rate;
+mod redis;
 
 pub use rate::*;
+pub use redis::*;
 
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -35,8 +37,12 @@ pub struct Config {
     pub data: Data,
     /// Files with a line for each exchange, each of its own path
     pub audit_logs: Vec<AuditLog>,
+    /// Counts for several gateways; `None` when each counts for itself
+    pub redis: Option<Redis>,
     /// The console and admin API; `None` when switched off
     pub console: Option<Console>,
+    /// Where metrics and health are told; `None` = nowhere
+    pub metrics: Option<SocketAddr>,
     /// Gateway worker threads; `None` = one per core
     pub threads: Option<NonZeroUsize>,
     /// How long requests in flight may take after a stop was asked for, in milliseconds

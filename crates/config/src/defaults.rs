@@ -137,6 +137,15 @@ pub(crate) const API_KEY_HEADER: &str = "x-api-key";
 /// Said in challenges when nothing else is.
 pub(crate) const REALM: &str = "api";
 
+/// LIMIT: gateways of one Redis; blocks of a quota get too small to lease beyond it.
+pub(crate) const GATEWAYS_MAX: u64 = 1000;
+/// Redis' own greatest number of databases is a setting; nobody has more.
+pub(crate) const REDIS_DATABASE_MAX: u64 = 1023;
+/// A round trip in one data center takes a millisecond; a request waits no longer for a count than for a slow upstream.
+pub(crate) const REDIS_TIMEOUT: Range = range(50, 1, 5 * SECOND);
+/// What the keys in Redis begin with.
+pub(crate) const REDIS_KEY_PREFIX: &str = "bartizan";
+
 /// Beside the configuration file, unless said otherwise.
 pub(crate) const DATA_DIRECTORY: &str = "bartizan-data";
 /// Loopback only: reaching it from elsewhere is a choice that someone must write down.

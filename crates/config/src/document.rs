@@ -7,6 +7,7 @@ mod audit_log;
 mod authenticate;
 mod content;
 mod rate;
+mod redis;
 mod threats;
 
 pub use self::audit_log::{AuditLog, AuditLogFormat};
@@ -16,7 +17,8 @@ pub use self::authenticate::{
 };
 pub use self::content::{Content, Pattern, PatternPart};
 pub(crate) use self::rate::MONTH;
-pub use self::rate::{Attempts, Login, Quota, QuotaWindow, Rate, RateCount, RateKey};
+pub use self::rate::{Attempts, FailureMode, Login, Quota, QuotaWindow, Rate, RateCount, RateKey, RateSharing};
+pub use self::redis::{Redis, RedisTls};
 pub use self::threats::{Exclusion, RuleName, Threats};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -123,9 +125,15 @@ pub struct Document {
     /// Files with a line of JSON for each exchange that attack rules or policies spoke against.
     #[serde(default)]
     pub audit_logs: Vec<AuditLog>,
+    /// Redis, for rate limits that several gateways count together. Without it, each gateway counts for itself.
+    #[serde(default)]
+    pub redis: Option<Redis>,
     /// The console and its admin API.
     #[serde(default)]
     pub console: Console,
+    /// Metrics and health checks, on a port of their own. Without it, there are none.
+    #[serde(default)]
+    pub metrics: Option<Metrics>,
     /// Worker threads of the gateway. Without it, one for each core.
     #[schemars(range(min = 1, max = defaults::THREADS_MAX), example = 4)]
     pub threads: Option<u64>,
@@ -521,6 +529,17 @@ pub struct Data {
     /// Events that may wait to be written; beyond it they are dropped and counted, and traffic goes on.
     #[schemars(range(min = defaults::QUEUE_EVENTS.min, max = defaults::QUEUE_EVENTS.max))]
     pub queue_events: u64,
+}
+
+/// Metrics and health checks over HTTP, without a password: they tell names of policies and upstreams, and counts, but
+/// nothing of requests. A change needs a restart.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Metrics {
+    /// Address and port for `GET /metrics`, `/healthz` and `/readyz`. Who reaches it may read it: loopback, or a network of
+    /// your monitoring.
+    #[schemars(extend("title" = "address and port"), example = &"127.0.0.1:9600")]
+    pub address: String,
 }
 
 /// The console and its admin API.

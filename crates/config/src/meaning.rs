@@ -7,6 +7,7 @@ mod audit_log;
 mod authenticate;
 mod content;
 mod rate;
+mod redis;
 mod routes;
 mod threats;
 mod upstreams;
@@ -25,6 +26,8 @@ use crate::{defaults, document};
 struct Checker<'a, 'f> {
     /// Parts of the document were unusable and are left out: what refers to them is not judged
     is_partial: bool,
+    /// There is a Redis to share counts through
+    has_redis: bool,
     tree: &'a Node,
     base_dir: &'a Path,
     report: &'a mut Report<'f>,
@@ -32,7 +35,8 @@ struct Checker<'a, 'f> {
 
 /// The meaning of `document`, usable only when `report` has no error.
 pub(crate) fn of(document: &document::Document, tree: &Node, base_dir: &Path, report: &mut Report<'_>) -> Config {
-    let mut checker = Checker { is_partial: report.has_errors(), tree, base_dir, report };
+    let mut checker =
+        Checker { is_partial: report.has_errors(), has_redis: document.redis.is_some(), tree, base_dir, report };
     let root = SettingPath::root();
     let upstreams = upstreams::all(&mut checker, &root.key("upstreams"), &document.upstreams);
     let apis = routes::apis(&mut checker, &root, document, &upstreams);
@@ -46,7 +50,12 @@ pub(crate) fn of(document: &document::Document, tree: &Node, base_dir: &Path, re
         limits: limits(&mut checker, &root.key("limits"), &document.limits),
         data: data(&mut checker, &root.key("data"), &document.data),
         audit_logs: audit_log::all(&mut checker, &root.key("audit_logs"), &document.audit_logs),
+        redis: document.redis.as_ref().and_then(|written| redis::redis(&mut checker, &root.key("redis"), written)),
         console: console(&mut checker, &root.key("console"), &document.console),
+        metrics: document
+            .metrics
+            .as_ref()
+            .map(|metrics| checker.socket_address(&root.key("metrics").key("address"), &metrics.address)),
         threads: document.threads.and_then(|count| NonZeroUsize::new(usize::try_from(count).ok()?)),
         shutdown_grace_ms: checker.duration(
             &root.key("shutdown_grace"),
@@ -160,6 +169,11 @@ fn contradictions(checker: &mut Checker<'_, '_>, root: &SettingPath, config: &Co
             let help = "change the port here, or that of `console: {address: …}`";
             checker.error(&at.key("address"), report::NOT_UNIQUE, message, help);
         }
+        if config.metrics == Some(listener.address) && listener.address.port() != 0 {
+            let message = format!("`{}` is both a listener and `metrics`", listener.address);
+            let help = "change the port here, or that of `metrics: {address: …}`";
+            checker.error(&at.key("address"), report::NOT_UNIQUE, message, help);
+        }
         if listener.proxy_protocol && config.trusted_proxies.is_empty() && !checker.is_partial {
             let fault = Fault::new(
                 report::NO_EFFECT,
@@ -168,6 +182,12 @@ fn contradictions(checker: &mut Checker<'_, '_>, root: &SettingPath, config: &Co
             );
             checker.report.warning_at(checker.tree, &at.key("proxy_protocol"), fault);
         }
+    }
+    let console = config.console.as_ref().map(|console| console.address);
+    if let Some(address) = config.metrics.filter(|address| Some(*address) == console && address.port() != 0) {
+        let message = format!("`{address}` is both the console and `metrics`");
+        let help = "change the port here, or that of `console: {address: …}`";
+        checker.error(&root.key("metrics").key("address"), report::NOT_UNIQUE, message, help);
     }
     for (index, network) in config.trusted_proxies.iter().enumerate() {
         if network.prefix_len() == 0 {

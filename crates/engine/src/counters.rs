@@ -17,17 +17,22 @@ mod log;
 mod meter;
 #[cfg(test)]
 mod properties;
+pub mod shared;
 mod table;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use bartizan_model::Timestamp;
+use bartizan_config::FailureMode;
+use bartizan_model::{Secret, Timestamp};
 
 pub(crate) use calendar::Period;
+use lease::Terms;
 pub(crate) use meter::Meter;
-pub(crate) use table::{Fingerprint, Slot, Table};
+use shared::{Errands, SharedLimit};
+pub use table::Fingerprint;
+pub(crate) use table::{Slot, Table};
 
 /// A clock that steps back by less than this is waited for; further back, counters carry on from where they were.
 /// Threads that read the clock before others, and recordings ordered by when exchanges ended, look like small steps.
@@ -37,6 +42,25 @@ pub(crate) const CLOCK_STEP_US: u64 = 60_000_000;
 #[derive(Default)]
 pub struct Counters {
     tables: Mutex<BTreeMap<String, Weak<Table>>>,
+    sharing: Option<Sharing>,
+}
+
+/// What it takes to share counts with other gateways.
+struct Sharing {
+    /// The gateways' common secret: names and keys are hashed with it before they leave
+    key: Secret<[u8; 32]>,
+    gateways: u64,
+    errands: Arc<Errands>,
+    limits: Mutex<BTreeMap<String, Weak<SharedLimit>>>,
+}
+
+/// A limit to be shared.
+pub(crate) struct SharedTerms {
+    pub(crate) limit: u64,
+    pub(crate) window: lease::Window,
+    pub(crate) is_leased: bool,
+    pub(crate) failure: FailureMode,
+    pub(crate) keys_max: u32,
 }
 
 /// What one limit's table holds.
@@ -53,6 +77,62 @@ pub struct TableStats {
 }
 
 impl Counters {
+    /// Counts that so many gateways share, all of which have this secret, through a host that runs [`Self::errands`] and
+    /// answers [`crate::Question::Count`]. `Counters::default()` shares nothing: a replay counts for itself.
+    pub fn shared(secret: &[u8], gateways: u64) -> Self {
+        let sharing = Sharing {
+            key: Secret::new(blake3::derive_key("bartizan 2026-11 gateways that share counts", secret)),
+            gateways: gateways.max(1),
+            errands: Arc::default(),
+            limits: Mutex::default(),
+        };
+        Self { tables: Mutex::default(), sharing: Some(sharing) }
+    }
+
+    /// What the host is to do with the store; `None` when nothing is shared.
+    pub fn errands(&self) -> Option<Arc<Errands>> {
+        self.sharing.as_ref().map(|sharing| Arc::clone(&sharing.errands))
+    }
+
+    /// The key that clients are hashed with where counts are shared.
+    pub(crate) fn shared_key(&self) -> Option<&Secret<[u8; 32]>> {
+        self.sharing.as_ref().map(|sharing| &sharing.key)
+    }
+
+    /// The limit that gateways share: the one in use, or a new one. `None` when nothing is shared.
+    pub(crate) fn shared_limit(
+        &self,
+        policy: &str,
+        kind: &str,
+        key: &str,
+        shared: SharedTerms,
+    ) -> Option<Arc<SharedLimit>> {
+        let sharing = self.sharing.as_ref()?;
+        let SharedTerms { limit, window, is_leased, failure, keys_max } = shared;
+        // What gateways must agree on; the rest each can have its own way.
+        let common = format!("{policy} {kind} by {key}: {limit} in {window:?}, leased {is_leased}");
+        let name = blake3::keyed_hash(sharing.key.expose(), common.as_bytes());
+        let name = name.as_bytes().first_chunk().copied().unwrap_or_default();
+        let reads_like = format!("{common}, {keys_max} keys, else {failure:?}");
+        let mut limits = sharing.limits.lock().unwrap_or_else(PoisonError::into_inner);
+        limits.retain(|_, limit| limit.strong_count() > 0);
+        if let Some(limit) = limits.get(&reads_like).and_then(Weak::upgrade) {
+            return Some(limit);
+        }
+        let terms = Terms { limit, window, gateways: sharing.gateways };
+        let errands = Arc::clone(&sharing.errands);
+        let new = Arc::new(SharedLimit::new(name, terms, is_leased, failure, keys_max, errands));
+        limits.insert(reads_like, Arc::downgrade(&new));
+        Some(new)
+    }
+
+    /// Every limit in use that gateways share.
+    pub fn shared_limits(&self) -> Vec<Arc<SharedLimit>> {
+        let Some(sharing) = &self.sharing else { return Vec::new() };
+        let limits = sharing.limits.lock().unwrap_or_else(PoisonError::into_inner);
+        limits.values().filter_map(Weak::upgrade).collect()
+    }
+
     /// The table of this limit: the one in use, or a new one for at most `keys_max` keys.
     pub(crate) fn table(&self, policy: &str, kind: &str, key: &str, meter: Meter, keys_max: u32) -> Arc<Table> {
         let limit = format!("{policy} {kind} by {key}: {meter:?}, {keys_max} keys");
@@ -106,5 +186,19 @@ mod tests {
         assert!(!Arc::ptr_eq(&first, &table(11, 100)));
         assert!(!Arc::ptr_eq(&first, &table(10, 101)));
         assert_eq!(counters.stats().len(), 1, "tables that nobody uses are gone");
+    }
+
+    #[test]
+    fn gateways_with_one_key_name_a_limit_alike_and_others_do_not() {
+        let name = |key, requests, keys_max| {
+            let window = lease::Window::Month;
+            let failure = FailureMode::Share;
+            let shared = SharedTerms { limit: requests, window, is_leased: true, failure, keys_max };
+            Counters::shared(&[key; 32], 2).shared_limit("p", "quota", "address", shared).unwrap().name()
+        };
+        assert_eq!(name(1, 10, 100), name(1, 10, 200));
+        assert_ne!(name(1, 10, 100), name(2, 10, 100));
+        assert_ne!(name(1, 10, 100), name(1, 11, 100));
+        assert_eq!(name(1, 10, 100).len(), 32);
     }
 }

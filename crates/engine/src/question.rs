@@ -9,6 +9,7 @@ use bartizan_config::{IntrospectionMethod, KeySource};
 use bartizan_model::Secret;
 
 use crate::bounded::Digest;
+use crate::counters::shared::{CountWish, Counted};
 
 /// LIMIT: questions of one exchange; each method of a policy may have one.
 const QUESTIONS_MAX: usize = 8;
@@ -31,6 +32,9 @@ pub enum Question {
     },
     /// Compute whether this password is right, on a thread that may take some 20 ms and 19 MiB; bound how many do so
     Password(PasswordCheck),
+    /// Count this in limits that gateways share, and reply with [`Reply::Counted`]. What nobody waits for any more is
+    /// not counted, or taken back
+    Count(Vec<CountWish>),
 }
 
 /// A password to compare with its hash.
@@ -63,6 +67,8 @@ pub enum Reply {
         /// Whether it is right
         is_right: bool,
     },
+    /// How each wish was counted, in their order; `None` where the store was silent
+    Counted(Vec<Option<Counted>>),
     /// The host cannot say
     Unavailable,
 }

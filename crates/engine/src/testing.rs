@@ -40,6 +40,8 @@ pub(crate) fn config() -> Config {
             queue_events_max: std::num::NonZeroUsize::MIN,
         },
         audit_logs: Vec::new(),
+        redis: None,
+        metrics: None,
         console: None,
         threads: None,
         shutdown_grace_ms: 1,

@@ -485,6 +485,11 @@ impl GatewayHandle {
         self.shared.counters.read()
     }
 
+    /// Whether it takes no new connections any more: a stop or an upgrade was asked for.
+    pub fn is_stopping(&self) -> bool {
+        self.shared.is_closing.load(Relaxed)
+    }
+
     /// Stops the gateway: [`Gateway::run`] returns.
     pub fn stop(&self, stop: Stop) {
         let _ = self.stop.try_send(stop); // full: it is stopping

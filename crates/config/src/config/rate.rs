@@ -27,6 +27,8 @@ pub struct Rate {
     pub page_size: Option<PageSize>,
     /// Failed attempts to log in
     pub login: Option<Login>,
+    /// With whom counts are shared
+    pub sharing: RateSharing,
     /// Keys that each limit counts apart
     pub keys_max: u32,
     /// Clients are told of enforced limits
@@ -63,6 +65,28 @@ pub enum RateCount {
     Admitted,
     /// Every one
     All,
+}
+
+/// With whom counts are shared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RateSharing {
+    /// With nobody
+    Local,
+    /// The quota with all gateways, leased ahead of use
+    Leased(FailureMode),
+    /// Quota and spike arrest with all gateways, each request counted in Redis
+    Strict(FailureMode),
+}
+
+/// What holds while Redis cannot be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureMode {
+    /// Every request is admitted
+    Open,
+    /// Every request is refused
+    Closed,
+    /// Each gateway admits its even share
+    Share,
 }
 
 /// GCRA.
@@ -197,6 +221,11 @@ impl Rate {
         let mut text = parts.join(", ");
         if !text.is_empty() {
             text = format!("{text} by {}", self.key_words());
+            match self.sharing {
+                RateSharing::Local => {}
+                RateSharing::Leased(_) => text.push_str(", leased among gateways"),
+                RateSharing::Strict(_) => text.push_str(", counted by all gateways"),
+            }
         }
         let more = [
             self.response_bytes_max.map(|bytes| format!("responses at most {bytes} B")),

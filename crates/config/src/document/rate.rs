@@ -45,6 +45,11 @@ pub struct Rate {
     pub page_size_parameters: Vec<String>,
     /// Failed attempts to log in. The policy's scope says where one logs in.
     pub login: Option<Login>,
+    /// With whom counts are shared. Without it, `leased` when there is `redis` (but `local` with `count: all`), else
+    /// `local`.
+    pub shared: Option<RateSharing>,
+    /// What holds while Redis cannot be reached. Without it, `share`.
+    pub failure_mode: Option<FailureMode>,
     /// Keys that each limit counts apart. Beyond them new keys share one count until others expire.
     #[schemars(range(min = defaults::RATE_KEYS.min, max = defaults::RATE_KEYS.max))]
     pub keys_max: u32,
@@ -85,6 +90,31 @@ pub enum RateCount {
     Admitted,
     /// Every one, refused ones too: who goes on trying goes on waiting.
     All,
+}
+
+/// With whom counts are shared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RateSharing {
+    /// Each gateway counts for itself.
+    Local,
+    /// The quota is shared through Redis: each gateway takes a part of it ahead of use. Requests hardly ever wait, and
+    /// never more than the quota is admitted in all. Other limits stay local.
+    Leased,
+    /// Quota and spike arrest are counted in Redis: each request waits for it.
+    Strict,
+}
+
+/// What holds while Redis cannot be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureMode {
+    /// Every request is admitted.
+    Open,
+    /// Every request is refused, once what was leased is used up.
+    Closed,
+    /// Each gateway admits its even share of the limit.
+    Share,
 }
 
 /// A pace (GCRA): at most `requests + burst` in any window of this length.
@@ -219,6 +249,8 @@ impl Default for Rate {
             page_size_max: None,
             page_size_parameters: parameters.map(str::to_owned).to_vec(),
             login: None,
+            shared: None,
+            failure_mode: None,
             keys_max: super::small(defaults::RATE_KEYS),
             announce: true,
         }

@@ -3,7 +3,10 @@
 use bartizan_model::{Timestamp, excerpt};
 
 use super::Checker;
-use crate::config::{Attempts, Bandwidth, Login, PageSize, Quota, QuotaWindow, Rate, RateCount, RateKey, SpikeArrest};
+use crate::config::{
+    Attempts, Bandwidth, FailureMode, Login, PageSize, Quota, QuotaWindow, Rate, RateCount, RateKey, RateSharing,
+    SpikeArrest,
+};
 use crate::defaults;
 use crate::document;
 use crate::path::SettingPath;
@@ -37,6 +40,7 @@ pub(super) fn rate(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &do
             .map(|size| checker.size(&at.key("response_bytes_max"), size, defaults::RESPONSE_BYTES)),
         page_size: written.page_size_max.map(|max| PageSize { parameters: written.page_size_parameters.clone(), max }),
         login: written.login.as_ref().map(|written| login(checker, &at.key("login"), written)),
+        sharing: sharing(checker, at, written),
         keys_max: written.keys_max,
         announce: written.announce,
     };
@@ -61,6 +65,49 @@ fn faults(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &document::R
         let help = "lower `weight`, or raise `requests` of the quota and `burst` of the spike arrest to it";
         checker.error(&at.key("weight"), report::CONTRADICTION, message, help);
     }
+}
+
+/// With whom counts are shared: what is written, else what serves best.
+fn sharing(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &document::Rate) -> RateSharing {
+    let counts_all = matches!(written.count, document::RateCount::All);
+    let failure = match written.failure_mode {
+        Some(document::FailureMode::Open) => FailureMode::Open,
+        Some(document::FailureMode::Closed) => FailureMode::Closed,
+        Some(document::FailureMode::Share) | None => FailureMode::Share,
+    };
+    let sharing = match written.shared {
+        Some(document::RateSharing::Leased) => RateSharing::Leased(failure),
+        Some(document::RateSharing::Strict) => RateSharing::Strict(failure),
+        Some(document::RateSharing::Local) => RateSharing::Local,
+        None if checker.has_redis && written.quota.is_some() && !counts_all => RateSharing::Leased(failure),
+        None => RateSharing::Local,
+    };
+    let is_written = matches!(sharing, RateSharing::Leased(_) | RateSharing::Strict(_)) && written.shared.is_some();
+    if is_written && !checker.has_redis && !checker.is_partial {
+        let help = "add `redis: { address: …, gateways: … }`, or write `shared: local`";
+        let message = "there is no Redis to share counts through".to_owned();
+        checker.error(&at.key("shared"), report::CONTRADICTION, message, help);
+    }
+    if is_written && counts_all {
+        let message = "refused requests cannot be counted for all gateways".to_owned();
+        checker.error(&at.key("shared"), report::CONTRADICTION, message, "leave `count: all` out, or `shared`");
+    }
+    let is_shareable = match sharing {
+        RateSharing::Local => true,
+        RateSharing::Leased(_) => written.quota.is_some(),
+        RateSharing::Strict(_) => written.quota.is_some() || written.spike_arrest.is_some(),
+    };
+    if is_written && !is_shareable {
+        let message = "nothing here is shared".to_owned();
+        let help = "`leased` shares `quota`, `strict` shares `quota` and `spike_arrest`";
+        checker.warning(&at.key("shared"), report::NO_EFFECT, message, help);
+    }
+    if sharing == RateSharing::Local && written.failure_mode.is_some() {
+        let message = "`failure_mode` says what holds without Redis, but counts are local".to_owned();
+        let help = "write `shared: leased` or `shared: strict`, or leave it out";
+        checker.warning(&at.key("failure_mode"), report::NO_EFFECT, message, help);
+    }
+    sharing
 }
 
 fn key(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &[document::RateKey]) -> Vec<RateKey> {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bartizan_config::{AuditLogFormat, Config, parse};
+use bartizan_config::{AuditLogFormat, Config, FailureMode, PolicyRule, RateSharing, parse};
 
 fn read(text: &str, file: &str) -> Config {
     let parsed = parse(text, file, Path::new("/etc/bartizan"));
@@ -48,7 +48,18 @@ limits:
   requests_per_client_max: 36
 data: {directory: d, retention_age: 29d, retention_size: 300MiB, queue_events: 3100}
 audit_logs: [{file: a.json, format: ocsf, only_relevant: false, bytes_max: 35MiB, files_kept: 36}, {file: /b}]
+redis:
+  address: Redis.internal:6379
+  gateways: 37
+  tls: {authorities: ca.pem, certificate: c.pem, key: /k.pem}
+  user: ann
+  password_file: p
+  database: 38
+  key_prefix: eu
+  key_file: /secret
+  timeout: 39ms
 console: {address: \"127.0.0.1:32\", secure_cookies: true}
+metrics: {address: \"127.0.0.1:40\"}
 threads: 33
 shutdown_grace: 34s
 ";
@@ -73,8 +84,43 @@ shutdown_grace: 34s
     assert_eq!((log.file.to_str(), log.format), (Some("/etc/bartizan/a.json"), AuditLogFormat::Ocsf));
     assert_eq!((log.only_relevant, log.bytes_max, log.files_kept), (false, 35 << 20, 36));
     assert_eq!((plain.format, plain.only_relevant), (AuditLogFormat::Json, true));
+    let redis = config.redis.unwrap();
+    assert_eq!((redis.host.as_str(), redis.port, redis.gateways, redis.database), ("redis.internal", 6379, 37, 38));
+    assert_eq!((redis.user.as_deref(), redis.key_prefix.as_str(), redis.timeout_ms), (Some("ann"), "eu", 39));
+    let files = [redis.password_file.unwrap(), redis.key_file.unwrap()];
+    assert_eq!(files.map(|file| file.display().to_string()), ["/etc/bartizan/p", "/secret"]);
+    let tls = redis.tls.unwrap();
+    assert_eq!(tls.authorities.unwrap().to_str(), Some("/etc/bartizan/ca.pem"));
+    assert_eq!(tls.client.unwrap(), ("/etc/bartizan/c.pem".into(), "/k.pem".into()));
+    assert_eq!(config.metrics.unwrap().port(), 40);
     let console = config.console.unwrap();
     assert_eq!((console.address.port(), console.secure_cookies, config.shutdown_grace_ms), (32, true, 34_000));
+}
+
+#[test]
+fn counts_are_shared_when_there_is_a_redis_unless_somebody_wrote_otherwise() {
+    let sharing = |redis: &str, rate: &str| {
+        let text = format!(
+            "listeners: [{{ address: \"127.0.0.1:1\" }}]
+upstreams: [{{ name: a, targets: [{{ address: \"127.0.0.1:2\" }}] }}]
+policies: [{{ name: p, rate: {{ {rate} }} }}]
+{redis}"
+        );
+        match read(&text, "sharing.yaml").policies.remove(0).rule {
+            PolicyRule::Rate(rate) => rate.sharing,
+            other => panic!("{other:?}"),
+        }
+    };
+    let redis = "redis: { address: \"127.0.0.1:6379\", gateways: 2 }";
+    let quota = "quota: { requests: 10, per: 1m }";
+    assert_eq!(sharing("", quota), RateSharing::Local);
+    assert_eq!(sharing(redis, quota), RateSharing::Leased(FailureMode::Share));
+    assert_eq!(sharing(redis, &format!("{quota}, count: all")), RateSharing::Local);
+    assert_eq!(sharing(redis, "concurrency: 4"), RateSharing::Local);
+    let written = |words: &str| sharing(redis, &format!("{quota}, {words}"));
+    assert_eq!(written("shared: local"), RateSharing::Local);
+    assert_eq!(written("shared: leased, failure_mode: open"), RateSharing::Leased(FailureMode::Open));
+    assert_eq!(written("shared: strict, failure_mode: closed"), RateSharing::Strict(FailureMode::Closed));
 }
 
 #[test]

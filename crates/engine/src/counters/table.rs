@@ -29,8 +29,8 @@ const ENTRIES_MIN: usize = 8;
 const KEY_WORDS: usize = 2;
 
 /// 128 bits that stand for a key: a keyed hash of its material, never zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Fingerprint {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Fingerprint {
     high: u64,
     low: u64,
 }
@@ -84,6 +84,16 @@ enum Probe {
 impl Fingerprint {
     pub(crate) fn new(bits: u128) -> Self {
         Self { high: (bits >> 64) as u64, low: (bits as u64).max(1) }
+    }
+
+    /// In hexadecimal, 32 digits.
+    pub fn digits(self) -> String {
+        format!("{:016x}{:016x}", self.high, self.low)
+    }
+
+    /// A number that spreads fingerprints over the parts of a table.
+    pub(super) const fn part(self) -> usize {
+        self.low as usize
     }
 }
 

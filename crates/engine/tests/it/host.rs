@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bartizan_engine::{Answer, Counters, Inputs, Inspection, Snapshot, Step, answer_ending};
+use bartizan_engine::{Answer, Counters, Inputs, Inspection, Question, Reply, Snapshot, Step, answer_ending};
 use bartizan_model::{
     Connection, Ending, Event, Exchange, HeaderField, Outcome, RequestHead, RequestId, Response, ResponseHead, Source,
 };
@@ -88,6 +88,24 @@ fn respond(inspection: &mut Inspection, response: &Response, chunk: usize, outco
         Step::Continue | Step::Hold | Step::Ask(_) => outcome.response_bytes = body.len() as u64,
     }
     None
+}
+
+/// The request's head, with an answer to each question.
+pub fn head(inspection: &mut Inspection, exchange: &Exchange, mut answer: impl FnMut(Question) -> Reply) -> Step {
+    let headers = fields(&exchange.request.headers);
+    let head = RequestHead {
+        method: &exchange.request.method,
+        target: &exchange.request.target,
+        scheme: exchange.request.scheme,
+        authority: &exchange.request.authority,
+        version: exchange.request.version,
+        headers: &headers,
+    };
+    let mut step = inspection.request_head(&head);
+    while let Step::Ask(question) = step {
+        step = inspection.reply(&head, answer(question));
+    }
+    step
 }
 
 /// The request's half; whether it was stopped.

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use bartizan_engine::{Counters, Inputs, Plans, Snapshot, judge};
+use bartizan_engine::lease::Grant;
+use bartizan_engine::shared::{CountWish, Counted, CountedAt, ErrandKind};
+use bartizan_engine::{Counters, Inputs, Inspection, Plans, Question, Reply, Snapshot, Step, judge};
 use bartizan_model::{Ending, Event, Outcome, Source, Timestamp};
 
 use crate::document;
@@ -194,4 +196,124 @@ fn counting_holds_no_body_back() {
     assert_eq!(inspection.response_fields().len(), 2);
     let passed = host::pass(&compiled(config, &Counters::default()), &exchange, Source::Gateway, 1);
     assert!(passed.steps.iter().all(|step| *step == "continue"), "{:?}", passed.steps);
+}
+
+const SECRET: [u8; 32] = [9; 32];
+const KEYED: &str = "GET / HTTP/1.1\nHost: a.example\nX-Api-Key: a-key-that-nobody-else-learns";
+
+fn shared_quota(shared: &str) -> String {
+    format!(
+        "
+redis: {{ address: \"127.0.0.1:6379\", gateways: 2 }}
+policies: [{{ name: plan, mode: enforce, rate: {{ key: [api_key], quota: {{ requests: 10, per: 1h }}, {shared} }} }}]
+"
+    )
+}
+
+/// A gateway of an installation of its own.
+fn gateway(config: &str, installation: u8, counters: &Counters) -> Arc<Snapshot> {
+    let plans = Plans::new();
+    let inputs = Inputs { generation: 1, endpoints: &[], plans: &plans, counters, key: [installation; 32] };
+    Arc::new(Snapshot::compile(&document::config(config), inputs))
+}
+
+/// Shows the head; answers what is asked with what `store` says.
+fn step(snapshot: &Arc<Snapshot>, request: &str, store: impl Fn(&CountWish) -> Option<Counted>) -> (Step, Vec<String>) {
+    let exchange = document::exchange(request, None);
+    let begun = exchange.time.unwrap();
+    let connection = host::connection(&exchange);
+    let mut inspection = Inspection::new(Arc::clone(snapshot), &connection, ID, Source::Gateway, begun);
+    inspection.can_ask();
+    let mut asked = Vec::new();
+    let step = host::head(&mut inspection, &exchange, |question| match question {
+        Question::Count(wishes) => {
+            asked.extend(wishes.iter().map(|wish| format!("{} {}", wish.limit.name(), wish.key.digits())));
+            Reply::Counted(wishes.iter().map(&store).collect())
+        }
+        other => panic!("{other:?}"),
+    });
+    (step, asked)
+}
+
+fn says(is_admitted: bool) -> impl Fn(&CountWish) -> Option<Counted> {
+    let place = CountedAt::Store(7);
+    move |_| Some(Counted { is_admitted, remaining: 0, wait_us: 5_000_000, place })
+}
+
+#[test]
+fn a_strict_limit_asks_the_store_each_time_and_obeys_it() {
+    let counters = Counters::shared(&SECRET, 2);
+    let snapshot = gateway(&shared_quota("shared: strict"), 7, &counters);
+    let (admitted, asked) = step(&snapshot, KEYED, says(true));
+    assert_eq!((admitted, asked.len()), (Step::Continue, 1));
+    let (refused, asked) = step(&snapshot, KEYED, says(false));
+    let Step::Stop(decision) = refused else { panic!("{refused:?}") };
+    assert_eq!((decision.status, asked.len()), (429, 1));
+}
+
+#[test]
+fn gateways_of_different_installations_count_for_the_same_key_and_never_show_it() {
+    let asked_by = |installation, secret: [u8; 32]| {
+        let counters = Counters::shared(&secret, 2);
+        let snapshot = gateway(&shared_quota("shared: strict"), installation, &counters);
+        step(&snapshot, KEYED, says(true)).1
+    };
+    assert_eq!(asked_by(7, SECRET), asked_by(8, SECRET));
+    let (ours, others) = (asked_by(7, SECRET).join(" "), asked_by(7, [10; 32]).join(" "));
+    assert!(ours.split(' ').zip(others.split(' ')).all(|(one, other)| one != other), "{ours} / {others}");
+    assert_eq!(ours.len(), 65, "two hashes of 128 bits: {ours}");
+}
+
+#[test]
+fn a_leased_limit_asks_once_and_then_spends_what_it_was_granted() {
+    let counters = Counters::shared(&SECRET, 2);
+    let snapshot = gateway(&shared_quota("shared: leased"), 7, &counters);
+    let grant = Grant { tokens: 3, granted_at: 7, lease_us: 60_000_000, wait_us: 0, remaining: 4 };
+    let lease = |wish: &CountWish| {
+        let asked_at = 1_767_225_600_000_000; // before any exchange of these tests
+        wish.limit.granted(wish.key, asked_at, Grant { lease_us: 1 << 50, ..grant });
+        wish.limit.spend(wish.key, asked_at, wish.amount)
+    };
+    let asked: Vec<usize> = (0..3).map(|_| step(&snapshot, KEYED, lease).1.len()).collect();
+    assert_eq!(asked, [1, 0, 0]);
+    let (_, asked) = step(&snapshot, KEYED, says(true));
+    assert_eq!(asked.len(), 1, "what was granted is spent");
+}
+
+#[test]
+fn without_the_store_the_failure_mode_decides_and_the_store_is_told_later() {
+    let admitted = |mode: &str| {
+        let counters = Counters::shared(&SECRET, 2);
+        let snapshot = gateway(&shared_quota(&format!("shared: strict, failure_mode: {mode}")), 7, &counters);
+        let admitted = (0..30).filter(|_| step(&snapshot, KEYED, |_| None).0 == Step::Continue).count();
+        let told = counters.errands().unwrap().take().into_iter();
+        let told = told.filter(|errand| matches!(errand.kind, ErrandKind::Report(1))).count();
+        assert_eq!(told, admitted);
+        admitted
+    };
+    assert_eq!(["open", "closed", "share"].map(admitted), [30, 0, 5]);
+}
+
+#[test]
+fn what_another_limit_refuses_goes_back_to_the_store() {
+    let config = "
+redis: { address: \"127.0.0.1:6379\", gateways: 2 }
+policies:
+  - { name: plan, mode: enforce, rate: { quota: { requests: 10, per: 1h }, shared: strict } }
+  - { name: one, mode: enforce, rate: { quota: { requests: 1, per: 1h }, shared: local } }
+";
+    let counters = Counters::shared(&SECRET, 2);
+    let snapshot = gateway(config, 7, &counters);
+    assert_eq!(step(&snapshot, GET, says(true)).0, Step::Continue);
+    assert!(matches!(step(&snapshot, GET, says(true)).0, Step::Stop(_)));
+    let errands = counters.errands().unwrap().take();
+    assert_eq!(errands.len(), 1);
+    assert!(matches!(errands[0].kind, ErrandKind::GiveBack(unspent) if (unspent.granted_at, unspent.tokens) == (7, 1)));
+}
+
+#[test]
+fn a_replay_counts_for_itself() {
+    let snapshot = compiled(&shared_quota("shared: strict"), &Counters::default());
+    let admitted = (0..20).filter(|_| is_admitted(&snapshot, KEYED)).count();
+    assert_eq!(admitted, 10);
 }

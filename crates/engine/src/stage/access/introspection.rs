@@ -73,7 +73,7 @@ impl IntrospectionRules {
                 }
                 Err(fault) => return Verdict::Refused(fault),
             },
-            (None, None | Some(Reply::Done | Reply::Password { .. } | Reply::Unavailable)) => {
+            (None, None | Some(Reply::Done | Reply::Password { .. } | Reply::Counted(_) | Reply::Unavailable)) => {
                 let question = || Question::Introspection {
                     method: Arc::clone(&self.method),
                     token: Secret::new(presented.text.into()),

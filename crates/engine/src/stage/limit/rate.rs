@@ -1,6 +1,7 @@
 //! How often, how much at once, and how many bytes: rate limits, counted in [`crate::counters`].
 //!
-//! At the head each limit of each policy that applies is asked, and what fits is counted at once, so that two requests
+//! Limits that gateways share are settled first: by a lease at hand, else by a question to the host. Then,
+//! at the head, each limit of each policy that applies is asked, and what fits is counted at once, so that two requests
 //! can never both take the last one. When an enforced limit refuses, what the others counted for this request is given
 //! back. What the request turns out to weigh (its bytes, whether a login failed) is settled when it is known, and what it
 //! holds (its place among those in flight) is let go when the inspection ends, on whatever path.
@@ -18,20 +19,27 @@ pub(crate) mod page;
 
 use std::sync::Arc;
 
-use bartizan_config::{QuotaWindow, RateCount};
+use bartizan_config::{FailureMode, QuotaWindow, RateCount, RateSharing};
 use bartizan_model::{CheckInfo, Ending, Location, Mode, Outcome, Part, ResponseHead, Timestamp};
 use smallvec::SmallVec;
 
-use crate::counters::{Counters, Fingerprint, Meter, Period, Slot, Table, micros};
+use crate::bounded::Digest;
+use crate::counters::lease::Window;
+use crate::counters::shared::{CountWish, Counted, CountedAt, SharedLimit};
+use crate::counters::{Counters, Fingerprint, Meter, Period, SharedTerms, Slot, Table, micros};
 use crate::decide::{Ground, Notices, Refusal};
 use crate::held::HeldBody;
 use crate::policy::{Policies, PolicyIndex, Rule};
+use crate::question::{Question, Reply};
 use crate::stage::{HeadContext, applying};
 use fields::Item;
 use key::{Fingerprinter, Key};
 use key_quota::KeyCharge;
 use login::{Attempt, Login};
 use page::PageSize;
+
+/// Names the one question of this stage.
+const COUNTS: Digest = *b"counts of limits that are shared";
 
 /// Microseconds of a millisecond.
 const MILLISECOND: u64 = 1000;
@@ -43,6 +51,8 @@ const WEIGHT_MAX: u64 = 1_000_000;
 #[derive(Debug)]
 pub(crate) struct RateRules {
     key: Key,
+    /// The same for limits that gateways share, hashed alike by all of them
+    shared_key: Option<Key>,
     counts_all: bool,
     weight: u64,
     weight_header: Option<Box<str>>,
@@ -57,10 +67,19 @@ pub(crate) struct RateRules {
 #[derive(Debug)]
 struct Limit {
     kind: Kind,
-    table: Arc<Table>,
+    counts: Counts,
     /// What the finding says
     evidence: Box<str>,
     item: Item,
+}
+
+/// Where a limit is counted.
+#[derive(Debug)]
+enum Counts {
+    /// Here
+    Own(Arc<Table>),
+    /// With other gateways
+    Shared(Arc<SharedLimit>),
 }
 
 /// What a limit is over.
@@ -76,6 +95,8 @@ enum Kind {
 #[derive(Debug, Default)]
 pub(crate) struct Rates {
     at: u64,
+    /// What limits that are shared said, before the others are asked
+    settled: SmallVec<[Settled; 1]>,
     charges: SmallVec<[Charge; 2]>,
     /// Of the quota that an API key brings along
     key_charge: Option<KeyCharge>,
@@ -87,18 +108,34 @@ pub(crate) struct Rates {
     logins: Vec<Attempt>,
 }
 
+/// What a limit said that is shared.
+#[derive(Clone, Copy, Debug)]
+struct Settled {
+    policy: PolicyIndex,
+    limit: u8,
+    key: Fingerprint,
+    counted: Counted,
+}
+
 /// What one limit said.
 #[derive(Clone, Copy, Debug)]
 struct Charge {
     policy: PolicyIndex,
     /// Number of the limit within its policy
     limit: u8,
-    slot: Slot,
+    place: ChargedAt,
     is_admitted: bool,
     key: Fingerprint,
     amount: u64,
     remaining: u64,
     wait_us: u64,
+}
+
+/// Where a request was charged.
+#[derive(Clone, Copy, Debug)]
+enum ChargedAt {
+    Own(Slot),
+    Shared(CountedAt),
 }
 
 /// A place among the requests in flight; let go when dropped, so once on every path.
@@ -152,9 +189,16 @@ impl RateRules {
         fingerprinter: Fingerprinter,
     ) -> Self {
         let key = rate.key_words();
-        let limit = |kind: Kind, meter: Meter, quota: u64, window_ms: Option<u64>, words: String| Limit {
+        let own =
+            |kind: Kind, meter: Meter| Counts::Own(counters.table(policy, kind.name(), &key, meter, rate.keys_max));
+        let shared = |kind: Kind, requests: u64, window: Window| {
+            let (is_leased, failure) = sharing(rate.sharing, kind)?;
+            let terms = SharedTerms { limit: requests, window, is_leased, failure, keys_max: rate.keys_max };
+            counters.shared_limit(policy, kind.name(), &key, terms).map(Counts::Shared)
+        };
+        let limit = |kind: Kind, counts: Counts, quota: u64, window_ms: Option<u64>, words: String| Limit {
             kind,
-            table: counters.table(policy, kind.name(), &key, meter, rate.keys_max),
+            counts,
             evidence: format!("{words} by {key}").into(),
             item: Item::new(policy, kind.name(), rate.counts() > 1, quota, window_ms, kind.unit()),
         };
@@ -163,25 +207,40 @@ impl RateRules {
             let (requests, burst) = (u64::from(spike.requests), u64::from(spike.burst));
             let meter = Meter::gcra(requests, spike.per_ms * MILLISECOND, burst);
             let words = format!("more than {requests} requests in {} and a burst of {burst}", span(spike.per_ms));
-            limits.push(limit(Kind::SpikeArrest, meter, requests, Some(spike.per_ms), words));
+            let interval_us = (spike.per_ms * MILLISECOND).div_ceil(requests);
+            let counts = shared(Kind::SpikeArrest, burst, Window::Pace { interval_us, burst })
+                .unwrap_or_else(|| own(Kind::SpikeArrest, meter));
+            limits.push(limit(Kind::SpikeArrest, counts, requests, Some(spike.per_ms), words));
         }
         if let Some(quota) = rate.quota {
             let (meter, window_ms, period) = quota_meter(&quota);
             let words = format!("more than {} requests in {period}", quota.requests);
-            limits.push(limit(Kind::Quota, meter, quota.requests, window_ms, words));
+            let counts =
+                shared(Kind::Quota, quota.requests, shared_window(&quota)).unwrap_or_else(|| own(Kind::Quota, meter));
+            limits.push(limit(Kind::Quota, counts, quota.requests, window_ms, words));
         }
         if let Some(concurrency) = rate.concurrency.map(u64::from) {
             let words = format!("more than {concurrency} requests in flight");
-            limits.push(limit(Kind::Concurrency, Meter::in_flight(concurrency), concurrency, None, words));
+            let counts = own(Kind::Concurrency, Meter::in_flight(concurrency));
+            limits.push(limit(Kind::Concurrency, counts, concurrency, None, words));
         }
         if let Some(bandwidth) = rate.bandwidth {
             let meter = Meter::volume(bandwidth.bytes, bandwidth.per_ms * MILLISECOND);
             let words = format!("more than {} bytes in {}", bandwidth.bytes, span(bandwidth.per_ms));
-            limits.push(limit(Kind::Bandwidth, meter, bandwidth.bytes, Some(bandwidth.per_ms), words));
+            limits.push(limit(
+                Kind::Bandwidth,
+                own(Kind::Bandwidth, meter),
+                bandwidth.bytes,
+                Some(bandwidth.per_ms),
+                words,
+            ));
         }
         let login = |login| Arc::new(Login::new(login, policy, rate.keys_max, fingerprinter, counters));
+        let is_shared = limits.iter().any(|limit| matches!(limit.counts, Counts::Shared(_)));
+        let shared_key = counters.shared_key().filter(|_| is_shared);
         Self {
             key: Key::new(&rate.key, fingerprinter),
+            shared_key: shared_key.map(|key| Key::new(&rate.key, Fingerprinter::shared(key))),
             counts_all: rate.count == RateCount::All,
             weight: rate.weight.into(),
             weight_header: rate.weight_header.as_deref().map(Box::from),
@@ -199,6 +258,28 @@ impl RateRules {
         let text = ctx.head.header(header).and_then(|value| std::str::from_utf8(value).ok());
         let said = text.and_then(|text| text.trim().parse::<u64>().ok()).unwrap_or_default();
         said.clamp(self.weight, WEIGHT_MAX.max(self.weight))
+    }
+}
+
+/// Whether this kind of limit is leased, and what holds without the store; `None` when it is not shared.
+const fn sharing(sharing: RateSharing, kind: Kind) -> Option<(bool, FailureMode)> {
+    match (sharing, kind) {
+        (RateSharing::Leased(failure), Kind::Quota) => Some((true, failure)),
+        (RateSharing::Strict(failure), Kind::Quota | Kind::SpikeArrest) => Some((false, failure)),
+        (RateSharing::Leased(_), Kind::SpikeArrest | Kind::Concurrency | Kind::Bandwidth)
+        | (RateSharing::Strict(_), Kind::Concurrency | Kind::Bandwidth)
+        | (RateSharing::Local, _) => None,
+    }
+}
+
+/// The window of a quota, for a store.
+const fn shared_window(quota: &bartizan_config::Quota) -> Window {
+    match quota.window {
+        QuotaWindow::Rolling { window_ms } => Window::Rolling { length_us: window_ms * MILLISECOND },
+        QuotaWindow::Calendar { length_ms, start } => {
+            Window::Calendar { length_us: length_ms * MILLISECOND, start_us: start.as_micros() }
+        }
+        QuotaWindow::Month => Window::Month,
     }
 }
 
@@ -244,6 +325,9 @@ pub(crate) fn run(ctx: &mut HeadContext<'_>) {
         return count_denied(ctx);
     }
     ctx.rates.at = micros(ctx.now);
+    if !settle_shared(ctx) {
+        return; // the stage runs again with the answer
+    }
     for (index, policy) in applying(ctx.snapshot, ctx.facts) {
         let Rule::Rate(rules) = &policy.rule else { continue };
         ctx.rates.responses.extend(rules.response_bytes_max.map(|max| (index, max)));
@@ -268,6 +352,46 @@ pub(crate) fn run(ctx: &mut HeadContext<'_>) {
     }
 }
 
+/// Settles the limits that are shared, all with one question. `false` when the host was asked. The stage begins anew with
+/// the answer; what is settled by then stays so.
+fn settle_shared(ctx: &mut HeadContext<'_>) -> bool {
+    let at = ctx.rates.at;
+    let mut wishes: SmallVec<[(PolicyIndex, u8, CountWish); 1]> = SmallVec::new();
+    for (index, policy) in applying(ctx.snapshot, ctx.facts) {
+        let Rule::Rate(rules) = &policy.rule else { continue };
+        let Some(key) = rules.shared_key.as_ref().and_then(|key| key.fingerprint(ctx)) else { continue };
+        let amount = rules.weight(ctx);
+        for (number, limit) in (0..).zip(&rules.limits) {
+            let Counts::Shared(shared) = &limit.counts else { continue };
+            if ctx.rates.settled_of(index, number).is_some() {
+                continue;
+            }
+            // Whoever was told to wait for an answer takes what the answer says.
+            let is_answered = ctx.asked.reply_to(&COUNTS).is_some();
+            match if is_answered { None } else { shared.spend(key, at, amount) } {
+                Some(counted) => ctx.rates.settled.push(Settled { policy: index, limit: number, key, counted }),
+                None => wishes.push((index, number, CountWish { limit: Arc::clone(shared), key, amount })),
+            }
+        }
+    }
+    if wishes.is_empty() {
+        return true;
+    }
+    if ctx.asked.ask(COUNTS, || Question::Count(wishes.iter().map(|(_, _, wish)| wish.clone()).collect())) {
+        return false;
+    }
+    let replies = match ctx.asked.reply_to(&COUNTS) {
+        Some(Reply::Counted(replies)) => replies.as_slice(),
+        None | Some(Reply::Done | Reply::Introspection(_) | Reply::Password { .. } | Reply::Unavailable) => &[],
+    };
+    for (number, (policy, limit, wish)) in wishes.into_iter().enumerate() {
+        let counted = replies.get(number).copied().flatten();
+        let counted = counted.unwrap_or_else(|| wish.limit.without_store(wish.key, at, wish.amount));
+        ctx.rates.settled.push(Settled { policy, limit, key: wish.key, counted });
+    }
+    true
+}
+
 /// A request that was denied before its limits were asked: those that count all requests count it.
 pub(crate) fn count_denied(ctx: &mut HeadContext<'_>) {
     for (_, policy) in applying(ctx.snapshot, ctx.facts) {
@@ -278,8 +402,35 @@ pub(crate) fn count_denied(ctx: &mut HeadContext<'_>) {
         let Some(key) = rules.key.fingerprint(ctx) else { continue };
         let (weight, now) = (rules.weight(ctx), micros(ctx.now));
         for limit in rules.limits.iter().filter(|limit| matches!(limit.kind, Kind::SpikeArrest | Kind::Quota)) {
-            limit.table.add(key, now, weight);
+            match &limit.counts {
+                Counts::Own(table) => table.add(key, now, weight),
+                Counts::Shared(_) => {} // shared limits count what is admitted
+            }
         }
+    }
+}
+
+/// A limit of a policy.
+#[derive(Clone, Copy)]
+struct LimitIndex {
+    policy: PolicyIndex,
+    limit: u8,
+}
+
+/// What a limit is asked.
+#[derive(Clone, Copy)]
+struct Asking {
+    key: Fingerprint,
+    weight: u64,
+    counts_all: bool,
+}
+
+impl Settled {
+    fn charge(&self, amount: u64) -> Charge {
+        let Counted { is_admitted, remaining, wait_us, place } = self.counted;
+        let place = ChargedAt::Shared(place);
+        let Self { policy, limit, key, .. } = *self;
+        Charge { policy, limit, place, is_admitted, key, amount, remaining, wait_us }
     }
 }
 
@@ -287,29 +438,50 @@ impl Rates {
     /// Asks every limit of one policy.
     fn charge(&mut self, policy: PolicyIndex, rules: &RateRules, key: Fingerprint, weight: u64, out: &mut Notices) {
         for (number, limit) in (0..).zip(&rules.limits) {
-            let (amount, taken) = match limit.kind {
-                Kind::SpikeArrest | Kind::Quota => (weight, limit.table.take(key, self.at, weight, rules.counts_all)),
-                Kind::Concurrency => (1, limit.table.take(key, self.at, 1, false)),
-                Kind::Bandwidth => (0, limit.table.peek(key, self.at)),
+            let charge = match &limit.counts {
+                Counts::Own(table) => {
+                    let asked = Asking { key, weight, counts_all: rules.counts_all };
+                    self.charge_own(LimitIndex { policy, limit: number }, limit.kind, table, asked)
+                }
+                Counts::Shared(_) => match self.settled_of(policy, number) {
+                    Some(settled) => settled.charge(weight),
+                    None => continue, // whom it counts is not known here
+                },
             };
-            if limit.kind == Kind::Concurrency && taken.is_admitted {
-                self.in_flight.push(Place { table: Arc::clone(&limit.table), key, slot: taken.slot });
-            }
-            if !taken.is_admitted {
+            if !charge.is_admitted {
                 let finding = limit.kind.info().finding(Location::part(Part::Connection), limit.evidence.clone());
                 out.push(finding, Ground::Policy(policy, Refusal::TooManyRequests));
             }
-            self.charges.push(Charge {
-                policy,
-                limit: number,
-                slot: taken.slot,
-                is_admitted: taken.is_admitted,
-                key,
-                amount,
-                remaining: taken.remaining,
-                wait_us: taken.wait_us,
-            });
+            self.charges.push(charge);
         }
+    }
+
+    /// Asks a limit that is counted here.
+    fn charge_own(&mut self, limit: LimitIndex, kind: Kind, table: &Arc<Table>, asked: Asking) -> Charge {
+        let Asking { key, weight, counts_all } = asked;
+        let (amount, taken) = match kind {
+            Kind::SpikeArrest | Kind::Quota => (weight, table.take(key, self.at, weight, counts_all)),
+            Kind::Concurrency => (1, table.take(key, self.at, 1, false)),
+            Kind::Bandwidth => (0, table.peek(key, self.at)),
+        };
+        if kind == Kind::Concurrency && taken.is_admitted {
+            self.in_flight.push(Place { table: Arc::clone(table), key, slot: taken.slot });
+        }
+        let LimitIndex { policy, limit } = limit;
+        Charge {
+            policy,
+            limit,
+            place: ChargedAt::Own(taken.slot),
+            is_admitted: taken.is_admitted,
+            key,
+            amount,
+            remaining: taken.remaining,
+            wait_us: taken.wait_us,
+        }
+    }
+
+    fn settled_of(&self, policy: PolicyIndex, limit: u8) -> Option<&Settled> {
+        self.settled.iter().find(|settled| (settled.policy, settled.limit) == (policy, limit))
     }
 
     /// The request goes no further: what counts admitted requests forgets it, and it is not in flight.
@@ -323,7 +495,13 @@ impl Rates {
         for charge in self.charges.iter_mut().filter(|charge| charge.is_admitted) {
             let Some((rules, limit)) = limit_of(policies, charge) else { continue };
             if matches!(limit.kind, Kind::SpikeArrest | Kind::Quota) && !rules.counts_all {
-                limit.table.give_back(charge.key, charge.slot, at, charge.amount);
+                match (&limit.counts, charge.place) {
+                    (Counts::Own(table), ChargedAt::Own(slot)) => table.give_back(charge.key, slot, at, charge.amount),
+                    (Counts::Shared(shared), ChargedAt::Shared(place)) => {
+                        shared.take_back(charge.key, charge.amount, place);
+                    }
+                    (Counts::Own(_), ChargedAt::Shared(_)) | (Counts::Shared(_), ChargedAt::Own(_)) => {}
+                }
                 charge.remaining += charge.amount;
             }
         }
@@ -372,8 +550,9 @@ impl Rates {
         for charge in self.charges.iter().filter(is_counted) {
             if let Some((_, limit)) = limit_of(policies, charge)
                 && limit.kind == Kind::Bandwidth
+                && let Counts::Own(table) = &limit.counts
             {
-                limit.table.add(charge.key, micros(now), bytes);
+                table.add(charge.key, micros(now), bytes);
             }
         }
         // Who goes away before the answer, or is stopped, may have learned what was to be learned.

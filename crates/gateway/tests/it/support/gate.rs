@@ -154,6 +154,8 @@ pub(crate) fn config(ports: &[u16]) -> Config {
             queue_events_max: NonZeroUsize::MIN,
         },
         audit_logs: Vec::new(),
+        redis: None,
+        metrics: None,
         console: None,
         threads: NonZeroUsize::new(2),
         shutdown_grace_ms: 10_000,

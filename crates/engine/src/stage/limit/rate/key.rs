@@ -17,36 +17,71 @@ use crate::credential::{Credentials, Holder};
 use crate::parameters;
 use crate::stage::{Facts, HeadContext};
 
-/// Makes fingerprints of one installation.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Fingerprinter {
-    keys: [u64; 2],
+/// Makes fingerprints.
+#[derive(Clone, Copy)]
+pub(crate) enum Fingerprinter {
+    /// Of one installation
+    Own { keys: [u64; 2] },
+    /// Of gateways that share counts: what leaves the process is hashed so that who has the key still reads nothing
+    Shared { key: [u8; 32] },
+}
+
+impl std::fmt::Debug for Fingerprinter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Fingerprinter")
+    }
 }
 
 impl Fingerprinter {
     pub(crate) fn new(installation: &Secret<[u8; 32]>) -> Self {
         let key = blake3::derive_key("bartizan 2026-11 keys of rate limits", installation.expose());
         let half = |at: usize| key.iter().skip(at).take(8).fold(0, |half, byte| half << 8 | u64::from(*byte));
-        Self { keys: [half(0), half(8)] }
+        Self::Own { keys: [half(0), half(8)] }
+    }
+
+    /// The same at every gateway with this key.
+    pub(crate) fn shared(key: &Secret<[u8; 32]>) -> Self {
+        Self::Shared { key: blake3::derive_key("bartizan 2026-11 keys of shared rate limits", key.expose()) }
+    }
+
+    /// Whether every gateway makes the same fingerprints.
+    const fn is_shared(self) -> bool {
+        matches!(self, Self::Shared { .. })
     }
 
     /// Begins the fingerprint of a key.
     pub(crate) fn begin(self) -> Material {
-        let [first, second] = self.keys;
-        Material { hasher: SipHasher13::new_with_keys(first, second) }
+        match self {
+            Self::Own { keys: [first, second] } => Material::Own(SipHasher13::new_with_keys(first, second)),
+            Self::Shared { key } => Material::Shared { key, bytes: Vec::new() },
+        }
     }
 }
 
 /// What a fingerprint is made of, piece by piece.
-pub(crate) struct Material {
-    hasher: SipHasher13,
+pub(crate) enum Material {
+    Own(SipHasher13),
+    /// LIMIT: as many bytes as a head has
+    Shared {
+        key: [u8; 32],
+        bytes: Vec<u8>,
+    },
 }
 
 impl Material {
     /// Adds a piece; `tag` says what it is. Pieces are told apart by tag and length.
     pub(crate) fn piece(&mut self, tag: u8, bytes: &[u8]) {
-        self.hasher.write_u64((bytes.len() as u64) << 8 | u64::from(tag));
-        self.hasher.write(bytes);
+        let head = (bytes.len() as u64) << 8 | u64::from(tag);
+        match self {
+            Self::Own(hasher) => {
+                hasher.write_u64(head);
+                hasher.write(bytes);
+            }
+            Self::Shared { bytes: all, .. } => {
+                all.extend_from_slice(&head.to_be_bytes());
+                all.extend_from_slice(bytes);
+            }
+        }
     }
 
     /// Adds a client's network: an IPv4 address, or the /64 of an IPv6 one, which is what one customer gets.
@@ -59,7 +94,13 @@ impl Material {
     }
 
     pub(crate) fn finish(self) -> Fingerprint {
-        Fingerprint::new(self.hasher.finish128().into())
+        match self {
+            Self::Own(hasher) => Fingerprint::new(hasher.finish128().into()),
+            Self::Shared { key, bytes } => {
+                let hash = blake3::keyed_hash(&key, &bytes);
+                Fingerprint::new(u128::from_be_bytes(hash.as_bytes().first_chunk().copied().unwrap_or_default()))
+            }
+        }
     }
 }
 
@@ -92,7 +133,7 @@ impl Key {
         let address = ctx.facts.client.ip;
         let mut material = self.fingerprinter.begin();
         for part in &self.parts {
-            let is_shown = add(part, ctx, &mut material);
+            let is_shown = add(part, ctx, &mut material, self.fingerprinter.is_shared());
             if !is_shown {
                 if address.is_none() && ctx.source != Source::Gateway {
                     return None;
@@ -105,10 +146,17 @@ impl Key {
 }
 
 /// Adds what `part` names; `false` when the request does not show it.
-fn add(part: &RateKey, ctx: &HeadContext<'_>, material: &mut Material) -> bool {
+fn add(part: &RateKey, ctx: &HeadContext<'_>, material: &mut Material, is_shared: bool) -> bool {
     match part {
         RateKey::Global => true,
         RateKey::Address => false,
+        RateKey::Principal if is_shared && ctx.facts.caller().is_some() => {
+            // The actor's id is this installation's; other gateways know the subject by its name.
+            let principal = ctx.facts.caller().map(|who| &who.principal);
+            let names = principal.map(|who| [who.authority.as_bytes(), who.subject.as_bytes()]).unwrap_or_default();
+            names.iter().for_each(|name| material.piece(tag::PRINCIPAL, name));
+            true
+        }
         RateKey::Principal => match principal(ctx.facts, ctx.credentials) {
             Some(principal) => {
                 material.piece(tag::PRINCIPAL, principal.domain);
