@@ -116,6 +116,8 @@ pub(crate) const RATE_KEYS: Range = range(1_000_000, 1000, 100_000_000);
 pub(crate) const LOGIN_WINDOW: Range = range(15 * MINUTE, SECOND, 366 * DAY);
 /// Forms and JSON of a login are a few hundred bytes.
 pub(crate) const LOGIN_BODY_BYTES: Range = range(64 * KIB, KIB, MIB);
+/// LIMIT: files with revocation lists of one listener or certificate; each is read into memory, a bundle may hold many.
+pub(crate) const REVOCATION_LISTS_MAX: usize = 32;
 /// LIMIT: methods of one `authenticate` policy; each may cost a signature check a request.
 pub(crate) const AUTHENTICATION_METHODS_MAX: usize = 16;
 /// Clocks that are kept by NTP differ by less than a second; half a minute forgives those that are not.

@@ -27,6 +27,7 @@ use crate::path::Readings;
 use crate::policy::{PolicyIndex, Rule};
 use crate::question::{Asked, Question, Reply};
 use crate::snapshot::{Route, Snapshot};
+use crate::stage::access::checks as callers;
 use crate::stage::content::Contents;
 use crate::stage::limit::body::BodyGate;
 use crate::stage::limit::rate::{self, Rates};
@@ -362,6 +363,18 @@ impl Inspection {
     /// answers 429, if it can. One event may tell of many, as with [`Self::malformed_times`].
     pub fn beyond_limits(&mut self, version: HttpVersion, reason: &'static str, times: NonZeroU64) -> Step {
         self.refused_by_host(&checks::BEYOND_LIMITS, Refusal::TooManyRequests, version, reason, times)
+    }
+
+    /// The host's TLS refused the client's certificate, or missed one; nothing was asked for yet, and nobody is answered.
+    pub fn certificate_refused(&mut self, version: HttpVersion, reason: &'static str) -> Step {
+        let check = &callers::CERTIFICATE;
+        self.refused_by_host(check, Refusal::Unauthorized, version, reason, NonZeroU64::MIN)
+    }
+
+    /// The connection was opened for another host, where clients must show other certificates. The host answers 421.
+    pub fn misdirected(&mut self, version: HttpVersion, reason: &'static str) -> Step {
+        let check = &callers::MISDIRECTED;
+        self.refused_by_host(check, Refusal::Misdirected, version, reason, NonZeroU64::MIN)
     }
 
     fn refused_by_host(

@@ -50,6 +50,7 @@ pub use checks::CHECKS;
 pub use counters::lease;
 pub use counters::{Counters, TableStats};
 pub use edits::Edits;
+pub use host::host_name;
 pub use inspection::{Engine, Inspection, Step};
 pub use judge::{Judged, StageTrace, judge};
 pub use question::{PasswordCheck, Question, Reply};

@@ -5,6 +5,7 @@
 
 mod answers;
 mod body;
+mod client_trust;
 mod clients;
 mod deadline;
 mod door;
@@ -28,7 +29,9 @@ mod record;
 mod refusal;
 mod response;
 mod shared;
+mod sealed;
 mod tls;
+mod upgrade;
 mod upstream;
 mod wire;
 
