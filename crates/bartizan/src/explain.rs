@@ -3,15 +3,19 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use bartizan_engine::{Counters, Inputs, Judged, Snapshot, judge};
+use bartizan_engine::{Callers, Counters, Inputs, Judged, Snapshot, judge_callers};
 use bartizan_gateway::{FormFault, admit};
 use bartizan_model::{Action, Endpoint, Exchange, HttpVersion, Request, RequestId, Scheme, Source};
 use bartizan_store::Store;
 use serde_json::json;
 
+use crate::access::Offline;
 use crate::arguments::Explain;
 use crate::document::Valid;
 use crate::{REFUSED, catalog, clock, document, output};
+
+/// The engine's check for a credential that cannot be judged.
+const UNCHECKED: &str = "ACC-209";
 
 /// Judges the request and prints the trace.
 pub(crate) fn run(options: &Explain) -> Result<u8> {
@@ -20,17 +24,22 @@ pub(crate) fn run(options: &Explain) -> Result<u8> {
     let counters = Counters::default();
     let inputs =
         Inputs { generation: 1, endpoints: &endpoints, plans: rules.plans(), counters: &counters, key: [0; 32] };
-    let snapshot = Snapshot::compile(&config, inputs);
+    let mut callers = Offline::new(&config, options.online)?;
+    let snapshot = Snapshot::compile(&config, inputs).with_access(callers.state());
     let mut exchange = exchange(options)?;
     if let Err(fault) = admit(&mut exchange.request, &config.limits) {
         output::print(&refused(&fault, options.json));
         return Ok(0);
     }
-    let judged = judge(&Arc::new(snapshot), &exchange, Source::Exchanges, RequestId::from_bits(0), clock::now());
+    let id = RequestId::from_bits(0);
+    let mut answer = |question| callers.answer(question);
+    let asked = Callers { are_masked: false, answer: Some(&mut answer) };
+    let judged = judge_callers(&Arc::new(snapshot), &exchange, Source::Exchanges, id, clock::now(), asked);
+    let unread = callers.unread();
     if options.json {
-        output::print(&format!("{:#}\n", as_json(&judged)));
+        output::print(&format!("{:#}\n", as_json(&judged, &unread)));
     } else {
-        output::print(&as_text(&judged));
+        output::print(&as_text(&judged, &unread));
     }
     Ok(0)
 }
@@ -86,7 +95,7 @@ fn refused(fault: &FormFault, json: bool) -> String {
     )
 }
 
-fn as_json(judged: &Judged) -> serde_json::Value {
+fn as_json(judged: &Judged, unread: &[String]) -> serde_json::Value {
     let stages = judged.trace.iter().map(|stage| json!({"stage": stage.stage, "findings": stage.findings}));
     json!({
         "api": judged.event.api,
@@ -95,10 +104,17 @@ fn as_json(judged: &Judged) -> serde_json::Value {
         "client": judged.event.client,
         "stages": stages.collect::<Vec<_>>(),
         "decision": judged.event.decision,
+        "is_caller_unchecked": is_caller_unchecked(judged),
+        "keys_not_read": unread,
     })
 }
 
-fn as_text(judged: &Judged) -> String {
+/// Whether who calls could not be checked here, so that the gateway may decide otherwise.
+fn is_caller_unchecked(judged: &Judged) -> bool {
+    judged.event.findings.iter().any(|found| found.check.as_str() == UNCHECKED)
+}
+
+fn as_text(judged: &Judged, unread: &[String]) -> String {
     let event = &judged.event;
     let mut text = String::new();
     let mut line = |name: &str, value: &str| text.push_str(&format!("{name:<10} {value}\n"));
@@ -119,6 +135,9 @@ fn as_text(judged: &Judged) -> String {
             line(stage.stage, &format!("{} ({severity}) at {}: {}", found.check, found.location, found.evidence));
         }
     }
+    for source in unread {
+        line("keys", source);
+    }
     let decision = &event.decision;
     let by = match (&decision.check, &decision.policy) {
         (Some(check), Some(policy)) => format!(" by {check} under policy `{policy}`"),
@@ -128,6 +147,9 @@ fn as_text(judged: &Judged) -> String {
     line(
         "decision",
         &match (decision.action, decision.applied) {
+            (Action::Allow, _) if is_caller_unchecked(judged) => {
+                "cannot be said: nothing else speaks against it, but who calls could not be checked here".to_owned()
+            }
             (Action::Allow, _) => "allow".to_owned(),
             (Action::Deny, true) => format!("deny with {}{by}", decision.status),
             (Action::Deny, false) => format!("allow; would deny with {}{by} if it were enforced", decision.status),

@@ -11,7 +11,7 @@ mod threats;
 
 pub use self::audit_log::{AuditLog, AuditLogFormat};
 pub use self::authenticate::{
-    Authenticate, AuthenticationMethod, Basic, IdentityHeader, IdentityValue, Introspection, Jwt, JwtAlgorithm, Mtls,
+    Authenticate, AuthenticationMethod, Basic, External, IdentityHeader, IdentityValue, Introspection, Jwt, JwtAlgorithm, Mtls,
     Signature, SubjectForm,
 };
 pub use self::content::{Content, Pattern, PatternPart};

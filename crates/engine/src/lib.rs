@@ -52,7 +52,7 @@ pub use counters::{Counters, TableStats};
 pub use edits::Edits;
 pub use host::host_name;
 pub use inspection::{Engine, Inspection, Step};
-pub use judge::{Judged, StageTrace, judge};
+pub use judge::{Callers, Judged, StageTrace, judge, judge_callers};
 pub use question::{PasswordCheck, Question, Reply};
 pub use snapshot::{Inputs, Plans, Route, Snapshot};
 pub use stage::access::api_key::{API_KEY_RANDOM_BYTES, ApiKey, ApiKeyGrant, ApiKeyRefused, ApiKeys, NewApiKey};

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bartizan_config::ApiKeyMethod;
-use bartizan_model::{CredentialKind, Principal, Secret, Strength, Timestamp};
+use bartizan_model::{CredentialKind, Principal, Secret, Source, Strength, Timestamp};
 use ring::hmac;
 use serde::{Deserialize, Serialize};
 
@@ -289,6 +289,9 @@ impl ApiKeyRules {
             return refused(&checks::API_KEY, "it has not the form of a key of ours");
         };
         let keys = ctx.snapshot.access().api_keys();
+        if ctx.source != Source::Gateway && keys.by_id.is_empty() {
+            return refused(&checks::UNAVAILABLE, "the keys of the installation are not at hand");
+        }
         let Some(key) = keys.find(&text) else { return refused(&checks::API_KEY, "there is no such key") };
         if key.revoked_at.is_some_and(|revoked| ctx.now >= revoked) {
             return refused(&checks::API_KEY_LAPSED, "it was revoked");
