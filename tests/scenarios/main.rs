@@ -4,6 +4,7 @@ mod access;
 mod admin;
 mod audit_log;
 mod bad_input;
+mod callers;
 mod command_line;
 mod crash;
 mod explain;

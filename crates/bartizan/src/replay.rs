@@ -241,7 +241,10 @@ impl Summary {
                  say `--with-credentials`"
             );
         }
-        format!("{callers} not checked: {}", if unread.is_empty() { "nobody could be asked".to_owned() } else { unread.join("; ") })
+        format!(
+            "{callers} not checked: {}",
+            if unread.is_empty() { "nobody could be asked".to_owned() } else { unread.join("; ") }
+        )
     }
 
     fn as_json(&self, format: &Format, endpoints: usize) -> String {

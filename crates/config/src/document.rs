@@ -11,8 +11,8 @@ mod threats;
 
 pub use self::audit_log::{AuditLog, AuditLogFormat};
 pub use self::authenticate::{
-    Authenticate, AuthenticationMethod, Basic, External, IdentityHeader, IdentityValue, Introspection, Jwt, JwtAlgorithm, Mtls,
-    Signature, SubjectForm,
+    Authenticate, AuthenticationMethod, Basic, External, IdentityHeader, IdentityValue, Introspection, Jwt,
+    JwtAlgorithm, Mtls, Signature, SubjectForm,
 };
 pub use self::content::{Content, Pattern, PatternPart};
 pub(crate) use self::rate::MONTH;

@@ -171,7 +171,10 @@ fn check_authority(file: &Path, der: &CertificateDer<'_>) -> Result<(), Error> {
     let constraints = certificate.basic_constraints().ok().flatten();
     if !constraints.is_some_and(|constraints| constraints.value.ca) {
         let subject = certificate.subject();
-        return Err(fault(file, format!("`{subject}` is no authority's certificate (`CA:TRUE`); list those that sign")));
+        return Err(fault(
+            file,
+            format!("`{subject}` is no authority's certificate (`CA:TRUE`); list those that sign"),
+        ));
     }
     if !certificate.validity().is_valid() {
         tracing::warn!(

@@ -531,5 +531,6 @@ impl GatewayHandle {
 /// Whether a running listener can become this one: certificates and versions of TLS are read anew.
 fn is_same_but_certificates(before: &Listener, now: &Listener) -> bool {
     before.tls.is_some() == now.tls.is_some()
-        && before.http2 == now.http2 && before.proxy_protocol == now.proxy_protocol
+        && before.http2 == now.http2
+        && before.proxy_protocol == now.proxy_protocol
 }

@@ -117,7 +117,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Of each file that says which clients' certificates are accepted.
 fn trust_stamps(tls: &ListenerTls) -> Vec<Stamp> {
     let stamp = |file: &PathBuf| fs::metadata(file).ok().and_then(|meta| Some((meta.modified().ok()?, meta.len())));
-    trusts(tls).into_iter().flat_map(|trust| [&trust.authorities].into_iter().chain(&trust.revocation_lists)).map(stamp).collect()
+    trusts(tls)
+        .into_iter()
+        .flat_map(|trust| [&trust.authorities].into_iter().chain(&trust.revocation_lists))
+        .map(stamp)
+        .collect()
 }
 
 /// Each different demand of a listener.

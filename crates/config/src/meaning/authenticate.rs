@@ -6,8 +6,8 @@ use bartizan_model::excerpt;
 
 use super::Checker;
 use crate::authentication::{
-    ApiKeyMethod, Authenticate, AuthenticationMethod, BasicMethod, ClaimRule, ExternalMethod, IdentityHeader, IdentityValue,
-    IntrospectionMethod, JwtAlgorithm, JwtMethod, KeySource, MtlsMethod, SignatureMethod, User,
+    ApiKeyMethod, Authenticate, AuthenticationMethod, BasicMethod, ClaimRule, ExternalMethod, IdentityHeader,
+    IdentityValue, IntrospectionMethod, JwtAlgorithm, JwtMethod, KeySource, MtlsMethod, SignatureMethod, User,
 };
 use crate::defaults;
 use crate::document;
@@ -34,9 +34,11 @@ pub(super) fn authenticate(
         let help = "leave out `anonymous: true`, or demand scopes in a policy of their own";
         checker.error(&at.key("required_scopes"), report::CONTRADICTION, message, help);
     }
-    let is_open = written.methods.iter().any(|method| method.external.as_ref().is_some_and(|external| external.fail_open));
+    let is_open =
+        written.methods.iter().any(|method| method.external.as_ref().is_some_and(|external| external.fail_open));
     if is_open && !written.required_scopes.is_empty() {
-        let message = "a caller that the authorizer could not be asked about has no scopes, so `fail_open` lets nobody through";
+        let message =
+            "a caller that the authorizer could not be asked about has no scopes, so `fail_open` lets nobody through";
         let help = "leave out `fail_open: true`, or demand scopes in a policy of their own";
         checker.error(&at.key("required_scopes"), report::CONTRADICTION, message.to_owned(), help);
     }

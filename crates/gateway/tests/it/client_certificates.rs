@@ -6,8 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bartizan_config::{
-    Certificate, ClientCertificates, ClientDemand, Config, KeySource, ListenerTls, Policy, PolicyRule,
-    TlsVersion,
+    Certificate, ClientCertificates, ClientDemand, Config, KeySource, ListenerTls, Policy, PolicyRule, TlsVersion,
 };
 use bartizan_engine::AccessState;
 use bartizan_gateway::{Gateway, GatewayOptions, Sinks, unusable_files};
@@ -594,8 +593,7 @@ async fn no_session_is_resumed_where_certificates_are_asked_for() {
     for versions in [TLS12, ALL] {
         for demand in [ClientDemand::Required, ClientDemand::Optional] {
             let demand = files.demand(demand, &root, &[]);
-            let gate =
-                Gate::start(&listening(origin.port, vec![files.served("a.example", None)], Some(demand)));
+            let gate = Gate::start(&listening(origin.port, vec![files.served("a.example", None)], Some(demand)));
             let client = files.client(Some(issue(&Leaf::default(), &[&root])), versions);
             assert!(kinds(gate.address, &client).await.iter().all(|kind| *kind == HandshakeKind::Full));
         }
@@ -627,7 +625,12 @@ async fn what_one_name_demands_cannot_be_had_over_a_connection_for_another() {
         ("public.example", &nobody, to("private.example"), Some(421)),
         ("public.example", &nobody, to("PRIVATE.example:443"), Some(421)),
         ("public.example", &nobody, to("private.example.:8443"), Some(421)),
-        ("public.example", &nobody, "GET https://private.example/ HTTP/1.1\r\nHost: private.example\r\n\r\n".into(), Some(421)),
+        (
+            "public.example",
+            &nobody,
+            "GET https://private.example/ HTTP/1.1\r\nHost: private.example\r\n\r\n".into(),
+            Some(421),
+        ),
         ("private.example", &known, to("public.example"), Some(421)),
         ("public.example", &nobody, to("unknown.example"), Some(200)),
     ] {
@@ -704,7 +707,8 @@ async fn a_token_bound_to_a_certificate_works_on_its_connections_only() {
     let claims = format!(
         r#"{{"iss":"https://login.example","aud":"shop","sub":"orders","exp":4000000000,"cnf":{{"x5t#S256":"{thumbprint}"}}}}"#
     );
-    let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(r#"{"alg":"EdDSA","kid":"one"}"#), URL_SAFE_NO_PAD.encode(claims));
+    let signed =
+        format!("{}.{}", URL_SAFE_NO_PAD.encode(r#"{"alg":"EdDSA","kid":"one"}"#), URL_SAFE_NO_PAD.encode(claims));
     let token = format!("{signed}.{}", URL_SAFE_NO_PAD.encode(pair.sign(signed.as_bytes())));
     let request = format!("GET / HTTP/1.1\r\nHost: a.example\r\nAuthorization: Bearer {token}\r\n\r\n");
     for (shown, expected, check) in

@@ -62,8 +62,7 @@ async fn a_tunnel_stands_however_early_the_upstream_switches() {
     let origin = Origin::start(|mut conn| async move {
         conn.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n").await;
         conn.head().await.unwrap();
-        let (mut read, mut write) = conn.tcp.split();
-        let _ = tokio::io::copy(&mut read, &mut write).await; // an echo, until the client ends
+        conn.echo().await;
     })
     .await;
     let gate = Gate::start(&config(&[origin.port]));

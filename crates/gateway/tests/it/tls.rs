@@ -172,7 +172,8 @@ async fn a_certificate_that_cannot_be_used_is_named_with_its_fault() {
         (good.certificate, other.key, "b.example.key`: is not the key of the certificate in"),
     ];
     for (certificate, key, expected) in cases {
-        let config = listening(1, vec![Certificate { certificate, key, ocsp_response: None, client_certificates: None }]);
+        let config =
+            listening(1, vec![Certificate { certificate, key, ocsp_response: None, client_certificates: None }]);
         let sinks = Sinks { events: Arc::new(|_| ()), exchanges: None };
         let error = Gateway::new(&config, snapshot(&config, 1), sinks, GatewayOptions::default()).err().unwrap();
         assert!(error.to_string().contains(expected), "{error}");

@@ -165,7 +165,9 @@ impl Authentication {
             match verdict {
                 Verdict::Absent => {}
                 Verdict::Foreign(_) => foreign = (Some(method), verdict),
-                Verdict::Known(_) | Verdict::Refused(_) | Verdict::Waived(_) | Verdict::Asked => return (Some(method), verdict),
+                Verdict::Known(_) | Verdict::Refused(_) | Verdict::Waived(_) | Verdict::Asked => {
+                    return (Some(method), verdict);
+                }
             }
         }
         foreign
