@@ -3,6 +3,8 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -10,6 +12,10 @@ use anyhow::{Context, Result, ensure};
 use bartizan_testkit::{Bartizan, Origin};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DistinguishedName, DnType,
+    IsCa, KeyIdMethod, KeyPair, RevokedCertParams, SerialNumber, date_time_ymd,
+};
 use ring::digest;
 use ring::signature::KeyPair as _;
 use serde_json::{Value, json};
@@ -284,5 +290,90 @@ fn replay_judges_callers_where_the_recording_has_their_credentials_and_counts_no
     let (config, input) = (path("bartizan.yaml")?, path("traffic.ndjson")?);
     let text = said(&["replay", "--config", &config, "--input", &input])?;
     assert!(text.contains("3 callers not checked") && text.contains("--with-credentials"), "{text}");
+    Ok(())
+}
+
+/// Writes a certificate of `issuer` and its key; gives the two files.
+fn certificate(folder: &Path, name: &str, serial: u64, issuer: &CertifiedIssuer<'_, KeyPair>) -> Result<[PathBuf; 2]> {
+    let key = KeyPair::generate()?;
+    let mut params = CertificateParams::new(vec![name.to_owned()])?;
+    params.serial_number = Some(SerialNumber::from(serial));
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    let files = [folder.join(format!("{name}.pem")), folder.join(format!("{name}.key"))];
+    let [certificate_file, key_file] = &files;
+    std::fs::write(certificate_file, params.signed_by(&key, issuer)?.pem())?;
+    std::fs::write(key_file, key.serialize_pem())?;
+    Ok(files)
+}
+
+fn revocation_list(issuer: &CertifiedIssuer<'_, KeyPair>, serials: &[u64]) -> Result<String> {
+    let revoked = |serial: &u64| RevokedCertParams {
+        serial_number: SerialNumber::from(*serial),
+        revocation_time: date_time_ymd(2024, 6, 1),
+        reason_code: None,
+        invalidity_date: None,
+    };
+    let list = CertificateRevocationListParams {
+        this_update: date_time_ymd(2024, 6, 1),
+        next_update: date_time_ymd(2099, 1, 1),
+        crl_number: SerialNumber::from(1_u64),
+        issuing_distribution_point: None,
+        revoked_certs: serials.iter().map(revoked).collect(),
+        key_identifier_method: KeyIdMethod::Sha256,
+    };
+    Ok(list.signed_by(issuer)?.pem()?)
+}
+
+#[test]
+fn curl_comes_in_with_its_certificate_until_that_is_taken_back() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut params = CertificateParams::new(Vec::new())?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
+    let path = |name: &str| folder.path().join(name);
+    std::fs::write(path("ca.pem"), authority.pem())?;
+    std::fs::write(path("ca.crl"), revocation_list(&authority, &[])?)?;
+    let server = certificate(folder.path(), "localhost", 1, &authority)?;
+    let client = certificate(folder.path(), "orders.example", 2, &authority)?;
+    let origin = Origin::start(Duration::ZERO)?;
+    let text = policies(
+        origin.port,
+        "{ methods: [{ mtls: { dns_names: [orders.example] } }], identity_headers: [{ name: x-serial, claim: serial }] }",
+    );
+    let tls = format!(
+        "tls: {{ certificates: [{{ certificate: {:?}, key: {:?} }}], client_certificates: {{ authorities: {:?}, revocation_lists: [{:?}] }} }} }}]",
+        server[0],
+        server[1],
+        path("ca.pem"),
+        path("ca.crl")
+    );
+    let mut gateway = Bartizan::start(&text.replacen(" }]", &format!(", {tls}"), 1))?;
+    let url = gateway.url("/orders").replace("http://127.0.0.1", "https://localhost");
+    let port = url.rsplit(':').next().and_then(|rest| rest.split('/').next()).context("a port")?.to_owned();
+    let curl = |with: bool| -> Result<String> {
+        let mut command = Command::new("curl");
+        command
+            .args(["--silent", "--output", "/dev/null", "--write-out", "%{http_code}", "--cacert"])
+            .arg(path("ca.pem"));
+        command.args(["--resolve", &format!("localhost:{port}:127.0.0.1")]);
+        if with {
+            command.arg("--cert").arg(&client[0]).arg("--key").arg(&client[1]);
+        }
+        Ok(String::from_utf8(command.arg(&url).output()?.stdout)?)
+    };
+    assert_eq!(curl(true)?, "200");
+    assert_eq!(curl(false)?, "000", "the handshake fails");
+    std::fs::write(path("ca.crl"), revocation_list(&authority, &[2])?)?;
+    gateway.program().signal(rustix::process::Signal::HUP)?;
+    let begun = Instant::now();
+    while curl(true)? != "000" {
+        ensure!(begun.elapsed() < Duration::from_secs(30), "the list is never read again");
+    }
+    gateway.stop()?;
+    let refused = gateway.query("SELECT count(*) AS n FROM events WHERE status = 0")?;
+    let refused = refused.first().and_then(|row| row["n"].as_u64()).unwrap_or_default();
+    ensure!(refused == 2, "{refused} refusals are events");
+    ensure!(origin.seen().iter().all(|seen| seen.headers.iter().any(|line| line == "x-serial: 02")));
     Ok(())
 }
