@@ -14,43 +14,54 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::signature::{Ed25519KeyPair, KeyPair};
 
 /// An issuer: its key, and its name in the key set.
-struct Issuer {
-    pair: Ed25519KeyPair,
+pub(super) struct Issuer {
+    pub(super) pair: Ed25519KeyPair,
     kid: &'static str,
 }
 
 impl Issuer {
-    fn new(kid: &'static str, seed: u8) -> Result<Self> {
+    pub(super) fn new(kid: &'static str, seed: u8) -> Result<Self> {
         let pair = Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).ok().context("an Ed25519 key of 32 bytes")?;
         Ok(Self { pair, kid })
     }
 
-    fn key_set(&self) -> String {
+    pub(super) fn key_set(&self) -> String {
         let x = URL_SAFE_NO_PAD.encode(self.pair.public_key());
         format!(r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","kid":"{}","x":"{x}"}}]}}"#, self.kid)
     }
 
-    fn token(&self, scope: &str, lives: i64) -> Result<String> {
+    pub(super) fn token(&self, scope: &str, lives: i64) -> Result<String> {
+        self.token_with(scope, lives, "")
+    }
+
+    /// With more members of the claims, each with a comma before it.
+    pub(super) fn token_with(&self, scope: &str, lives: i64, more: &str) -> Result<String> {
         let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())?;
         let head = format!(r#"{{"alg":"EdDSA","kid":"{}"}}"#, self.kid);
         let expires = now + lives;
-        let claims =
-            format!(r#"{{"iss":"https://login.example","aud":"shop","sub":"ann","scope":"{scope}","exp":{expires}}}"#);
+        let claims = format!(
+            r#"{{"iss":"https://login.example","aud":"shop","sub":"ann","scope":"{scope}","exp":{expires}{more}}}"#
+        );
+        Ok(self.sign(&head, &claims))
+    }
+
+    /// A token of this header and these claims.
+    pub(super) fn sign(&self, head: &str, claims: &str) -> String {
         let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(head), URL_SAFE_NO_PAD.encode(claims));
         let signature = URL_SAFE_NO_PAD.encode(self.pair.sign(signed.as_bytes()));
-        Ok(format!("{signed}.{signature}"))
+        format!("{signed}.{signature}")
     }
 }
 
 /// A server of one JSON document, that counts how often it was asked.
-struct Server {
-    port: u16,
+pub(super) struct Server {
+    pub(super) port: u16,
     document: Arc<Mutex<String>>,
     asked: Arc<AtomicU64>,
 }
 
 impl Server {
-    fn start(document: String) -> Result<Self> {
+    pub(super) fn start(document: String) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let port = listener.local_addr()?.port();
         let server = Self { port, document: Arc::new(Mutex::new(document)), asked: Arc::default() };
@@ -69,7 +80,7 @@ impl Server {
         *self.document.lock().unwrap_or_else(PoisonError::into_inner) = document;
     }
 
-    fn asked(&self) -> u64 {
+    pub(super) fn asked(&self) -> u64 {
         self.asked.load(Ordering::Relaxed)
     }
 }
@@ -96,7 +107,7 @@ fn serve(mut stream: TcpStream, document: &str) -> Result<()> {
     Ok(())
 }
 
-fn configuration(origin: u16, methods: &str) -> String {
+pub(super) fn configuration(origin: u16, methods: &str) -> String {
     format!(
         "listeners: [{{ address: \"127.0.0.1:{{port}}\" }}]
 upstreams: [{{ name: origin, targets: [{{ address: \"127.0.0.1:{origin}\" }}] }}]

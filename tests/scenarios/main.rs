@@ -5,6 +5,7 @@ mod admin;
 mod api_keys;
 mod audit_log;
 mod bad_input;
+mod callers;
 mod command_line;
 mod crash;
 mod explain;

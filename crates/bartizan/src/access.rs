@@ -7,12 +7,15 @@
 //! silent the reply is [`Reply::Unavailable`], and access stays closed.
 
 mod fetch;
+mod offline;
+
+pub(crate) use offline::Offline;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bartizan_config::{Config, IntrospectionMethod, KeySource};
+use bartizan_config::{Config, ExternalMethod, IntrospectionMethod, KeySource};
 use bartizan_engine::{AccessState, Question, Reply};
 use bartizan_model::Secret;
 use futures::FutureExt;
@@ -31,6 +34,9 @@ const FETCH_AGAIN: Duration = Duration::from_secs(10);
 const PASSWORDS_MAX: usize = 2;
 /// LIMIT: questions to authorization servers under way; each holds a thread.
 const INTROSPECTIONS_MAX: usize = 32;
+/// LIMIT: questions to external authorizers under way; each holds a thread. Apart from the others: one that is slow must
+/// not keep tokens from being judged.
+const EXTERNALS_MAX: usize = 64;
 /// LIMIT: requests that wait for one of these; the next one is refused at once.
 const WAITING: Duration = Duration::from_secs(5);
 /// So many failures in a row, and a server is left alone for [`FETCH_AGAIN`].
@@ -42,6 +48,7 @@ pub(crate) struct Desk {
     sources: Mutex<HashMap<KeySource, Arc<Turn>>>,
     passwords: Semaphore,
     introspections: Semaphore,
+    externals: Semaphore,
     servers: Mutex<HashMap<String, Health>>,
     /// Counts that other gateways share
     shared: Option<Arc<SharedCounts>>,
@@ -66,6 +73,7 @@ impl Desk {
             sources: Mutex::default(),
             passwords: Semaphore::new(PASSWORDS_MAX),
             introspections: Semaphore::new(INTROSPECTIONS_MAX),
+            externals: Semaphore::new(EXTERNALS_MAX),
             servers: Mutex::default(),
             shared,
         };
@@ -120,6 +128,7 @@ impl Desk {
                 Some(shared) => shared.count(wishes).await,
                 None => Reply::Unavailable,
             },
+            Question::External { method, request } => self.ask_external(method, request).await,
             Question::Password(check) => {
                 let Ok(Ok(_turn)) = tokio::time::timeout(WAITING, self.passwords.acquire()).await else {
                     return Reply::Unavailable;
@@ -162,6 +171,30 @@ impl Desk {
             Ok(body) => Reply::Introspection(body),
             Err(error) => {
                 tracing::warn!(server = url, "introspection failed: {error:#}");
+                Reply::Unavailable
+            }
+        }
+    }
+
+    /// Waits no longer than the method says, for its turn and for the answer together.
+    async fn ask_external(self: Arc<Self>, method: Arc<ExternalMethod>, request: Secret<Box<[u8]>>) -> Reply {
+        if self.is_resting(&method.url) {
+            return Reply::Unavailable;
+        }
+        let timeout = Duration::from_millis(method.timeout_ms);
+        let begun = Instant::now();
+        let Ok(Ok(_turn)) = tokio::time::timeout(timeout, self.externals.acquire()).await else {
+            return Reply::Unavailable;
+        };
+        let url = method.url.clone();
+        let left = timeout.saturating_sub(begun.elapsed());
+        let answer = tokio::task::spawn_blocking(move || fetch::external(&method, &request, left)).await;
+        let answer = answer.map_err(anyhow::Error::from).and_then(|answer| answer);
+        self.note(&url, answer.as_ref().is_ok_and(|(status, _)| *status < 500));
+        match answer {
+            Ok((status, body)) => Reply::External { status, body },
+            Err(error) => {
+                tracing::warn!(server = url, "external authorizer: {error:#}");
                 Reply::Unavailable
             }
         }

@@ -168,6 +168,13 @@ pub struct Replay {
     /// Write one line an exchange to a new file: what was decided and why
     #[arg(long, value_name = "OUT.ndjson")]
     pub decisions: Option<PathBuf>,
+    /// The recording holds credentials as they were sent (`record --no-mask`): judge who calls, with the keys that the
+    /// configuration names
+    #[arg(long)]
+    pub with_credentials: bool,
+    /// Ask issuers, authorization servers and authorizers behind URLs; without it only files are read
+    #[arg(long, requires = "with_credentials")]
+    pub online: bool,
     /// Summary as JSON
     #[arg(long)]
     pub json: bool,
@@ -374,6 +381,9 @@ pub struct Explain {
     /// Use the endpoints that were learned there, and the API keys that were made there
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+    /// Ask issuers, authorization servers and authorizers behind URLs; without it only files are read
+    #[arg(long)]
+    pub online: bool,
     /// As JSON
     #[arg(long)]
     pub json: bool,

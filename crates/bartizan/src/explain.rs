@@ -3,46 +3,54 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use bartizan_engine::{AccessState, Counters, Inputs, Judged, Snapshot, judge};
+use bartizan_engine::{AccessState, Callers, Counters, Inputs, Judged, Snapshot, judge_callers};
 use bartizan_gateway::{FormFault, admit};
 use bartizan_model::{Action, Endpoint, Exchange, HttpVersion, Request, RequestId, Scheme, Source};
 use bartizan_store::Store;
 use serde_json::json;
 
+use crate::access::Offline;
 use crate::arguments::Explain;
 use crate::document::Valid;
 use crate::{REFUSED, catalog, clock, document, keys, output};
 
+/// The engine's check for a credential that cannot be judged.
+const UNCHECKED: &str = "ACC-209";
+
 /// Judges the request and prints the trace.
 pub(crate) fn run(options: &Explain) -> Result<u8> {
     let Some(Valid { config, rules, .. }) = document::load_or_explain(&options.config)? else { return Ok(REFUSED) };
-    let (endpoints, access) = known(options)?;
+    let mut callers = Offline::new(&config, options.online)?;
+    let endpoints = known(options, &callers.state())?;
     let counters = Counters::default();
     let inputs =
         Inputs { generation: 1, endpoints: &endpoints, plans: rules.plans(), counters: &counters, key: [0; 32] };
-    let snapshot = Snapshot::compile(&config, inputs).with_access(access);
+    let snapshot = Snapshot::compile(&config, inputs).with_access(callers.state());
     let mut exchange = exchange(options)?;
     if let Err(fault) = admit(&mut exchange.request, &config.limits) {
         output::print(&refused(&fault, options.json));
         return Ok(0);
     }
-    let judged = judge(&Arc::new(snapshot), &exchange, Source::Exchanges, RequestId::from_bits(0), clock::now());
+    let id = RequestId::from_bits(0);
+    let mut answer = |question| callers.answer(question);
+    let asked = Callers { are_masked: false, answer: Some(&mut answer) };
+    let judged = judge_callers(&Arc::new(snapshot), &exchange, Source::Exchanges, id, clock::now(), asked);
+    let unread = callers.unread();
     if options.json {
-        output::print(&format!("{:#}\n", as_json(&judged)));
+        output::print(&format!("{:#}\n", as_json(&judged, &unread)));
     } else {
-        output::print(&as_text(&judged));
+        output::print(&as_text(&judged, &unread));
     }
     Ok(0)
 }
 
 /// What a gateway knows that runs on the same data directory: endpoints and API keys.
-fn known(options: &Explain) -> Result<(Vec<Endpoint>, Arc<AccessState>)> {
-    let access = Arc::new(AccessState::default());
-    let Some(directory) = &options.data_dir else { return Ok((Vec::new(), access)) };
+fn known(options: &Explain, access: &AccessState) -> Result<Vec<Endpoint>> {
+    let Some(directory) = &options.data_dir else { return Ok(Vec::new()) };
     let store = Store::open_read_only(directory)?;
     let set = store.block_on(store.api_keys()).context("reading the API keys")?;
     access.publish_api_keys(keys::engine_keys(&store, &set.keys));
-    Ok((catalog::load(&store)?.learned(), access))
+    Ok(catalog::load(&store)?.learned())
 }
 
 /// The request as an exchange without a response.
@@ -91,7 +99,7 @@ fn refused(fault: &FormFault, json: bool) -> String {
     )
 }
 
-fn as_json(judged: &Judged) -> serde_json::Value {
+fn as_json(judged: &Judged, unread: &[String]) -> serde_json::Value {
     let stages = judged.trace.iter().map(|stage| json!({"stage": stage.stage, "findings": stage.findings}));
     json!({
         "api": judged.event.api,
@@ -100,10 +108,17 @@ fn as_json(judged: &Judged) -> serde_json::Value {
         "client": judged.event.client,
         "stages": stages.collect::<Vec<_>>(),
         "decision": judged.event.decision,
+        "is_caller_unchecked": is_caller_unchecked(judged),
+        "keys_not_read": unread,
     })
 }
 
-fn as_text(judged: &Judged) -> String {
+/// Whether who calls could not be checked here, so that the gateway may decide otherwise.
+fn is_caller_unchecked(judged: &Judged) -> bool {
+    judged.event.findings.iter().any(|found| found.check.as_str() == UNCHECKED)
+}
+
+fn as_text(judged: &Judged, unread: &[String]) -> String {
     let event = &judged.event;
     let mut text = String::new();
     let mut line = |name: &str, value: &str| text.push_str(&format!("{name:<10} {value}\n"));
@@ -124,6 +139,9 @@ fn as_text(judged: &Judged) -> String {
             line(stage.stage, &format!("{} ({severity}) at {}: {}", found.check, found.location, found.evidence));
         }
     }
+    for source in unread {
+        line("keys", source);
+    }
     let decision = &event.decision;
     let by = match (&decision.check, &decision.policy) {
         (Some(check), Some(policy)) => format!(" by {check} under policy `{policy}`"),
@@ -133,6 +151,9 @@ fn as_text(judged: &Judged) -> String {
     line(
         "decision",
         &match (decision.action, decision.applied) {
+            (Action::Allow, _) if is_caller_unchecked(judged) => {
+                "cannot be said: nothing else speaks against it, but who calls could not be checked here".to_owned()
+            }
             (Action::Allow, _) => "allow".to_owned(),
             (Action::Deny, true) => format!("deny with {}{by}", decision.status),
             (Action::Deny, false) => format!("allow; would deny with {}{by} if it were enforced", decision.status),

@@ -11,12 +11,13 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use bartizan_catalog::Catalog;
-use bartizan_engine::{Counters, Inputs, Snapshot, judge};
+use bartizan_engine::{Callers, Counters, Inputs, Judged, Snapshot, judge_callers};
 use bartizan_integrations::tell::{AccessLog, BadLine, FieldMap, Format, ReadOptions, Reader, detect};
-use bartizan_model::{Action, Event, Timestamp};
+use bartizan_model::{Action, Event, Exchange, RequestId, Timestamp};
 use bartizan_store::{Store, StoreOptions};
 use serde_json::{Value, json};
 
+use crate::access::Offline;
 use crate::arguments::{InputFormat, Replay};
 use crate::document::Valid;
 use crate::rules::tally::RuleTallies;
@@ -24,6 +25,8 @@ use crate::{REFUSED, SKIPPED, catalog, clock, document, output};
 
 /// Events stored at once.
 const BATCH: usize = 4096;
+/// The engine's check for a credential that cannot be judged.
+const UNCHECKED: &str = "ACC-209";
 /// LIMIT: skipped lines that are reported one by one; the summary counts the rest.
 const REPORTED_MAX: u64 = 50;
 /// Bytes looked at to tell the format.
@@ -40,6 +43,8 @@ struct Summary {
     allowed: u64,
     denied: u64,
     would_deny: u64,
+    /// Who called could not be checked
+    unchecked: u64,
     checks: BTreeMap<String, u64>,
     rules: RuleTallies,
     first: Option<Timestamp>,
@@ -60,9 +65,20 @@ pub(crate) fn run(options: &Replay) -> Result<u8> {
         None => (Catalog::new(catalog::limits(&[0; 32])), [0; 32]),
     };
     let plans = rules.plans();
+    let mut callers = Offline::new(&config, options.online)?;
+    let access = callers.state();
     let compile = |endpoints: &[_]| {
         let counters = &Counters::default(); // each pass counts for itself, on the recorded clock
-        Arc::new(Snapshot::compile(&config, Inputs { generation: 1, endpoints, plans, counters, key }))
+        let inputs = Inputs { generation: 1, endpoints, plans, counters, key };
+        Arc::new(Snapshot::compile(&config, inputs).with_access(Arc::clone(&access)))
+    };
+    let mut judge = |snapshot: &Arc<Snapshot>, exchange: &Exchange, id: RequestId, read_at: Timestamp| -> Judged {
+        let mut answer = |question| callers.answer(question);
+        let asked = match options.with_credentials {
+            true => Callers { are_masked: false, answer: Some(&mut answer) },
+            false => Callers { are_masked: true, answer: None },
+        };
+        judge_callers(snapshot, exchange, format.source(), id, read_at, asked)
     };
 
     let snapshot = compile(&known.learned());
@@ -70,7 +86,7 @@ pub(crate) fn run(options: &Replay) -> Result<u8> {
     each(options, &mut input, &format, &mut |line, item| {
         if let Ok(exchange) = item {
             let time = exchange.time.unwrap_or(Timestamp::from_micros(0));
-            let judged = judge(&snapshot, &exchange, format.source(), clock::recorded_id(time, line), time);
+            let judged = judge(&snapshot, &exchange, clock::recorded_id(time, line), time);
             scratch.observe(&judged.event);
         }
         Ok(())
@@ -88,10 +104,11 @@ pub(crate) fn run(options: &Replay) -> Result<u8> {
         };
         let read_at = clock::now();
         let id = clock::recorded_id(exchange.time.unwrap_or(read_at), line);
-        let judged = judge(&snapshot, &exchange, format.source(), id, read_at);
+        let judged = judge(&snapshot, &exchange, id, read_at);
         pass.take(line, judged.event, exchange.label, exchange.response.map(|response| response.status))
     })?;
-    pass.finish(options, &format)
+    let unread = if options.with_credentials { callers.unread() } else { Vec::new() };
+    pass.finish(options, &format, &unread)
 }
 
 /// The second pass: what is written, stored and counted.
@@ -154,6 +171,8 @@ impl Pass {
             (Action::Deny, true) => summary.denied += 1,
             (Action::Deny, false) => summary.would_deny += 1,
         }
+        let is_unchecked = event.findings.iter().any(|found| found.check.as_str() == UNCHECKED);
+        summary.unchecked += u64::from(is_unchecked);
         summary.rules.take(event);
         if let Some(check) = &event.decision.check {
             *summary.checks.entry(check.to_string()).or_default() += 1;
@@ -170,7 +189,7 @@ impl Pass {
         Ok(())
     }
 
-    fn finish(mut self, options: &Replay, format: &Format) -> Result<u8> {
+    fn finish(mut self, options: &Replay, format: &Format, unread: &[String]) -> Result<u8> {
         self.store_batch()?;
         if let Some(mut out) = self.decisions.take() {
             out.flush().context("writing the decisions")?;
@@ -178,6 +197,9 @@ impl Pass {
         let endpoints = self.catalog.endpoints().len();
         if let Some(store) = &self.store {
             catalog::save(store, self.catalog.save())?;
+        }
+        if self.summary.unchecked > 0 {
+            output::note(&self.summary.why_unchecked(options, unread));
         }
         let text = if options.json {
             self.summary.as_json(format, endpoints)
@@ -210,6 +232,21 @@ fn decision_line(line: u64, event: &Event, label: Option<Value>, recorded: Optio
 }
 
 impl Summary {
+    /// Why callers were not judged, and what to do.
+    fn why_unchecked(&self, options: &Replay, unread: &[String]) -> String {
+        let callers = crate::table::count(usize::try_from(self.unchecked).unwrap_or(usize::MAX), "caller", "callers");
+        if !options.with_credentials {
+            return format!(
+                "{callers} not checked: a recording may hold credentials masked; when this one has them as they were sent, \
+                 say `--with-credentials`"
+            );
+        }
+        format!(
+            "{callers} not checked: {}",
+            if unread.is_empty() { "nobody could be asked".to_owned() } else { unread.join("; ") }
+        )
+    }
+
     fn as_json(&self, format: &Format, endpoints: usize) -> String {
         let summary = json!({
             "format": format.to_string(),
@@ -221,6 +258,7 @@ impl Summary {
             "allowed": self.allowed,
             "denied": self.denied,
             "would_deny": self.would_deny,
+            "callers_unchecked": self.unchecked,
             "checks": self.checks,
             "rules": self.rules.as_json(),
             "endpoints": endpoints,
@@ -239,6 +277,9 @@ impl Summary {
         ));
         for (check, count) in &self.checks {
             text.push_str(&format!("  {check:<10}{count:>8}\n"));
+        }
+        if self.unchecked > 0 {
+            text.push_str(&format!("callers     {} not checked, and not counted against\n", self.unchecked));
         }
         text.push_str(&self.rules.as_text());
         text.push_str(&format!("endpoints   {endpoints}\nskipped     {} faulty lines", self.skipped));

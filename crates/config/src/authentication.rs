@@ -42,6 +42,8 @@ pub enum AuthenticationMethod {
     Introspection(Box<IntrospectionMethod>),
     /// Signed messages
     Signature(SignatureMethod),
+    /// Whatever a service of the operator's looks at
+    External(ExternalMethod),
 }
 
 /// JSON Web Tokens of one issuer.
@@ -77,6 +79,8 @@ pub struct JwtMethod {
     pub origins: Vec<String>,
     /// How old a DPoP proof may be, in seconds
     pub proof_age_max_secs: u32,
+    /// DPoP proofs need a nonce of ours
+    pub proof_nonce: bool,
 }
 
 /// Where an issuer's keys are. Only what the configuration names is ever fetched.
@@ -242,6 +246,23 @@ pub struct IntrospectionMethod {
     pub age_max_secs: u32,
     /// Tokens must be bound to a key or a certificate
     pub sender_constrained: bool,
+    /// DPoP proofs need a nonce of ours
+    pub proof_nonce: bool,
+}
+
+/// A service that is asked about each request.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ExternalMethod {
+    /// Where it is
+    pub url: String,
+    /// Fields of the request that it is told, lower case
+    pub headers: Vec<String>,
+    /// How long its answer may take, in milliseconds
+    pub timeout_ms: u64,
+    /// A request passes, as nobody's, when it does not answer
+    pub fail_open: bool,
+    /// How long an answer is believed, in seconds; 0 = not at all
+    pub age_max_secs: u32,
 }
 
 /// Signed messages (RFC 9421).
@@ -293,6 +314,7 @@ impl AuthenticationMethod {
             Self::Mtls(_) => "mtls",
             Self::Introspection(_) => "introspection",
             Self::Signature(_) => "signature",
+            Self::External(_) => "external",
         }
     }
 }
@@ -306,7 +328,8 @@ impl Authenticate {
             AuthenticationMethod::ApiKey(_)
             | AuthenticationMethod::Basic(_)
             | AuthenticationMethod::Mtls(_)
-            | AuthenticationMethod::Introspection(_) => None,
+            | AuthenticationMethod::Introspection(_)
+            | AuthenticationMethod::External(_) => None,
         })
     }
 }

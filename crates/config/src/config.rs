@@ -69,6 +69,28 @@ pub struct ListenerTls {
     pub certificates: Vec<Certificate>,
     /// Lowest version accepted
     pub version_min: TlsVersion,
+    /// What clients must show, unless the certificate that they come for says otherwise; `None` asks for nothing
+    pub client_certificates: Option<ClientCertificates>,
+}
+
+/// Which certificates of clients are accepted (mutual TLS).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificates {
+    /// The authorities (PEM)
+    pub authorities: PathBuf,
+    /// Whether a client must show one
+    pub demand: ClientDemand,
+    /// Revocation lists (PEM or DER); empty = nothing is looked up
+    pub revocation_lists: Vec<PathBuf>,
+}
+
+/// Whether clients must show a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientDemand {
+    /// A handshake without one fails
+    Required,
+    /// One that is shown must be good; without one the client is nobody
+    Optional,
 }
 
 /// A certificate chain with its key, both PEM files. Its names come from the certificate itself.
@@ -80,6 +102,15 @@ pub struct Certificate {
     pub key: PathBuf,
     /// OCSP response to staple (DER)
     pub ocsp_response: Option<PathBuf>,
+    /// What clients that come for it must show; `None` = what the listener says
+    pub client_certificates: Option<ClientCertificates>,
+}
+
+impl ListenerTls {
+    /// What is demanded of clients that come for `certificate`.
+    pub fn demanded_for<'a>(&'a self, certificate: &'a Certificate) -> Option<&'a ClientCertificates> {
+        certificate.client_certificates.as_ref().or(self.client_certificates.as_ref())
+    }
 }
 
 /// TLS versions that can be a minimum.

@@ -116,6 +116,14 @@ pub(crate) const RATE_KEYS: Range = range(1_000_000, 1000, 100_000_000);
 pub(crate) const LOGIN_WINDOW: Range = range(15 * MINUTE, SECOND, 366 * DAY);
 /// Forms and JSON of a login are a few hundred bytes.
 pub(crate) const LOGIN_BODY_BYTES: Range = range(64 * KIB, KIB, MIB);
+/// A request waits for an external authorizer, so half a second is long.
+pub(crate) const EXTERNAL_TIMEOUT: Range = range(500, 10, 10 * SECOND);
+/// By default every request is asked about: only the operator knows what its answers depend on.
+pub(crate) const EXTERNAL_AGE: Range = range(0, 0, 5 * MINUTE);
+/// LIMIT: fields that an external authorizer is told of each request.
+pub(crate) const EXTERNAL_HEADERS_MAX: usize = 32;
+/// LIMIT: files with revocation lists of one listener or certificate; each is read into memory, a bundle may hold many.
+pub(crate) const REVOCATION_LISTS_MAX: usize = 32;
 /// LIMIT: methods of one `authenticate` policy; each may cost a signature check a request.
 pub(crate) const AUTHENTICATION_METHODS_MAX: usize = 16;
 /// Clocks that are kept by NTP differ by less than a second; half a minute forgives those that are not.

@@ -12,8 +12,8 @@ mod threats;
 
 pub use self::audit_log::{AuditLog, AuditLogFormat};
 pub use self::authenticate::{
-    Authenticate, AuthenticationMethod, Basic, IdentityHeader, IdentityValue, Introspection, Jwt, JwtAlgorithm, Mtls,
-    Signature, SubjectForm,
+    Authenticate, AuthenticationMethod, Basic, External, IdentityHeader, IdentityValue, Introspection, Jwt,
+    JwtAlgorithm, Mtls, Signature, SubjectForm,
 };
 pub use self::content::{Content, Pattern, PatternPart};
 pub(crate) use self::rate::MONTH;
@@ -170,6 +170,39 @@ pub struct ListenerTls {
     /// Lowest version accepted.
     #[serde(default)]
     pub version_min: TlsVersion,
+    /// Ask clients for a certificate (mutual TLS), whichever of `certificates` they come for.
+    pub client_certificates: Option<ClientCertificates>,
+}
+
+/// Which certificates of clients are accepted, and whether a client must show one. Who the certificate belongs to is
+/// judged by policies, with the method `mtls`.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClientCertificates {
+    /// PEM file with the authorities that vouch for clients, and no others than those; relative to this document's
+    /// folder. Read again when it changes, within a minute.
+    #[schemars(length(min = 1), extend("title" = "file name"), example = &"tls/clients-ca.pem")]
+    pub authorities: String,
+    /// Whether a client must show one.
+    #[serde(default)]
+    pub demand: ClientDemand,
+    /// Files with revocation lists (RFC 5280 §5, PEM or DER); relative to this document's folder. With any, every
+    /// certificate of a chain needs the list of its issuer, not beyond its next update: what cannot be looked up is
+    /// refused. Read again when they change, within a minute.
+    #[serde(default)]
+    #[schemars(length(max = defaults::REVOCATION_LISTS_MAX), inner(length(min = 1)), extend("title" = "file names"), example = vec!["tls/clients.crl"])]
+    pub revocation_lists: Vec<String>,
+}
+
+/// Whether clients must show a certificate.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientDemand {
+    /// A handshake without one fails.
+    #[default]
+    Required,
+    /// Without one a client is nobody; one that is shown must still be good.
+    Optional,
 }
 
 /// A certificate chain with its key. Its names come from the certificate itself.
@@ -187,6 +220,9 @@ pub struct Certificate {
     #[schemars(length(min = 1), extend("title" = "file name"), example = &"tls/shop.example.ocsp")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ocsp_response: Option<String>,
+    /// Ask clients that come for this certificate's names for one of theirs, instead of what the listener says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_certificates: Option<ClientCertificates>,
 }
 
 /// A version of TLS. Older ones are not offered (RFC 8996).

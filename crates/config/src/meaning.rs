@@ -16,7 +16,13 @@ mod values;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use crate::config::{Certificate, Config, Console, Data, Limits, Listener, ListenerTls, TlsVersion};
+use bartizan_model::Mode;
+
+use crate::authentication::AuthenticationMethod;
+use crate::config::{
+    Certificate, ClientCertificates, ClientDemand, Config, Console, Data, Limits, Listener, ListenerTls, PolicyRule,
+    TlsVersion,
+};
 use crate::path::SettingPath;
 use crate::report::{self, Fault, Report};
 use crate::yaml::Node;
@@ -73,32 +79,70 @@ fn listeners(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &[documen
         .enumerate()
         .map(|(index, listener)| {
             let at = at.index(index);
-            let tls = listener.tls.as_ref().map(|tls| ListenerTls {
-                certificates: tls
-                    .certificates
-                    .iter()
-                    .enumerate()
-                    .map(|(index, pair)| {
-                        let at = at.key("tls").key("certificates").index(index);
-                        Certificate {
-                            certificate: checker.file(&at.key("certificate"), &pair.certificate),
-                            key: checker.file(&at.key("key"), &pair.key),
-                            ocsp_response: pair
-                                .ocsp_response
-                                .as_ref()
-                                .map(|file| checker.file(&at.key("ocsp_response"), file)),
-                        }
-                    })
-                    .collect(),
-                version_min: match tls.version_min {
-                    document::TlsVersion::Tls12 => TlsVersion::Tls12,
-                    document::TlsVersion::Tls13 => TlsVersion::Tls13,
-                },
-            });
+            let tls = listener.tls.as_ref().map(|tls| listener_tls(checker, &at.key("tls"), tls));
             let address = checker.socket_address(&at.key("address"), &listener.address);
             Listener { address, tls, http2: listener.http2, proxy_protocol: listener.proxy_protocol }
         })
         .collect()
+}
+
+fn listener_tls(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &document::ListenerTls) -> ListenerTls {
+    let certificates = written.certificates.iter().enumerate().map(|(index, pair)| {
+        let at = at.key("certificates").index(index);
+        let ocsp_response = pair.ocsp_response.as_ref();
+        Certificate {
+            certificate: checker.file(&at.key("certificate"), &pair.certificate),
+            key: checker.file(&at.key("key"), &pair.key),
+            ocsp_response: ocsp_response.map(|file| checker.file(&at.key("ocsp_response"), file)),
+            client_certificates: client_certificates(checker, &at, pair.client_certificates.as_ref()),
+        }
+    });
+    ListenerTls {
+        certificates: certificates.collect(),
+        version_min: match written.version_min {
+            document::TlsVersion::Tls12 => TlsVersion::Tls12,
+            document::TlsVersion::Tls13 => TlsVersion::Tls13,
+        },
+        client_certificates: client_certificates(checker, at, written.client_certificates.as_ref()),
+    }
+}
+
+fn client_certificates(
+    checker: &mut Checker<'_, '_>,
+    at: &SettingPath,
+    written: Option<&document::ClientCertificates>,
+) -> Option<ClientCertificates> {
+    let (at, written) = (at.key("client_certificates"), written?);
+    let lists = written.revocation_lists.iter().enumerate();
+    let lists_at = at.key("revocation_lists");
+    Some(ClientCertificates {
+        authorities: checker.file(&at.key("authorities"), &written.authorities),
+        demand: match written.demand {
+            document::ClientDemand::Required => ClientDemand::Required,
+            document::ClientDemand::Optional => ClientDemand::Optional,
+        },
+        revocation_lists: lists.map(|(index, file)| checker.file(&lists_at.index(index), file)).collect(),
+    })
+}
+
+/// An `mtls` method that nobody can meet: certificates are only seen where a listener asks for them.
+fn unmet_mtls(checker: &mut Checker<'_, '_>, root: &SettingPath, config: &Config) {
+    let is_asked = config.listeners.iter().filter_map(|listener| listener.tls.as_ref()).any(|tls| {
+        tls.client_certificates.is_some() || tls.certificates.iter().any(|pair| pair.client_certificates.is_some())
+    });
+    if is_asked || checker.is_partial {
+        return;
+    }
+    for (index, policy) in config.policies.iter().enumerate() {
+        let PolicyRule::Authenticate(rule) = &policy.rule else { continue };
+        let at = rule.methods.iter().position(|method| matches!(method, AuthenticationMethod::Mtls(_)));
+        if let (Some(method), true) = (at, policy.mode != Mode::Off) {
+            let at = root.key("policies").index(index).key("authenticate").key("methods").index(method);
+            let message = "no listener asks clients for certificates, so nobody can prove one".to_owned();
+            let help = "write `client_certificates: {authorities: …}` in the listener's `tls`";
+            checker.warning(&at, report::NO_EFFECT, message, help);
+        }
+    }
 }
 
 fn limits(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &document::Limits) -> Limits {
@@ -189,6 +233,7 @@ fn contradictions(checker: &mut Checker<'_, '_>, root: &SettingPath, config: &Co
         let help = "change the port here, or that of `console: {address: …}`";
         checker.error(&root.key("metrics").key("address"), report::NOT_UNIQUE, message, help);
     }
+    unmet_mtls(checker, root, config);
     for (index, network) in config.trusted_proxies.iter().enumerate() {
         if network.prefix_len() == 0 {
             let message = format!("`{network}` lets every client choose the address it is seen with");

@@ -30,6 +30,7 @@ impl Refusal {
             Self::MethodNotAllowed => 405,
             Self::ContentTooLarge => 413,
             Self::UriTooLong => 414,
+            Self::Misdirected => 421,
             Self::UnprocessableContent => 422,
             Self::TooManyRequests => 429,
             Self::HeaderFieldsTooLarge => 431,
@@ -50,6 +51,7 @@ const fn words(status: u16) -> (&'static str, &'static str) {
         405 => ("Method Not Allowed", "This method is not allowed here; the Allow field lists those that are."),
         413 => ("Content Too Large", "The request body is larger than is allowed here."),
         414 => ("URI Too Long", "The request target is longer than is allowed here."),
+        421 => ("Misdirected Request", "This connection was opened for another host; open one for this host."),
         422 => ("Unprocessable Content", "The request's content goes beyond what is allowed here."),
         429 => (
             "Too Many Requests",

@@ -16,6 +16,7 @@ pub(crate) enum Refusal {
     Forbidden,
     MethodNotAllowed,
     ContentTooLarge,
+    Misdirected,
     UriTooLong,
     UnprocessableContent,
     TooManyRequests,

@@ -58,6 +58,12 @@ impl Host {
     }
 }
 
+/// The name in an authority, as routes compare it: lower case, without port and trailing dot. `None` when it can be read in
+/// more than one way; such a request is refused.
+pub fn host_name(authority: &[u8]) -> Option<String> {
+    Host::parse(authority, Scheme::Https).map(|host| host.name().to_owned())
+}
+
 const fn default_port(scheme: Scheme) -> u16 {
     match scheme {
         Scheme::Http => 80,

@@ -27,11 +27,15 @@ use crate::path::Readings;
 use crate::policy::{PolicyIndex, Rule};
 use crate::question::{Asked, Question, Reply};
 use crate::snapshot::{Route, Snapshot};
+use crate::stage::access::checks as callers;
 use crate::stage::content::Contents;
 use crate::stage::limit::body::BodyGate;
 use crate::stage::limit::rate::{self, Rates};
 use crate::stage::threat::Threats;
 use crate::stage::{Facts, HeadContext, LIMIT, REQUEST_HEAD};
+
+/// The field that gives a client a nonce (RFC 9449 §8.1).
+const DPOP_NONCE: &str = "dpop-nonce";
 
 /// What the host does next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +94,7 @@ pub struct Inspection {
     version: HttpVersion,
     client_certificate: bool,
     client_chain: Vec<Arc<[u8]>>,
+    are_credentials_whole: bool,
     facts: Facts,
     asked: Asked,
     /// The stage of the head that runs next
@@ -141,6 +146,7 @@ impl Inspection {
             version: HttpVersion::Http11,
             client_certificate: tls.is_some_and(|tls| tls.client_certificate),
             client_chain: tls.map(|tls| tls.client_chain.clone()).unwrap_or_default(),
+            are_credentials_whole: true,
             facts: Facts {
                 client,
                 rival: None,
@@ -153,6 +159,7 @@ impl Inspection {
                 challenges: Vec::new(),
                 edits: Edits::default(),
                 proofs: SmallVec::new(),
+                fresh_nonce: None,
                 body_digests: Vec::new(),
             },
             asked: Asked::default(),
@@ -175,6 +182,11 @@ impl Inspection {
     /// The host answers questions: [`Step::Ask`] may come. Without it, what would have to be asked is refused.
     pub fn can_ask(&mut self) {
         self.asked.can_ask = true;
+    }
+
+    /// Credentials in this recording may be masked: who calls is not judged where one is there, and a finding says so.
+    pub(crate) fn mask_credentials(&mut self) {
+        self.are_credentials_whole = false;
     }
 
     /// The request's head. Call once, first.
@@ -238,6 +250,7 @@ impl Inspection {
             peer: self.peer,
             local: self.local,
             client_chain: &self.client_chain,
+            are_credentials_whole: self.are_credentials_whole,
             lacks_headers: self.missing.headers,
             head,
             fields,
@@ -365,6 +378,18 @@ impl Inspection {
         self.refused_by_host(&checks::BEYOND_LIMITS, Refusal::TooManyRequests, version, reason, times)
     }
 
+    /// The host's TLS refused the client's certificate, or missed one; nothing was asked for yet, and nobody is answered.
+    pub fn certificate_refused(&mut self, version: HttpVersion, reason: &'static str) -> Step {
+        let check = &callers::CERTIFICATE;
+        self.refused_by_host(check, Refusal::Unauthorized, version, reason, NonZeroU64::MIN)
+    }
+
+    /// The connection was opened for another host, where clients must show other certificates. The host answers 421.
+    pub fn misdirected(&mut self, version: HttpVersion, reason: &'static str) -> Step {
+        let check = &callers::MISDIRECTED;
+        self.refused_by_host(check, Refusal::Misdirected, version, reason, NonZeroU64::MIN)
+    }
+
     fn refused_by_host(
         &mut self,
         check: &'static CheckInfo,
@@ -430,13 +455,19 @@ impl Inspection {
         let mut answer = answer::answer(&self.decision, self.id);
         answer.headers.extend(self.allow().map(|allow| ("allow", allow.to_owned())));
         answer.headers.extend(self.challenges().map(|challenge| ("www-authenticate", challenge.clone())));
+        if self.decision.status == Refusal::Unauthorized.status() {
+            answer.headers.extend(self.facts.fresh_nonce.clone().map(|nonce| (DPOP_NONCE, nonce)));
+        }
         answer
     }
 
     /// Header fields to set on the upstream's response, names in lower case: `RateLimit-Policy` and `RateLimit` of the
-    /// limits that admitted the request, where their policies announce them.
+    /// limits that admitted the request, where their policies announce them; `DPoP-Nonce` where the client shall use a new
+    /// one (RFC 9449 §8.2).
     pub fn response_fields(&self) -> Vec<(&'static str, String)> {
-        self.rates.response_fields(self.snapshot.policies())
+        let mut fields = self.rates.response_fields(self.snapshot.policies());
+        fields.extend(self.facts.fresh_nonce.clone().map(|nonce| (DPOP_NONCE, nonce)));
+        fields
     }
 
     /// What changes in the head before it goes to the upstream.

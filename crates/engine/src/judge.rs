@@ -13,6 +13,7 @@ use bartizan_model::{
 };
 
 use crate::inspection::{Inspection, Step};
+use crate::question::{Question, Reply};
 use crate::snapshot::{Route, Snapshot};
 
 /// What came of a recorded exchange.
@@ -35,6 +36,15 @@ pub struct StageTrace {
     pub findings: Vec<Finding>,
 }
 
+/// How who calls is judged.
+#[derive(Default)]
+pub struct Callers<'a> {
+    /// Credentials in the recording may be masked: where there is one, who calls is not judged, and a finding says so
+    pub are_masked: bool,
+    /// Answers the engine's questions; without it, what would have to be asked is not judged, and a finding says so
+    pub answer: Option<&'a mut dyn FnMut(Question) -> Reply>,
+}
+
 /// Runs `exchange` through an inspection. `read_at` stands in when the recording has no time.
 pub fn judge(
     snapshot: &Arc<Snapshot>,
@@ -43,12 +53,29 @@ pub fn judge(
     id: RequestId,
     read_at: Timestamp,
 ) -> Judged {
+    judge_callers(snapshot, exchange, source, id, read_at, Callers::default())
+}
+
+/// As [`judge`], with a say in how who calls is judged.
+pub fn judge_callers(
+    snapshot: &Arc<Snapshot>,
+    exchange: &Exchange,
+    source: Source,
+    id: RequestId,
+    read_at: Timestamp,
+    mut callers: Callers<'_>,
+) -> Judged {
     let begun = exchange.time.unwrap_or(read_at);
     let peer = exchange.client.map(|ip| SocketAddr::new(ip, 0));
     let connection = Connection { peer, local: None, tls: None };
     let mut inspection = Inspection::new(Arc::clone(snapshot), &connection, id, source, begun);
     mark_missing(&mut inspection, exchange, source);
-    let outcome = drive(&mut inspection, exchange, source);
+    if callers.are_masked {
+        inspection.mask_credentials();
+    } else if callers.answer.is_some() {
+        inspection.can_ask();
+    }
+    let outcome = drive(&mut inspection, exchange, source, &mut callers);
     let route = inspection.shared_route();
     let trace = trace(&inspection);
     let now = begun.plus_micros(exchange.duration_us.and_then(|us| i64::try_from(us).ok()).unwrap_or(0));
@@ -82,17 +109,22 @@ fn may_lack_body(request: &Request, source: Source) -> bool {
     !is_known_empty || request.body_bytes.is_some()
 }
 
-fn drive(inspection: &mut Inspection, exchange: &Exchange, source: Source) -> Outcome {
+fn drive(inspection: &mut Inspection, exchange: &Exchange, source: Source, callers: &mut Callers<'_>) -> Outcome {
     let request = &exchange.request;
     let headers = fields(&request.headers);
-    let mut step = inspection.request_head(&RequestHead {
+    let head = RequestHead {
         method: &request.method,
         target: &request.target,
         scheme: request.scheme,
         authority: &request.authority,
         version: request.version,
         headers: &headers,
-    });
+    };
+    let mut step = inspection.request_head(&head);
+    while let Step::Ask(question) = step {
+        let reply = callers.answer.as_mut().map_or(Reply::Unavailable, |answer| answer(question));
+        step = inspection.reply(&head, reply); // an inspection asks a bounded number of questions
+    }
     let request_bytes = body_bytes(request.body.as_deref(), request.body_bytes);
     let mut outcome = Outcome { request_bytes, duration_us: exchange.duration_us, ..Outcome::default() };
     let is_routed = inspection.route().is_some() || matches!(source, Source::Har | Source::AccessLog);

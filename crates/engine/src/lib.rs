@@ -49,8 +49,9 @@ pub use answer::{Answer, answer, answer_ending};
 pub use checks::CHECKS;
 pub use counters::{Counters, Fingerprint, TableStats, lease, shared};
 pub use edits::Edits;
+pub use host::host_name;
 pub use inspection::{Engine, Inspection, Step};
-pub use judge::{Judged, StageTrace, judge};
+pub use judge::{Callers, Judged, StageTrace, judge, judge_callers};
 pub use question::{PasswordCheck, Question, Reply};
 pub use snapshot::{Inputs, Plans, Route, Snapshot};
 pub use stage::access::api_key::{

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use bartizan_config::{IntrospectionMethod, KeySource};
+use bartizan_config::{ExternalMethod, IntrospectionMethod, KeySource};
 use bartizan_model::Secret;
 
 use crate::bounded::Digest;
@@ -29,6 +29,13 @@ pub enum Question {
         method: Arc<IntrospectionMethod>,
         /// The token
         token: Secret<Box<[u8]>>,
+    },
+    /// Ask the external authorizer about this request, and reply with its answer
+    External {
+        /// Whom to ask, and how long
+        method: Arc<ExternalMethod>,
+        /// What it is told: JSON, with credentials
+        request: Secret<Box<[u8]>>,
     },
     /// Compute whether this password is right, on a thread that may take some 20 ms and 19 MiB; bound how many do so
     Password(PasswordCheck),
@@ -62,6 +69,13 @@ pub enum Reply {
     Done,
     /// The body of the authorization server's answer, at most 64 KiB of it
     Introspection(Vec<u8>),
+    /// The external authorizer answered
+    External {
+        /// Status of its answer
+        status: u16,
+        /// At most 64 KiB of its body
+        body: Vec<u8>,
+    },
     /// The password was compared
     Password {
         /// Whether it is right

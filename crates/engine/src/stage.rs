@@ -63,6 +63,8 @@ pub(crate) struct HeadContext<'a> {
     pub(crate) local: Option<SocketAddr>,
     /// The client's certificate and what vouches for it: DER, leaf first
     pub(crate) client_chain: &'a [Arc<[u8]>],
+    /// Credentials are as they were sent; else they may be masked, and prove nothing
+    pub(crate) are_credentials_whole: bool,
     /// The recording lacks header fields: their absence proves nothing
     pub(crate) lacks_headers: bool,
     pub(crate) head: &'a RequestHead<'a>,
@@ -105,6 +107,8 @@ pub(crate) struct Facts {
     pub(crate) edits: Edits,
     /// Proofs that this exchange has used up
     pub(crate) proofs: SmallVec<[Digest; 1]>,
+    /// A nonce that the client shall use from now on (RFC 9449 §8.2)
+    pub(crate) fresh_nonce: Option<String>,
     /// What the body must be, by the signatures over it
     pub(crate) body_digests: Vec<BodyDigest>,
 }

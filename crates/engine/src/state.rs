@@ -149,6 +149,11 @@ impl AccessState {
         self.api_keys.load()
     }
 
+    /// Whether keys of `source` are known.
+    pub fn has_keys(&self, source: &KeySource) -> bool {
+        self.keys(source).is_some()
+    }
+
     /// The keys of `source` at this moment.
     pub(crate) fn keys(&self, source: &KeySource) -> Option<Arc<KnownKeys>> {
         let sources = self.sources.load();

@@ -19,6 +19,7 @@ use crate::record::Record;
 use crate::refusal::Refusal;
 use crate::response::ResponseBody;
 use crate::shared::{Generation, Shared};
+use crate::upgrade::Holdback;
 
 /// Pingora's context of a request: nothing until the head is looked at.
 pub(crate) struct Context {
@@ -47,6 +48,8 @@ pub(crate) struct Exchange {
     pub(crate) tried: SmallVec<[SocketAddr; 2]>,
     /// The current attempt has a connection
     pub(crate) is_connected: bool,
+    /// Of a request that asks to switch protocols: keeps the answer back until Pingora has ended the request
+    pub(crate) holdback: Option<Arc<Holdback>>,
     /// The engine decided against it after it had begun to pass
     pub(crate) is_stopped: bool,
     pub(crate) upstream_us: Option<u64>,
@@ -105,6 +108,7 @@ impl Context {
             is_continued: false,
             tried: SmallVec::new(),
             is_connected: false,
+            holdback: None,
             is_stopped: false,
             upstream_us: None,
             ending: None,

@@ -52,6 +52,9 @@ const HTTP2_HEADER_BYTES: u32 = 64 * 1024;
 /// How long tasks may take to end after the workers were told to stop.
 const WORKERS_END: Duration = Duration::from_secs(1);
 
+/// How often files of clients' authorities and revocation lists are looked at.
+const TRUST_ROUND: Duration = Duration::from_secs(60);
+
 /// How long open connections without a request are kept once no new ones are accepted.
 const LINGER: Duration = Duration::from_millis(300);
 
@@ -144,6 +147,8 @@ pub struct GatewayStats {
     pub proxy_header_failures_total: u64,
     /// TLS handshakes that failed
     pub handshake_failures_total: u64,
+    /// Those of them that failed for the client's certificate; each is an event
+    pub client_certificates_refused_total: u64,
     /// Faults of ours (panics): the exchange failed closed
     pub internal_faults_total: u64,
     /// Connections to upstreams opened
@@ -283,6 +288,7 @@ impl Gateway {
             self.signals = Some(Signals::new().map_err(Error::Runtime)?);
         }
         self.handle.shared.current.load().upstreams.start(&self.handle.runtime);
+        let renewal = tokio::spawn(keep_trust_fresh(self.handle.clone()));
         let sockets = self.sockets()?;
         for bound in self.listeners.drain(..) {
             tokio::spawn(serve(bound, hall.clone()));
@@ -306,6 +312,7 @@ impl Gateway {
             }
         };
         drop(sockets);
+        renewal.abort();
         if stop != Stop::Fast {
             let _ = shutdown.send(true);
             self.handle.shared.is_closing.store(true, Relaxed);
@@ -363,6 +370,23 @@ impl Gateway {
                 tracing::warn!(exchanges_open = open, "the grace is over; exchanges are cut off");
             }
             _ = self.next_stop() => {}
+        }
+    }
+}
+
+/// Certificates are taken back at any hour; nobody should have to ask for a reload then.
+async fn keep_trust_fresh(handle: GatewayHandle) {
+    if handle.fixed.certificates.iter().all(Option::is_none) {
+        return;
+    }
+    loop {
+        tokio::time::sleep(TRUST_ROUND).await;
+        let handle = handle.clone();
+        match tokio::task::spawn_blocking(move || handle.renew_trust()).await {
+            Ok(Ok(0)) => {}
+            Ok(Ok(listeners)) => tracing::info!(listeners, "authorities and revocation lists of clients read again"),
+            Ok(Err(error)) => tracing::error!(%error, "not read again; what was read before goes on"),
+            Err(error) => tracing::error!(%error, "not read again; what was read before goes on"),
         }
     }
 }
@@ -437,13 +461,26 @@ impl GatewayHandle {
         for (before, store) in self.fixed.listeners.iter().zip(&self.fixed.certificates) {
             let now = config.listeners.iter().find(|listener| listener.address == before.address);
             if let (Some(store), Some(tls)) = (store, now.and_then(|listener| listener.tls.as_ref())) {
-                renewed.push((store, CertificateStore::load(tls)?));
+                renewed.push((store, CertificateStore::load(tls, before.http2)?));
             }
         }
         upstreams.start(&self.runtime);
         renewed.iter().for_each(|(store, fresh)| store.replace_with(fresh));
         self.shared.current.store(Arc::new(Generation::new(config, snapshot, upstreams)));
         Ok(self.needs_restart(config))
+    }
+
+    /// Reads the files of clients' authorities and revocation lists again where they have changed; connections that are
+    /// opened afterwards are judged by them. The gateway does so by itself every minute. Returns how many listeners have
+    /// changed. Blocks.
+    ///
+    /// # Errors
+    /// The first file that cannot be used. What was read before goes on for its listener; the others are renewed.
+    pub fn renew_trust(&self) -> Result<usize, Error> {
+        let _writer = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let renewals = self.fixed.certificates.iter().flatten().map(|store| store.renew_trust());
+        let renewals: Vec<_> = renewals.collect(); // a fault of one must not keep the next from being renewed
+        renewals.into_iter().try_fold(0, |count, renewal| Ok(count + usize::from(renewal?)))
     }
 
     /// What `config` asks for that a running process cannot do.
@@ -496,11 +533,9 @@ impl GatewayHandle {
     }
 }
 
+/// Whether a running listener can become this one: certificates and versions of TLS are read anew.
 fn is_same_but_certificates(before: &Listener, now: &Listener) -> bool {
-    let tls = match (&before.tls, &now.tls) {
-        (None, None) => true,
-        (Some(before), Some(now)) => before.version_min == now.version_min,
-        (None, Some(_)) | (Some(_), None) => false,
-    };
-    tls && before.http2 == now.http2 && before.proxy_protocol == now.proxy_protocol
+    before.tls.is_some() == now.tls.is_some()
+        && before.http2 == now.http2
+        && before.proxy_protocol == now.proxy_protocol
 }

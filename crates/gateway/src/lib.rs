@@ -5,6 +5,7 @@
 
 mod answers;
 mod body;
+mod client_trust;
 mod clients;
 mod deadline;
 mod door;
@@ -27,8 +28,10 @@ mod proxy_header;
 mod record;
 mod refusal;
 mod response;
+mod sealed;
 mod shared;
 mod tls;
+mod upgrade;
 mod upstream;
 mod wire;
 

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use bartizan_engine::host_name;
 use bartizan_model::{Connection, HttpVersion};
 use http::HeaderValue;
 use pingora::http::ResponseHeader;
@@ -15,6 +16,7 @@ use pingora::protocols::http::ServerSession;
 use pingora::protocols::raw_connect::ProxyDigest;
 
 use crate::clients::Seat;
+use crate::tls::Offer;
 
 /// What a connection carries right now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +43,8 @@ pub(crate) struct Link {
     pub(crate) peer_value: Option<HeaderValue>,
     /// Its place among the client's connections; none for a trusted proxy, which brings those of many
     pub(crate) seat: Option<Seat>,
+    /// The terms that its handshake went by; none in the clear
+    terms: Option<(Arc<Offer>, usize)>,
     /// Host of the connection's first request, and the `Forwarded` element made from it
     forwarded: OnceLock<(HeaderValue, HeaderValue)>,
     phase: AtomicU8,
@@ -61,6 +65,7 @@ impl Link {
             connection,
             peer_value,
             seat,
+            terms: None,
             forwarded: OnceLock::new(),
             phase: AtomicU8::new(Phase::Fresh as u8),
             begun: AtomicU64::new(0),
@@ -69,6 +74,20 @@ impl Link {
             is_body_broken: AtomicBool::new(false),
             is_abandoned,
         }
+    }
+
+    /// The same link, of a connection whose handshake went by these terms of the offer.
+    #[must_use]
+    pub(crate) fn on_terms(self, offer: Arc<Offer>, terms: usize) -> Self {
+        Self { terms: Some((offer, terms)), ..self }
+    }
+
+    /// Whether the handshake would have gone by other terms, had the client asked for this host: then what it has shown
+    /// was not demanded for it (RFC 9110 §7.4).
+    pub(crate) fn is_for_other_than(&self, authority: &[u8]) -> bool {
+        let Some((offer, terms)) = self.terms.as_ref().filter(|(offer, _)| offer.has_choice()) else { return false };
+        // A host that cannot be told is refused by the engine.
+        host_name(authority).is_some_and(|name| offer.terms_for(Some(&name)) != *terms)
     }
 
     /// The other end's address.

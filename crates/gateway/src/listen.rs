@@ -5,16 +5,16 @@
 //! to go, and that is what this is. Each connection: PROXY header, TLS, [`Door`], Pingora.
 
 use std::net::{SocketAddr, TcpListener as StdListener};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use bartizan_config::{Listener, ListenerTls};
-use bartizan_model::{Connection, HttpVersion, TlsInfo};
+use bartizan_config::Listener;
+use bartizan_model::{Connection, HttpVersion};
 use bytes::Bytes;
 use pingora::apps::ServerApp;
-use pingora::listeners::tls::Acceptor;
-use pingora::protocols::{IO, Ssl};
+use pingora::protocols::IO;
 use pingora::proxy::HttpProxy;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -28,8 +28,9 @@ use crate::link::Link;
 use crate::proxy::Proxy;
 use crate::proxy_header;
 use crate::refusal::Refusal;
+use crate::sealed::{self, Failed};
 use crate::shared::Shared;
-use crate::tls::{self, CertificateStore};
+use crate::tls::CertificateStore;
 use crate::wire::Wire;
 
 /// LIMIT: connections that may wait to be accepted; the kernel cuts it to `net.core.somaxconn`.
@@ -52,36 +53,26 @@ pub(crate) struct Bound {
     pub(crate) config: Listener,
     pub(crate) socket: StdListener,
     pub(crate) certificates: Option<Arc<CertificateStore>>,
-    acceptor: Option<Arc<Acceptor>>,
 }
 
 impl Bound {
     /// Reads the certificates, then opens the socket, or takes over the one that is given.
     pub(crate) fn new(config: &Listener, inherited: Option<StdListener>) -> Result<Self, Error> {
-        let (certificates, acceptor) = match &config.tls {
-            Some(tls) => {
-                let (store, acceptor) = acceptor(tls, config.http2)?;
-                (Some(store), Some(acceptor))
-            }
-            None => (None, None),
+        let certificates = match &config.tls {
+            Some(tls) => Some(Arc::new(CertificateStore::load(tls, config.http2)?)),
+            None => None,
         };
         let socket = match inherited {
             Some(socket) => socket,
             None => bind(config.address).map_err(|source| Error::Bind { address: config.address, source })?,
         };
-        Ok(Self { config: config.clone(), socket, certificates, acceptor })
+        Ok(Self { config: config.clone(), socket, certificates })
     }
 
     /// The address really bound.
     pub(crate) fn address(&self) -> SocketAddr {
         self.socket.local_addr().unwrap_or(self.config.address)
     }
-}
-
-fn acceptor(tls: &ListenerTls, http2: bool) -> Result<(Arc<CertificateStore>, Arc<Acceptor>), Error> {
-    let store = Arc::new(CertificateStore::load(tls)?);
-    let config = tls::server_config(tls, http2, store.clone())?;
-    Ok((store, Arc::new(Acceptor::from_server_config(Arc::new(config)))))
 }
 
 fn bind(address: SocketAddr) -> std::io::Result<StdListener> {
@@ -183,7 +174,7 @@ pub(crate) async fn serve(bound: Bound, hall: Arc<Hall>) {
             return;
         }
     };
-    let entrance = Arc::new(Entrance { config: bound.config, acceptor: bound.acceptor });
+    let entrance = Arc::new(Entrance { config: bound.config, certificates: bound.certificates });
     let mut shutdown = hall.shutdown.clone();
     let (mut failed, mut full) = (Complaint::default(), Complaint::default());
     loop {
@@ -218,7 +209,7 @@ pub(crate) async fn serve(bound: Bound, hall: Arc<Hall>) {
 
 struct Entrance {
     config: Listener,
-    acceptor: Option<Arc<Acceptor>>,
+    certificates: Option<Arc<CertificateStore>>,
 }
 
 /// One connection from its first byte to its last.
@@ -240,20 +231,29 @@ async fn receive(mut tcp: TcpStream, peer: SocketAddr, entrance: Arc<Entrance>, 
     let Ok(seat) = admit(&connection, hall) else { return };
     let is_abandoned = Arc::new(AtomicBool::new(false));
     let wire = Wire::new(tcp, connection.peer.unwrap_or(peer), put_back, is_abandoned.clone());
-    let link = |connection| Arc::new(Link::new(connection, seat, is_abandoned));
-    let Some(acceptor) = &entrance.acceptor else {
-        return enter(wire, link(connection), entrance.config.http2, hall).await;
+    let link = |connection| Link::new(connection, seat, is_abandoned);
+    let Some(certificates) = &entrance.certificates else {
+        return enter(wire, Arc::new(link(connection)), entrance.config.http2, hall).await;
     };
-    match tokio::time::timeout(HANDSHAKE, acceptor.tls_handshake(wire)).await {
-        Ok(Ok(tls)) => {
-            connection.tls = Some(tls_info(&tls));
-            enter(tls, link(connection), false, hall).await;
+    let offer = certificates.offer();
+    match tokio::time::timeout(HANDSHAKE, sealed::accept(wire, &offer)).await {
+        Ok(Ok(accepted)) => {
+            connection.tls = Some(accepted.info);
+            let link = link(connection).on_terms(offer, accepted.terms);
+            enter(accepted.stream, Arc::new(link), false, hall).await;
         }
-        failed => {
+        Ok(Err(Failed { error, certificate })) => {
             hall.shared.counters.handshake_failures_total.fetch_add(1, Relaxed);
-            let error =
-                failed.map_or_else(|_| "timed out".to_owned(), |e| e.err().map_or_else(String::new, |e| e.to_string()));
+            if let Some(fault) = certificate {
+                hall.shared.counters.client_certificates_refused_total.fetch_add(1, Relaxed);
+                let refusal = Refusal::ClientCertificate(fault);
+                hall.shared.tell_refused(&connection, HttpVersion::Http11, refusal, NonZeroU64::MIN);
+            }
             tracing::debug!(%peer, %error, "TLS handshake failed");
+        }
+        Err(_) => {
+            hall.shared.counters.handshake_failures_total.fetch_add(1, Relaxed);
+            tracing::debug!(%peer, "TLS handshake timed out");
         }
     }
 }
@@ -296,18 +296,5 @@ async fn enter<T: IO + 'static>(io: T, link: Arc<Link>, offers_h2c: bool, hall: 
     hall.proxy.process_new(Box::new(door), &hall.shutdown).await;
     if let Some(times) = link.seat.as_ref().and_then(Seat::leave) {
         hall.shared.tell_refused(&link.connection, HttpVersion::Http11, Refusal::TooManyConnections, times);
-    }
-}
-
-fn tls_info(tls: &impl Ssl) -> TlsInfo {
-    let session = tls.get_ssl();
-    let version = session.and_then(|session| session.version()).unwrap_or_default();
-    let cipher = session.and_then(|session| session.current_cipher_name()).unwrap_or_default();
-    TlsInfo {
-        version: version.replace('_', "."), // rustls says TLSv1_3
-        cipher: cipher.replacen("TLS13_", "TLS_", 1),
-        server_name: session.and_then(|session| session.server_name()).map(str::to_owned),
-        client_certificate: session.is_some_and(|session| session.peer_certificate_der().is_some()),
-        client_chain: session.and_then(|session| session.peer_certificate_der()).map(Arc::from).into_iter().collect(),
     }
 }

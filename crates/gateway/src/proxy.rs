@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bartizan_config::{HashKey, Limits};
+use bartizan_config::{HashKey, Limits, UpstreamProtocol};
 use bartizan_engine::{Reply, Step, answer_ending};
 use bartizan_model::{Ending, HttpVersion, RequestHead, ResponseHead};
 use bytes::Bytes;
@@ -31,10 +31,11 @@ use crate::fields::{HeaderFields, fields};
 use crate::form::{self, Form};
 use crate::forward::{self, Forwarding, X_REQUEST_ID};
 use crate::ids;
-use crate::link::link_of;
+use crate::link::{Link, link_of};
 use crate::message;
 use crate::refusal::Refusal;
 use crate::shared::Shared;
+use crate::upgrade::peer_for_upgrade;
 
 const STOPPED: ErrorType = ErrorType::Custom("stopped by decision");
 const NO_TARGET: ErrorType = ErrorType::Custom("no healthy target");
@@ -78,7 +79,8 @@ impl ProxyHttp for Proxy {
             session.set_keepalive(None);
         }
 
-        let refusal = refusal_of(session, &limits).or_else(|| exchange.crowding(&limits));
+        let refusal = refusal_of(session, &limits).or_else(|| misdirection(session.req_header(), &exchange.link));
+        let refusal = refusal.or_else(|| exchange.crowding(&limits));
         if let Some(refusal) = refusal {
             refusal.tell(&mut exchange.inspection, version_of(session), NonZeroU64::MIN);
             exchange.ending = Some(refusal.ending());
@@ -145,6 +147,11 @@ impl ProxyHttp for Proxy {
         exchange.tried.push(member.address);
         exchange.is_connected = false;
         exchange.body.begin_attempt(session);
+        if asks_for_upgrade(session) && pool.config().protocol == UpstreamProtocol::Http1 {
+            let (peer, holdback) = peer_for_upgrade(&member.peer);
+            exchange.holdback = Some(holdback);
+            return Ok(Box::new(peer));
+        }
         Ok(Box::new(member.peer.clone()))
     }
 
@@ -157,7 +164,11 @@ impl ProxyHttp for Proxy {
         _digest: Option<&Digest>,
         ctx: &mut Context,
     ) -> Result<()> {
-        exchange(ctx)?.is_connected = true;
+        let exchange = exchange(ctx)?;
+        exchange.is_connected = true;
+        if let Some(holdback) = &exchange.holdback {
+            holdback.hold();
+        }
         if !reused {
             self.shared.counters.upstream_connections_total.fetch_add(1, Relaxed);
         }
@@ -206,6 +217,9 @@ impl ProxyHttp for Proxy {
             return Ok(());
         }
         let exchange = exchange(ctx)?;
+        if let Some(holdback) = exchange.holdback.as_ref().filter(|_| end_of_stream) {
+            holdback.request_ended();
+        }
         let record = exchange.record.as_deref_mut();
         match exchange.body.filter(body, end_of_stream, &mut exchange.inspection, record) {
             Verdict::Pass => Ok(()),
@@ -435,6 +449,29 @@ async fn read_held_body(session: &mut Session, exchange: &mut Exchange, timeout:
     exchange.body.read(session, &mut exchange.inspection, record, timeout).await
 }
 
+/// A request that will be a tunnel if the upstream wants, and that ends with its head.
+fn asks_for_upgrade(session: &mut Session) -> bool {
+    let head = session.req_header();
+    head.version == Version::HTTP_11 && head.headers.contains_key(header::UPGRADE) && session.is_body_empty()
+}
+
+/// A request for a host whose clients must show other certificates than this connection was opened with.
+fn misdirection(header: &RequestHeader, link: &Link) -> Option<Refusal> {
+    let raw = header.raw_path();
+    let named = match raw_target_authority(raw) {
+        RawTargetAuthority::Absolute { authority, .. } => Some(authority),
+        RawTargetAuthority::None | RawTargetAuthority::AmbiguousAuthority => None,
+    };
+    link.is_for_other_than(authority_of(header, named)).then_some(Refusal::Misdirected)
+}
+
+/// The host that a request is for; `named` is that of an absolute target.
+fn authority_of<'a>(header: &'a RequestHeader, named: Option<&'a [u8]>) -> &'a [u8] {
+    let uri_authority = header.uri.authority().map(|authority| authority.as_str().as_bytes());
+    let host = header.headers.get(header::HOST).map(HeaderValue::as_bytes);
+    named.or(uri_authority).or(host).unwrap_or_default()
+}
+
 /// Heads that are refused for their form alone.
 fn refusal_of(session: &Session, limits: &Limits) -> Option<Refusal> {
     let head = session.req_header();
@@ -472,10 +509,8 @@ fn look_at_head(session: &Session, exchange: &mut Exchange, reply: Option<Reply>
         }
         RawTargetAuthority::None | RawTargetAuthority::AmbiguousAuthority => (raw, None),
     };
-    let uri_authority = header.uri.authority().map(|authority| authority.as_str().as_bytes());
-    let host = header.headers.get(header::HOST);
-    let authority = named.or(uri_authority).or(host.map(|host| host.as_bytes())).unwrap_or_default();
-    exchange.authority = match host {
+    let authority = authority_of(header, named);
+    exchange.authority = match header.headers.get(header::HOST) {
         Some(host) if host.as_bytes() == authority => host.clone(),
         _ => HeaderValue::from_bytes(authority).unwrap_or_else(|_| HeaderValue::from_static("")),
     };

@@ -5,6 +5,7 @@ use std::num::NonZeroU64;
 use bartizan_engine::{Answer, Inspection};
 use bartizan_model::{Ending, HttpVersion, RequestId};
 
+use crate::client_trust::CertificateFault;
 use crate::flood::Flood;
 
 /// LIMIT: header fields that httparse is given to name a fault; Pingora's own limit.
@@ -17,6 +18,24 @@ const TLS: &[u8] = &[0x16, 0x03];
 const MALFORMED: &str = "ENG-101";
 /// The engine's check for clients that go beyond the hard limits.
 const BEYOND_LIMITS: &str = "ENG-110";
+
+/// The engine's check for clients' certificates.
+const CERTIFICATE: &str = "ACC-216";
+/// The engine's check for requests on a connection that is for another host.
+const MISDIRECTED: &str = "ACC-233";
+
+/// What kind of refusal it is, for the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// It cannot be read
+    Malformed,
+    /// The client went beyond a hard limit
+    BeyondLimits,
+    /// The client's certificate will not do
+    Certificate,
+    /// The connection is for another host
+    Misdirected,
+}
 
 /// Why a request was refused before the engine saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +85,10 @@ pub(crate) enum Refusal {
     Http2Calm,
     /// An HTTP/2 connection whose client does nothing with it, and much of that
     Http2Flood(Flood),
+    /// A TLS handshake in which the client's certificate was refused, or was missing
+    ClientCertificate(CertificateFault),
+    /// A request for a host that demands other certificates than the connection was opened with (RFC 9110 §15.5.20)
+    Misdirected,
 }
 
 impl Refusal {
@@ -131,6 +154,8 @@ impl Refusal {
             Self::Http2Calm => "http2_flood",
             Self::Http2Flood(Flood::Resets) => "http2_resets",
             Self::Http2Flood(Flood::Frames) => "http2_idle_frames",
+            Self::ClientCertificate(fault) => fault.reason(),
+            Self::Misdirected => "host_of_other_terms",
         }
     }
 
@@ -151,19 +176,24 @@ impl Refusal {
             Self::HeaderTimeout | Self::BodyTimeout => 408,
             Self::Connect => 501,
             Self::TooManyRequests => 429,
+            Self::Misdirected => 421,
             Self::IncompleteHead
             | Self::Http2Stream
             | Self::Http2Connection
             | Self::TooManyConnections
             | Self::Http2Calm
-            | Self::Http2Flood(_) => 0,
+            | Self::Http2Flood(_)
+            | Self::ClientCertificate(_) => 0,
         }
     }
 
-    /// Whether the client went beyond a hard limit; all else is a request that cannot be read.
-    const fn is_beyond_limits(self) -> bool {
+    const fn kind(self) -> Kind {
         match self {
-            Self::TooManyConnections | Self::TooManyRequests | Self::Http2Calm | Self::Http2Flood(_) => true,
+            Self::TooManyConnections | Self::TooManyRequests | Self::Http2Calm | Self::Http2Flood(_) => {
+                Kind::BeyondLimits
+            }
+            Self::ClientCertificate(_) => Kind::Certificate,
+            Self::Misdirected => Kind::Misdirected,
             Self::RequestLine
             | Self::Version
             | Self::HeaderField
@@ -181,25 +211,35 @@ impl Refusal {
             | Self::Http2Stream
             | Self::Http2Connection
             | Self::BodyTimeout
-            | Self::Body => false,
+            | Self::Body => Kind::Malformed,
         }
     }
 
     /// The engine's check that tells of it.
     pub(crate) const fn check(self) -> &'static str {
-        if self.is_beyond_limits() { BEYOND_LIMITS } else { MALFORMED }
+        match self.kind() {
+            Kind::Malformed => MALFORMED,
+            Kind::BeyondLimits => BEYOND_LIMITS,
+            Kind::Certificate => CERTIFICATE,
+            Kind::Misdirected => MISDIRECTED,
+        }
     }
 
     /// How the exchange ends, or what stands for one.
     pub(crate) const fn ending(self) -> Ending {
-        if self.is_beyond_limits() { Ending::Stopped } else { Ending::Malformed }
+        match self.kind() {
+            Kind::Malformed => Ending::Malformed,
+            Kind::BeyondLimits | Kind::Certificate | Kind::Misdirected => Ending::Stopped,
+        }
     }
 
     /// Tells the engine, for so many requests at once.
     pub(crate) fn tell(self, inspection: &mut Inspection, version: HttpVersion, times: NonZeroU64) {
-        let _ = match self.is_beyond_limits() {
-            true => inspection.beyond_limits(version, self.reason(), times),
-            false => inspection.malformed_times(version, self.reason(), times),
+        let _ = match self.kind() {
+            Kind::Malformed => inspection.malformed_times(version, self.reason(), times),
+            Kind::BeyondLimits => inspection.beyond_limits(version, self.reason(), times),
+            Kind::Certificate => inspection.certificate_refused(version, self.reason()),
+            Kind::Misdirected => inspection.misdirected(version, self.reason()),
         };
     }
 
@@ -207,6 +247,7 @@ impl Refusal {
         match self.status() {
             408 => ("Request Timeout", "The request did not arrive in time."),
             417 => ("Expectation Failed", "Only `Expect: 100-continue` is understood here."),
+            421 => ("Misdirected Request", "This connection was opened for another host; open one for this host."),
             429 => ("Too Many Requests", "This client has too many requests under way."),
             431 => ("Request Header Fields Too Large", "The request's header section is larger than is allowed here."),
             501 => ("Not Implemented", "This method is not supported here."),

@@ -22,6 +22,8 @@ pub enum CredentialKind {
     Certificate,
     /// A signed message (RFC 9421)
     Signature,
+    /// Whatever an external authorizer looked at
+    External,
 }
 
 impl CredentialKind {
@@ -34,6 +36,7 @@ impl CredentialKind {
             Self::Basic => "basic",
             Self::Certificate => "certificate",
             Self::Signature => "signature",
+            Self::External => "external",
         }
     }
 }

@@ -1,15 +1,21 @@
 //! Real origins that write down each request they parse: three servers with an application behind them, and the
 //! application's own servers.
 
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use bartizan_testkit::{Program, free_port, python};
 use base64::prelude::{BASE64_STANDARD, Engine};
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 
 use crate::script;
+
+/// How long a server may take to end; gunicorn waits for connections that are kept open.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A kind of origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,6 +147,62 @@ impl Origin {
     }
 }
 
+/// Servers have workers, which a killed master leaves behind: each is asked to end, with all of its processes.
+impl Drop for Origin {
+    fn drop(&mut self) {
+        for program in self.programs.iter_mut().rev() {
+            let group = program.id();
+            let Some(leader) = i32::try_from(group).ok().and_then(Pid::from_raw) else { continue };
+            let _ = kill_process_group(leader, Signal::TERM);
+            let begun = Instant::now();
+            // Asking whether it runs also takes note of its end, else it would stay as a zombie.
+            while program.is_running() || !members(group).is_empty() {
+                if begun.elapsed() > PATIENCE {
+                    let _ = kill_process_group(leader, Signal::KILL);
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+    }
+}
+
+/// The living processes of a group: `pid (name) state parent group …` in each `stat` (proc(5)).
+fn members(group: u32) -> Vec<u32> {
+    let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let ids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let is_member = |id: &u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default(); // it may have just ended
+        let rest = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
+        let fields: Vec<&str> = rest.split(' ').take(3).collect();
+        matches!(fields.as_slice(), [state, _parent, of] if !matches!(*state, "Z" | "X") && of.parse() == Ok(group))
+    };
+    ids.filter(is_member).collect()
+}
+
+/// Starts a program as the first of a process group of its own.
+fn start(command: &mut Command, log: &Path) -> Result<Program> {
+    Program::start(command.process_group(0), log)
+}
+
+#[test]
+fn nothing_of_an_origin_is_left_behind_its_end() -> Result<()> {
+    for kind in [Kind::Nginx, Kind::Apache, Kind::Gunicorn, Kind::Hypercorn] {
+        let folder = tempfile::tempdir()?;
+        let origin = Origin::start(kind, folder.path())?;
+        let groups: Vec<u32> = origin.programs.iter().map(Program::id).collect();
+        let before: Vec<u32> = groups.iter().flat_map(|group| members(*group)).collect();
+        ensure!(before.len() > groups.len(), "{}: this one has no workers, so the test shows nothing", kind.name());
+        drop(origin);
+        let left: Vec<u32> = groups.iter().flat_map(|group| members(*group)).collect();
+        ensure!(left.is_empty(), "{}: of {before:?} there are still {left:?}", kind.name());
+        let is_there = |id: &&u32| Path::new("/proc").join(id.to_string()).join("exe").exists();
+        let left: Vec<_> = before.iter().filter(is_there).collect();
+        ensure!(left.is_empty(), "{}: {left:?} have left their group and live on", kind.name());
+    }
+    Ok(())
+}
+
 /// A line of the scripts `origin_*`.
 fn application_line(line: &str, log: &mut Log, is_passed_on: bool) -> Result<()> {
     let line: Value = serde_json::from_str(line).with_context(|| format!("the application's log: {line}"))?;
@@ -220,7 +282,7 @@ fn push_own(log: &mut Log, line: &str, [method, id, client, target]: [String; 4]
 fn node(port: u16, folder: &Path) -> Result<Program> {
     let mut command = Command::new("node");
     command.arg(script("origin_node.js")).arg(port.to_string()).arg(folder.join("application.seen"));
-    let mut program = Program::start(&mut command, &folder.join("node.log"))?;
+    let mut program = start(&mut command, &folder.join("node.log"))?;
     program.wait_for_port(port)?;
     Ok(program)
 }
@@ -228,7 +290,7 @@ fn node(port: u16, folder: &Path) -> Result<Program> {
 fn uvicorn(parser: &str, port: u16, folder: &Path) -> Result<Program> {
     let mut command = python_module("uvicorn", folder);
     command.args(["--http", parser, "--log-level", "critical", "--port", &port.to_string(), "origin_asgi:app"]);
-    Program::start(&mut command, &folder.join("uvicorn.log"))
+    start(&mut command, &folder.join("uvicorn.log"))
 }
 
 /// gunicorn or hypercorn: the module, its options, `--bind` at last.
@@ -237,7 +299,7 @@ fn module(words: &[&str], port: u16, folder: &Path) -> Result<Program> {
     let mut command = python_module(name, folder);
     let application = if *name == "gunicorn" { "origin_wsgi:app" } else { "origin_asgi:app" };
     command.args(options).arg(format!("127.0.0.1:{port}")).arg(application);
-    Program::start(&mut command, &folder.join("python.log"))
+    start(&mut command, &folder.join("python.log"))
 }
 
 fn python_module(name: &str, folder: &Path) -> Command {
@@ -270,5 +332,5 @@ fn server(kind: Kind, port: u16, application: u16, folder: &Path) -> Result<Prog
         Kind::Apache => command.args(["-D", "FOREGROUND", "-f"]).arg(&path),
         _ => command.args(["-db", "-f"]).arg(&path),
     };
-    Program::start(&mut command, &folder.join(name).with_extension("log"))
+    start(&mut command, &folder.join(name).with_extension("log"))
 }

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use bartizan_config::{IntrospectionMethod, KeySource};
+use bartizan_config::{ExternalMethod, IntrospectionMethod, KeySource};
 use bartizan_model::Secret;
 use serde::Deserialize;
 use ureq::Agent;
@@ -70,6 +70,19 @@ pub(super) fn introspection(method: &IntrospectionMethod, token: &Secret<Box<[u8
     let request = request.header("accept", "application/json");
     let response = request.content_type("application/x-www-form-urlencoded").send(form.as_bytes())?;
     body(response, ANSWER_BYTES_MAX)
+}
+
+/// What an external authorizer says: status and body, whatever the status.
+pub(super) fn external(
+    method: &ExternalMethod,
+    request: &Secret<Box<[u8]>>,
+    timeout: Duration,
+) -> Result<(u16, Vec<u8>)> {
+    let asked = AGENT.post(&method.url).header("accept", "application/json").content_type("application/json");
+    let asked = asked.config().timeout_global(Some(timeout)).build();
+    let mut response = asked.send(&request.expose()[..])?;
+    let status = response.status().as_u16();
+    Ok((status, response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec()?))
 }
 
 /// `application/x-www-form-urlencoded`, as RFC 6749 §2.3.1 wants names and secrets, too.

@@ -52,6 +52,8 @@ pub struct AuthenticationMethod {
     pub introspection: Option<Introspection>,
     /// A signed message (RFC 9421).
     pub signature: Option<Signature>,
+    /// Whatever a service of yours looks at.
+    pub external: Option<External>,
 }
 
 /// Tokens of one issuer.
@@ -121,6 +123,10 @@ pub struct Jwt {
     #[serde(default = "proof_age_max")]
     #[schemars(extend("x-bounds" = duration_bounds(defaults::PROOF_AGE)))]
     pub proof_age_max: Duration,
+    /// Demand a nonce of ours in DPoP proofs (RFC 9449 §9): a client is given one with the first 401 (`use_dpop_nonce`),
+    /// and a new one before it gets old, every two to four minutes.
+    #[serde(default)]
+    pub proof_nonce: bool,
 }
 
 /// A signature algorithm (RFC 7518 §3.1, RFC 8037).
@@ -255,6 +261,34 @@ pub struct Introspection {
     /// Accept only tokens that are bound to a key (RFC 9449) or a client certificate (RFC 8705).
     #[serde(default)]
     pub sender_constrained: bool,
+    /// Demand a nonce of ours in DPoP proofs (RFC 9449 §9).
+    #[serde(default)]
+    pub proof_nonce: bool,
+}
+
+/// A service of yours that is asked about each request, with a `POST` of JSON: whether it may pass, and as whose.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct External {
+    /// Where it is.
+    #[schemars(length(min = 1, max = defaults::URL_CHARS_MAX), extend("title" = "URL"), example = &"https://authorizer.internal/check")]
+    pub url: String,
+    /// Fields of the request that it is told, beside method, host, path, query and the client's address and certificate.
+    #[serde(default = "external_headers")]
+    #[schemars(length(max = defaults::EXTERNAL_HEADERS_MAX), inner(length(min = 1)))]
+    pub headers: Vec<String>,
+    /// How long its answer may take; a request waits for it.
+    #[serde(default = "external_timeout")]
+    #[schemars(extend("x-bounds" = duration_bounds(defaults::EXTERNAL_TIMEOUT)))]
+    pub timeout: Duration,
+    /// Let requests pass, as nobody's, when it does not answer or its answer cannot be read; an event's finding tells of
+    /// each. Without it they are answered 503.
+    #[serde(default)]
+    pub fail_open: bool,
+    /// How long an answer to the same question is believed; `0s` asks every time. An answer may ask for less.
+    #[serde(default = "external_age_max")]
+    #[schemars(extend("x-bounds" = duration_bounds(defaults::EXTERNAL_AGE)))]
+    pub age_max: Duration,
 }
 
 /// Messages signed with keys that are known here.
@@ -349,6 +383,18 @@ fn proof_age_max() -> Duration {
 
 fn introspection_age_max() -> Duration {
     Duration::default_of(defaults::INTROSPECTION_AGE)
+}
+
+fn external_headers() -> Vec<String> {
+    vec!["authorization".to_owned()]
+}
+
+fn external_timeout() -> Duration {
+    Duration::default_of(defaults::EXTERNAL_TIMEOUT)
+}
+
+fn external_age_max() -> Duration {
+    Duration::default_of(defaults::EXTERNAL_AGE)
 }
 
 fn signature_age_max() -> Duration {

@@ -6,8 +6,8 @@ use bartizan_model::excerpt;
 
 use super::Checker;
 use crate::authentication::{
-    ApiKeyMethod, Authenticate, AuthenticationMethod, BasicMethod, ClaimRule, IdentityHeader, IdentityValue,
-    IntrospectionMethod, JwtAlgorithm, JwtMethod, KeySource, MtlsMethod, SignatureMethod, User,
+    ApiKeyMethod, Authenticate, AuthenticationMethod, BasicMethod, ClaimRule, ExternalMethod, IdentityHeader,
+    IdentityValue, IntrospectionMethod, JwtAlgorithm, JwtMethod, KeySource, MtlsMethod, SignatureMethod, User,
 };
 use crate::defaults;
 use crate::document;
@@ -15,7 +15,7 @@ use crate::path::SettingPath;
 use crate::report;
 
 /// What a method can be, for messages.
-const METHODS: &str = "`jwt`, `api_key`, `basic`, `mtls`, `introspection` and `signature`";
+const METHODS: &str = "`jwt`, `api_key`, `basic`, `mtls`, `introspection`, `signature` and `external`";
 /// Components that the engine can compute (RFC 9421 §2).
 const DERIVED_COMPONENTS: [&str; 7] =
     ["@method", "@target-uri", "@authority", "@scheme", "@request-target", "@path", "@query"];
@@ -33,6 +33,14 @@ pub(super) fn authenticate(
         let message = "a caller without a credential has no scopes, so `anonymous` lets nobody through".to_owned();
         let help = "leave out `anonymous: true`, or demand scopes in a policy of their own";
         checker.error(&at.key("required_scopes"), report::CONTRADICTION, message, help);
+    }
+    let is_open =
+        written.methods.iter().any(|method| method.external.as_ref().is_some_and(|external| external.fail_open));
+    if is_open && !written.required_scopes.is_empty() {
+        let message =
+            "a caller that the authorizer could not be asked about has no scopes, so `fail_open` lets nobody through";
+        let help = "leave out `fail_open: true`, or demand scopes in a policy of their own";
+        checker.error(&at.key("required_scopes"), report::CONTRADICTION, message.to_owned(), help);
     }
     let methods_at = at.key("methods");
     if written.methods.len() > defaults::AUTHENTICATION_METHODS_MAX {
@@ -90,6 +98,9 @@ fn method(
         let signature = self::signature(checker, &at.key("signature"), signature);
         found.push(AuthenticationMethod::Signature(signature));
     }
+    if let Some(external) = &written.external {
+        found.push(AuthenticationMethod::External(self::external(checker, &at.key("external"), external)));
+    }
     let written = [
         written.jwt.is_some(),
         written.api_key.is_some(),
@@ -97,6 +108,7 @@ fn method(
         written.mtls.is_some(),
         written.introspection.is_some(),
         written.signature.is_some(),
+        written.external.is_some(),
     ];
     match written.into_iter().filter(|is_written| *is_written).count() {
         1 => found.pop(),
@@ -168,6 +180,7 @@ fn jwt(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &document::Jwt)
             &written.proof_age_max,
             defaults::PROOF_AGE,
         )),
+        proof_nonce: written.proof_nonce,
     })
 }
 
@@ -363,6 +376,26 @@ fn introspection(
         audiences: written.audiences.clone(),
         age_max_secs: u32::try_from(age_max / 1000).unwrap_or(u32::MAX),
         sender_constrained: written.sender_constrained,
+        proof_nonce: written.proof_nonce,
+    }
+}
+
+fn external(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &document::External) -> ExternalMethod {
+    url_to_ask(checker, &at.key("url"), &written.url);
+    let headers_at = at.key("headers");
+    let headers = written.headers.iter().enumerate();
+    let age_max = checker.duration(&at.key("age_max"), &written.age_max, defaults::EXTERNAL_AGE);
+    if written.fail_open {
+        let message = "requests pass unasked while the authorizer is away".to_owned();
+        let help = "leave `fail_open` out where it decides what somebody may do";
+        checker.warning(&at.key("fail_open"), report::WEAK, message, help);
+    }
+    ExternalMethod {
+        url: written.url.clone(),
+        headers: headers.map(|(index, name)| checker.header_name(&headers_at.index(index), name)).collect(),
+        timeout_ms: checker.duration(&at.key("timeout"), &written.timeout, defaults::EXTERNAL_TIMEOUT),
+        fail_open: written.fail_open,
+        age_max_secs: u32::try_from(age_max / 1000).unwrap_or(u32::MAX),
     }
 }
 

@@ -53,6 +53,54 @@ async fn a_websocket_passes_large_messages_and_its_close_code() {
     assert!(gate.further_events().is_empty());
 }
 
+/// The upstream answers before it has even read the request: the `101` is there whenever Pingora looks for it, which is
+/// what made it take the end of the request for the end of the tunnel.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tunnel_stands_however_early_the_upstream_switches() {
+    const AT_ONCE: usize = 8;
+    const ROUNDS: usize = 40;
+    let origin = Origin::start(|mut conn| async move {
+        conn.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n").await;
+        conn.head().await.unwrap();
+        conn.echo().await;
+    })
+    .await;
+    let gate = Gate::start(&config(&[origin.port]));
+    let address = gate.address;
+    let clients = (0..AT_ONCE).map(|_| {
+        tokio::spawn(async move {
+            for round in 0..ROUNDS {
+                let mut client = Client::connect(address).await;
+                client.send("GET /echo HTTP/1.1\r\nHost: a.example\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n").await;
+                assert!(client.head().await.expect("a 101").starts_with("HTTP/1.1 101 "));
+                for size in [1, 100_000] {
+                    let message = vec![round as u8; size];
+                    client.send(&message).await;
+                    assert!(client.take(size).await.as_ref() == Some(&message), "round {round}: what was sent comes back");
+                }
+            }
+        })
+    });
+    for client in futures::future::join_all(clients).await {
+        client.unwrap();
+    }
+}
+
+/// An upgrade that is refused is an answer like any other, and nothing of it is kept for the next one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_upgrade_is_answered() {
+    let origin = Origin::saying("not here").await;
+    let mut gate = Gate::start(&config(&[origin.port]));
+    let mut client = Client::connect(gate.address).await;
+    let upgrade = "GET /echo HTTP/1.1\r\nHost: a.example\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+    for (request, connections) in [(upgrade.to_owned(), 1), (upgrade.to_owned(), 2), (get("/"), 3), (get("/"), 3)] {
+        client.send(request).await;
+        assert_eq!(client.response().await.text(), "not here");
+        let event = gate.event().await;
+        assert_eq!((event.status, event.ending, origin.accepted()), (200, Ending::Answered, connections));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn server_sent_events_arrive_one_by_one() {
     let received = Arc::new(Notify::new());

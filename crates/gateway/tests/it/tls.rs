@@ -49,7 +49,7 @@ impl Authority {
         let path = |suffix: &str| self.dir.path().join(format!("{stem}.{suffix}"));
         std::fs::write(path("pem"), certificate.pem()).unwrap();
         std::fs::write(path("key"), key.serialize_pem()).unwrap();
-        Certificate { certificate: path("pem"), key: path("key"), ocsp_response: None }
+        Certificate { certificate: path("pem"), key: path("key"), ocsp_response: None, client_certificates: None }
     }
 
     fn roots(&self) -> RootCertStore {
@@ -79,7 +79,8 @@ const ALL: &[&SupportedProtocolVersion] = &[&version::TLS12, &version::TLS13];
 
 fn listening(origin_port: u16, certificates: Vec<Certificate>) -> Config {
     let mut config = config(&[origin_port]);
-    config.listeners[0].tls = Some(ListenerTls { certificates, version_min: TlsVersion::Tls12 });
+    config.listeners[0].tls =
+        Some(ListenerTls { certificates, version_min: TlsVersion::Tls12, client_certificates: None });
     config
 }
 
@@ -171,7 +172,8 @@ async fn a_certificate_that_cannot_be_used_is_named_with_its_fault() {
         (good.certificate, other.key, "b.example.key`: is not the key of the certificate in"),
     ];
     for (certificate, key, expected) in cases {
-        let config = listening(1, vec![Certificate { certificate, key, ocsp_response: None }]);
+        let config =
+            listening(1, vec![Certificate { certificate, key, ocsp_response: None, client_certificates: None }]);
         let sinks = Sinks { events: Arc::new(|_| ()), exchanges: None };
         let error = Gateway::new(&config, snapshot(&config, 1), sinks, GatewayOptions::default()).err().unwrap();
         assert!(error.to_string().contains(expected), "{error}");

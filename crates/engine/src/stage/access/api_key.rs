@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
 use bartizan_config::ApiKeyMethod;
-use bartizan_model::{CredentialKind, Principal, Secret, Strength, Timestamp};
+use bartizan_model::{CredentialKind, Principal, Secret, Source, Strength, Timestamp};
 use ring::hmac;
 use serde::{Deserialize, Serialize};
 
@@ -383,6 +383,9 @@ impl ApiKeyRules {
             return refused(&checks::API_KEY, "it has not the form of a key of ours");
         };
         let keys = ctx.snapshot.access().api_keys();
+        if ctx.source != Source::Gateway && keys.by_id.is_empty() {
+            return refused(&checks::UNAVAILABLE, "the keys of the installation are not at hand");
+        }
         let Some(known) = keys.find(&text) else { return refused(&checks::API_KEY, "there is no such key") };
         let lapsed = |words| Verdict::Refused(Fault::of_key(&checks::API_KEY_LAPSED, words, text.id()));
         let key = &known.key;

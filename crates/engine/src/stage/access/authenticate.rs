@@ -13,9 +13,11 @@ use bartizan_model::{ClaimValue, Location, Mode, Part, Source};
 use super::api_key::ApiKeyRules;
 use super::basic::BasicRules;
 use super::checks;
+use super::external::ExternalRules;
 use super::introspection::IntrospectionRules;
 use super::jwt::JwtRules;
 use super::mtls::MtlsRules;
+use super::nonce;
 use super::signature::SignatureRules;
 pub(crate) use super::verified::Verified;
 use super::verified::{Fault, Privacy, Who};
@@ -45,6 +47,7 @@ enum Method {
     Mtls(Box<MtlsRules>),
     Introspection(Box<IntrospectionRules>),
     Signature(Box<SignatureRules>),
+    External(Box<ExternalRules>),
 }
 
 /// What a method says of a request.
@@ -58,6 +61,8 @@ pub(crate) enum Verdict {
     Known(Arc<Verified>),
     /// It is not
     Refused(Fault),
+    /// Whether it is cannot be said, and the method lets it pass then
+    Waived(Fault),
     /// The host has to be asked first
     Asked,
 }
@@ -68,6 +73,7 @@ pub(crate) fn run(ctx: &mut HeadContext<'_>) {
     let snapshot = ctx.snapshot;
     // It may have run before, up to a question.
     ctx.facts.challenges.clear();
+    ctx.facts.fresh_nonce = None;
     ctx.facts.edits = Edits::default();
     ctx.facts.body_digests.clear();
     guard_identity(ctx);
@@ -101,6 +107,7 @@ impl Authentication {
                 Method::Introspection(Box::new(IntrospectionRules::new(asked, plain)))
             }
             AuthenticationMethod::Signature(signature) => Method::Signature(Box::new(SignatureRules::new(signature))),
+            AuthenticationMethod::External(external) => Method::External(Box::new(ExternalRules::new(external, plain))),
         };
         let header = |header: &IdentityHeader| (header.name.as_str().into(), header.value.clone());
         Self {
@@ -117,6 +124,10 @@ impl Authentication {
     fn run(&self, ctx: &mut HeadContext<'_>, index: PolicyIndex, mode: Mode) {
         match self.identify(ctx, index) {
             (_, Verdict::Asked) => {}
+            (method, verdict) if !ctx.are_credentials_whole && !matches!(verdict, Verdict::Absent) => {
+                let words = "the recording may hold it masked: who calls is not judged";
+                self.note(ctx, method, Fault::new(&checks::UNAVAILABLE, words));
+            }
             (_, Verdict::Absent | Verdict::Foreign(_)) if self.is_nobody_welcome(ctx) => {}
             (_, Verdict::Absent) if ctx.lacks_headers || self.is_unseen(ctx) => {}
             (_, Verdict::Absent) => {
@@ -124,6 +135,11 @@ impl Authentication {
                 self.refuse(ctx, index, None, fault);
             }
             (method, Verdict::Foreign(fault) | Verdict::Refused(fault)) => self.refuse(ctx, index, method, fault),
+            // Nobody has no scopes.
+            (method, Verdict::Waived(fault)) if !self.required_scopes.is_empty() => {
+                self.refuse(ctx, index, method, fault);
+            }
+            (method, Verdict::Waived(fault)) => self.note(ctx, method, fault),
             (method, Verdict::Known(verified)) => match &verified.who {
                 Ok(who) => self.admit(ctx, index, mode, method, &verified, who),
                 Err(fault) => self.refuse(ctx, index, method, *fault),
@@ -144,11 +160,14 @@ impl Authentication {
                 Method::Mtls(rules) => rules.verdict(ctx, privacy),
                 Method::Introspection(rules) => rules.verdict(ctx, privacy),
                 Method::Signature(rules) => rules.verdict(ctx, index, privacy),
+                Method::External(rules) => rules.verdict(ctx, privacy),
             };
             match verdict {
                 Verdict::Absent => {}
                 Verdict::Foreign(_) => foreign = (Some(method), verdict),
-                Verdict::Known(_) | Verdict::Refused(_) | Verdict::Asked => return (Some(method), verdict),
+                Verdict::Known(_) | Verdict::Refused(_) | Verdict::Waived(_) | Verdict::Asked => {
+                    return (Some(method), verdict);
+                }
             }
         }
         foreign
@@ -204,18 +223,31 @@ impl Authentication {
     fn refuse(&self, ctx: &mut HeadContext<'_>, index: PolicyIndex, method: Option<&Method>, fault: Fault) {
         let is_unavailable = fault.is(&checks::UNAVAILABLE);
         if is_unavailable && ctx.source != Source::Gateway {
-            return; // a recording is judged without keys: nothing is proved
+            return self.note(ctx, method, fault); // what a recording is judged with proves nothing
         }
-        let location = if fault.is(&checks::PROOF) {
+        let location = if fault.is(&checks::PROOF) || fault.is(&checks::NONCE) {
             Location::named(Part::Header, "dpop")
         } else {
             method.map_or(Location::part(Part::Header), Method::location)
         };
-        let refusal = if is_unavailable { Refusal::ServiceUnavailable } else { Refusal::Unauthorized };
-        if !is_unavailable {
+        let refusal = if is_unavailable {
+            Refusal::ServiceUnavailable
+        } else if fault.is(&checks::EXTERNAL) {
+            Refusal::Forbidden
+        } else {
             ctx.facts.challenges.push((index, self.challenges(method, fault)));
-        }
+            if self.methods.iter().any(Method::needs_nonce) {
+                ctx.facts.fresh_nonce = Some(nonce::current(ctx.snapshot.key(), ctx.now));
+            }
+            Refusal::Unauthorized
+        };
         ctx.notices.push(fault.info.finding(location, fault.evidence()), Ground::Policy(index, refusal));
+    }
+
+    /// Who calls is not known, and that decides nothing.
+    fn note(&self, ctx: &mut HeadContext<'_>, method: Option<&Method>, fault: Fault) {
+        let location = method.map_or(Location::part(Part::Header), Method::location);
+        ctx.notices.push(fault.info.finding(location, fault.evidence()), Ground::Noted);
     }
 
     /// What `WWW-Authenticate` says: how to come in, and in a closed set of words why not this time.
@@ -274,6 +306,16 @@ impl Method {
             Self::Mtls(_) => Location::named(Part::Connection, "client_certificate"),
             Self::Signature(_) => Location::named(Part::Header, "signature"),
             Self::ApiKey(rules) => Location::named(Part::Header, rules.header()),
+            Self::External(_) => Location::part(Part::Header),
+        }
+    }
+
+    /// Whether its proofs need a nonce of ours.
+    fn needs_nonce(&self) -> bool {
+        match self {
+            Self::Jwt(rules) => rules.needs_nonce(),
+            Self::Introspection(rules) => rules.needs_nonce(),
+            Self::ApiKey(_) | Self::Basic(_) | Self::Mtls(_) | Self::Signature(_) | Self::External(_) => false,
         }
     }
 
@@ -300,7 +342,8 @@ impl Method {
                     edits.remove(&Arc::from("authorization"));
                 }
             }
-            Self::Mtls(_) | Self::Signature(_) => {} // a signature proves nothing again: it goes on for the record
+            // What an authorizer looked at, the upstream may want too.
+            Self::Mtls(_) | Self::Signature(_) | Self::External(_) => {} // a signature proves nothing again: it goes on for the record
         }
     }
 
@@ -314,6 +357,7 @@ impl Method {
             Self::Signature(rules) => {
                 vec![format!("Signature realm=\"{realm}\", components=\"{}\"", rules.components())]
             }
+            Self::External(_) => Vec::new(), // it refuses with 403
             Self::ApiKey(rules) => vec![format!("ApiKey realm=\"{realm}\", header=\"{}\"", rules.header())],
         }
     }
@@ -322,10 +366,11 @@ impl Method {
 /// RFC 6750 §3.1, RFC 9449 §7.1.
 fn token_challenges(realm: &str, is_sender_constrained: bool, fault: Option<Fault>) -> Vec<String> {
     let about_proof = fault.is_some_and(|fault| {
-        [&checks::PROOF, &checks::REPLAY, &checks::UNBOUND].into_iter().any(|info| fault.is(info))
+        [&checks::PROOF, &checks::REPLAY, &checks::UNBOUND, &checks::NONCE].into_iter().any(|info| fault.is(info))
     });
     let error = match fault {
         None => String::new(),
+        Some(fault) if fault.is(&checks::NONCE) => ", error=\"use_dpop_nonce\"".to_owned(),
         Some(fault) if fault.is(&checks::PROOF) || fault.is(&checks::REPLAY) => {
             ", error=\"invalid_dpop_proof\"".to_owned()
         }

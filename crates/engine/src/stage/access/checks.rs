@@ -1,4 +1,4 @@
-//! ACC-201 to ACC-220: why a caller is not known. ACC-301: the caller is known, and may not do this.
+//! ACC-201 to ACC-220 and ACC-231 to ACC-233: why a caller is not known. ACC-301: the caller is known, and may not do this.
 //!
 //! Evidence comes from a closed set of words: it never holds a credential, a claim or anything else that was sent.
 
@@ -213,6 +213,37 @@ pub(crate) static FORGED_IDENTITY: CheckInfo = broken_authentication(
     &[290],
     "a client sends a field by which the gateway tells the upstream who calls; it is removed",
     "look at who sends it; an upstream that can be reached around the gateway would believe it",
+);
+
+/// A DPoP proof without a nonce of ours, or with an old one.
+pub(crate) static NONCE: CheckInfo = broken_authentication(
+    "ACC-231",
+    "DPoP nonce missing or old",
+    Severity::Low,
+    &[294],
+    "the proof was not made just now for this gateway; every client's first one has no nonce, so that alone says nothing",
+    "nothing when a client comes once and goes on with the nonce it is given; otherwise mend the client (RFC 9449 section 9)",
+);
+
+/// The external authorizer says no.
+pub(crate) static EXTERNAL: CheckInfo = broken_authentication(
+    "ACC-232",
+    "refused by the external authorizer",
+    Severity::Medium,
+    &[285],
+    "the service that this installation asks about its callers does not let this one do this",
+    "look there for why; its answer is not kept here",
+);
+
+/// A connection that was opened on other terms.
+pub(crate) static MISDIRECTED: CheckInfo = broken_authentication(
+    "ACC-233",
+    "request for another host than the connection is for",
+    Severity::High,
+    &[290, 346],
+    "the connection was opened for a host that demands no certificate, or one of other authorities, and is used for one \
+     that does: a browser that shares connections, or a way around the certificate",
+    "nothing when the client opens a connection of its own after the answer (421); otherwise look at what else it tries",
 );
 
 /// Known, and not allowed.

@@ -61,6 +61,11 @@ impl Claims {
         self.claim(name).and_then(Value::as_bool)
     }
 
+    /// A claim of exactly this name that is a whole number.
+    pub(crate) fn number(&self, name: &str) -> Option<i64> {
+        self.0.get(name).and_then(Value::as_i64)
+    }
+
     /// A NumericDate (RFC 7519 §2) in whole seconds, `None` when it is not there.
     pub(crate) fn date(&self, name: &str) -> Result<Option<i64>, ()> {
         match self.0.get(name) {
@@ -130,6 +135,13 @@ impl Claims {
             "x5t#S256" => Ok(Some(Confirmation::CertificateThumbprint(thumbprint))),
             _ => Err(FAULT),
         }
+    }
+
+    /// The members of a claim that is an object, bounded.
+    pub(crate) fn members(&self, name: &str) -> Vec<(Box<str>, ClaimValue)> {
+        let Some(Value::Object(members)) = self.0.get(name) else { return Vec::new() };
+        let named = members.iter().filter(|(name, _)| is_name(name));
+        named.filter_map(|(name, value)| Some((name.as_str().into(), value_of(value)?))).take(CLAIMS_MAX).collect()
     }
 
     /// The claims that policies may ask for, bounded.

@@ -15,7 +15,7 @@ use super::jose::{self, Compact};
 use super::jwks::Key;
 use super::token::{Presented, TokenScheme};
 use super::verified::{Fault, Verified};
-use super::{checks, jwt};
+use super::{checks, jwt, nonce};
 use crate::bounded::{Digest, Registered};
 use crate::stage::HeadContext;
 use crate::state::sha256;
@@ -32,6 +32,8 @@ pub(crate) struct ProofRules {
     pub(crate) leeway_secs: i64,
     /// Tokens that are bound to nothing are refused
     pub(crate) is_demanded: bool,
+    /// Proofs need a nonce of ours
+    pub(crate) needs_nonce: bool,
 }
 
 /// Whether the request proves what its token is bound to.
@@ -75,12 +77,13 @@ const fn fault(words: &'static str) -> Fault {
 
 /// RFC 9449 §4.3, in its order as far as cost allows. Gives what names the proof.
 fn check_proof(
-    ctx: &HeadContext<'_>,
+    ctx: &mut HeadContext<'_>,
     rules: &ProofRules,
     token: &[u8],
     thumbprint: &[u8; 32],
 ) -> Result<Digest, Fault> {
-    let mut proofs = ctx.head.headers.iter().filter(|field| field.name.eq_ignore_ascii_case(b"dpop"));
+    let head = ctx.head;
+    let mut proofs = head.headers.iter().filter(|field| field.name.eq_ignore_ascii_case(b"dpop"));
     let text = match (proofs.next(), proofs.next()) {
         (Some(only), None) => only.value,
         (None, _) => return Err(Fault::new(&checks::UNBOUND, "there is no proof (`DPoP`)")),
@@ -105,6 +108,7 @@ fn check_proof(
     }
     let claims = Claims::parse(&proof.payload).ok_or(fault("its payload is not a JSON object"))?;
     check_claims(ctx, rules, token, &claims)?;
+    check_nonce(ctx, rules, &claims)?;
     let id = claims.registered("jti").filter(|id| !id.is_empty() && id.len() <= ID_BYTES_MAX);
     let id = id.ok_or(fault("it has no id (`jti`), or a very long one"))?;
     Ok(sha256(&[b"dpop", thumbprint, id.as_bytes()]))
@@ -141,6 +145,23 @@ fn check_claims(ctx: &HeadContext<'_>, rules: &ProofRules, token: &[u8], claims:
         return Err(fault("it is for another token (`ath`)"));
     }
     Ok(())
+}
+
+/// RFC 9449 §9: a nonce of ours shows that the proof was made just now. Recordings are judged later, and elsewhere.
+fn check_nonce(ctx: &mut HeadContext<'_>, rules: &ProofRules, claims: &Claims) -> Result<(), Fault> {
+    if !rules.needs_nonce || ctx.source != Source::Gateway {
+        return Ok(());
+    }
+    let missing = Fault::new(&checks::NONCE, "it has no nonce");
+    let nonce = claims.registered("nonce").ok_or(missing)?;
+    match nonce::standing(ctx.snapshot.key(), ctx.now, nonce) {
+        nonce::Standing::Current => Ok(()),
+        nonce::Standing::Previous => {
+            ctx.facts.fresh_nonce = Some(nonce::current(ctx.snapshot.key(), ctx.now));
+            Ok(())
+        }
+        nonce::Standing::Unknown => Err(Fault::new(&checks::NONCE, "its nonce is too old, or none of ours")),
+    }
 }
 
 /// Whether `url` names this request, without query and fragment.

@@ -42,6 +42,7 @@ impl IntrospectionRules {
                 age_max_secs: PROOF_AGE_SECS,
                 leeway_secs: LEEWAY_SECS,
                 is_demanded: method.sender_constrained,
+                needs_nonce: method.proof_nonce,
             },
             method: Arc::new(method.clone()),
         }
@@ -49,6 +50,10 @@ impl IntrospectionRules {
 
     pub(crate) fn is_sender_constrained(&self) -> bool {
         self.method.sender_constrained
+    }
+
+    pub(crate) fn needs_nonce(&self) -> bool {
+        self.method.proof_nonce
     }
 
     pub(crate) fn verdict(&self, ctx: &mut HeadContext<'_>, privacy: Privacy<'_>) -> Verdict {
@@ -73,7 +78,7 @@ impl IntrospectionRules {
                 }
                 Err(fault) => return Verdict::Refused(fault),
             },
-            (None, None | Some(Reply::Done | Reply::Password { .. } | Reply::Counted(_) | Reply::Unavailable)) => {
+            (None, None | Some(Reply::Done | Reply::Password { .. } | Reply::External { .. } | Reply::Counted(_) | Reply::Unavailable)) => {
                 let question = || Question::Introspection {
                     method: Arc::clone(&self.method),
                     token: Secret::new(presented.text.into()),

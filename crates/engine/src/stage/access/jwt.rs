@@ -51,6 +51,7 @@ impl JwtRules {
                 age_max_secs: i64::from(method.proof_age_max_secs),
                 leeway_secs: i64::from(method.leeway_secs),
                 is_demanded: method.sender_constrained,
+                needs_nonce: method.proof_nonce,
             },
             method: method.clone(),
         }
@@ -58,6 +59,10 @@ impl JwtRules {
 
     pub(crate) fn is_sender_constrained(&self) -> bool {
         self.method.sender_constrained
+    }
+
+    pub(crate) fn needs_nonce(&self) -> bool {
+        self.method.proof_nonce
     }
 
     pub(crate) fn verdict(&self, ctx: &mut HeadContext<'_>, privacy: Privacy<'_>) -> Verdict {

@@ -8,7 +8,9 @@
 use std::sync::Arc;
 
 use bartizan_config::MtlsMethod;
-use bartizan_model::{Confirmation, CredentialKind, Principal, Strength};
+use bartizan_model::{ClaimValue, Confirmation, CredentialKind, Principal, Strength};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
@@ -30,6 +32,8 @@ const CHAIN_MAX: usize = 8;
 const CERTIFICATE_BYTES_MAX: usize = 16 * 1024;
 /// LIMIT: alternative names that are looked at; a certificate with more is refused.
 const NAMES_MAX: usize = 64;
+/// LIMIT: names of one kind that a principal keeps.
+const LISTED_NAMES_MAX: usize = 16;
 /// Who vouches for a certificate's subject, as far as we know: an authority of the listener.
 const AUTHORITY: &str = "certificate";
 
@@ -96,6 +100,7 @@ impl MtlsRules {
         let principal = Principal {
             scopes: self.method.scopes.iter().map(|scope| scope.as_str().into()).collect(),
             confirmation: Some(Confirmation::CertificateThumbprint(thumbprint)),
+            claims: names.claims(&certificate, &thumbprint),
             ..Principal::new(AUTHORITY, subject, CredentialKind::Certificate, Strength::ProofOfPossession)
         };
         let until_secs = last.saturating_add(1);
@@ -178,6 +183,31 @@ impl Names {
             }
         }
         Ok(names)
+    }
+
+    /// What the certificate says, for identity headers and policies: the RFC's words where there is one.
+    fn claims(&self, certificate: &X509Certificate<'_>, thumbprint: &[u8; 32]) -> Vec<(Box<str>, ClaimValue)> {
+        let text = |name: &str, value: String| (Box::from(name), ClaimValue::Text(value.into()));
+        let list = |name: &str, values: &[String]| {
+            let values = values.iter().take(LISTED_NAMES_MAX).map(|value| value.as_str().into()).collect();
+            (Box::from(name), ClaimValue::List(values))
+        };
+        let serial = certificate.raw_serial().iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut claims = vec![
+            text("x5t#S256", URL_SAFE_NO_PAD.encode(thumbprint)), // RFC 8705 §3.1
+            text("serial", serial),
+            text("subject_dn", self.subject.clone()),
+            (Box::from("not_after"), ClaimValue::Number(certificate.validity().not_after.timestamp())),
+            list("dns_names", &self.dns),
+            list("uris", &self.uris),
+            list("emails", &self.emails),
+        ];
+        if let [only] = self.uris.as_slice()
+            && only.starts_with("spiffe://")
+        {
+            claims.push(text("spiffe_id", only.clone()));
+        }
+        claims
     }
 
     /// The name that says most.

@@ -60,6 +60,8 @@ pub struct Served {
     pub answer: Answer,
     pub edits: Edits,
     pub questions: Vec<Question>,
+    /// Fields for the upstream's answer, when there is one
+    pub response_fields: Vec<(&'static str, String)>,
 }
 
 impl Served {
@@ -152,8 +154,12 @@ impl Desk {
             step = inspection.request_end();
         }
         let (answer, edits) = (inspection.answer(), inspection.edits().clone());
+        let response_fields = match step {
+            Step::Stop(_) => Vec::new(),
+            Step::Continue | Step::Hold | Step::Ask(_) => inspection.response_fields(),
+        };
         let event = inspection.finish(Outcome::default(), now);
-        Served { step, event, answer, edits, questions }
+        Served { step, event, answer, edits, questions, response_fields }
     }
 
     /// Panics unless `call` is refused by `check`, or let in when there is none.

@@ -103,6 +103,7 @@ pub fn tally() -> Vec<(&'static str, bool)> {
     let mut expected: Vec<_> = changes().into_iter().map(|(_, _, _, check)| check).collect();
     expected.extend([Some("ACC-210"); 6]);
     expected.extend([Some("ACC-212"), Some("ACC-212"), None, None]);
+    expected.extend([Some("ACC-231"); 6]);
     super::rows(&expected)
 }
 
@@ -197,4 +198,76 @@ fn a_token_is_bound_to_the_certificate_of_its_connection() {
     desk.check("another", &shown(vec![other.clone()]), Some("ACC-210"));
     desk.check("its own behind another", &shown(vec![other, ours]), Some("ACC-210"));
     desk.check("none", &shown(vec![]), Some("ACC-210"));
+}
+
+/// Where a nonce of ours is demanded.
+fn nonce_desk() -> Desk {
+    desk(&POLICY.replace("jwks_file", "proof_nonce: true, jwks_file"))
+}
+
+/// A call with a proof that has this nonce.
+fn with_nonce(id: &str, nonce: Value, after_secs: i64) -> Call {
+    let changes = json!({ "nonce": nonce, "iat": NOW + after_secs });
+    let call = dpop(&bound(), &client().sign(&header(), &merged(claims(id), &changes)));
+    Call { after_secs, ..call }
+}
+
+fn given(served: &super::desk::Served) -> Option<String> {
+    let field = |fields: &[(&'static str, String)]| {
+        fields.iter().find(|(name, _)| *name == "dpop-nonce").map(|(_, nonce)| nonce.clone())
+    };
+    field(&served.answer.headers).or_else(|| field(&served.response_fields))
+}
+
+#[test]
+fn a_client_is_given_a_nonce_and_comes_again_with_it() {
+    let desk = nonce_desk();
+    let first = desk.serve(&dpop(&bound(), &client().sign(&header(), &claims("first"))));
+    assert_eq!((first.check().as_deref(), first.answer.status), (Some("ACC-231"), 401));
+    assert!(first.challenges().iter().any(|challenge| challenge.contains("error=\"use_dpop_nonce\"")));
+    let nonce = given(&first).expect("a nonce with the refusal");
+    let second = desk.serve(&with_nonce("second", json!(nonce), 1));
+    assert_eq!((second.check(), given(&second)), (None, None), "no other one while it is new");
+    desk.check("the same proof again", &with_nonce("second", json!(nonce), 1), Some("ACC-212"));
+    desk.check("the same nonce again, in another proof", &with_nonce("third", json!(nonce), 2), None);
+}
+
+#[test]
+fn a_nonce_gets_old_and_its_user_is_given_a_new_one_in_time() {
+    let desk = nonce_desk();
+    let nonce = given(&desk.serve(&with_nonce("a", Value::Null, 0))).unwrap();
+    let mut was_renewed = false;
+    for after_secs in (0..=300).step_by(20) {
+        let served = desk.serve(&with_nonce(&format!("at {after_secs}"), json!(nonce), after_secs));
+        match served.check() {
+            None => was_renewed |= given(&served).is_some_and(|new| new != nonce),
+            Some(check) => {
+                assert_eq!(check, "ACC-231");
+                assert!(after_secs >= 120 && was_renewed, "{after_secs}: it was good for its turn and the next");
+            }
+        }
+    }
+    assert!(was_renewed);
+    desk.check("long after", &with_nonce("late", json!(nonce), 600), Some("ACC-231"));
+}
+
+#[test]
+fn only_nonces_of_ours_count_and_only_where_they_are_demanded() {
+    let desk = nonce_desk();
+    let nonce = given(&desk.serve(&with_nonce("a", Value::Null, 0))).unwrap();
+    for (name, odd) in [
+        ("none", Value::Null),
+        ("an empty one", json!("")),
+        ("somebody else's", json!(base64url(&[7; 32]))),
+        ("a part of it", json!(nonce[..20])),
+        ("a number", json!(7)),
+        ("with padding", json!(format!("{nonce}="))),
+    ] {
+        desk.check(name, &with_nonce(name, odd, 0), Some("ACC-231"));
+    }
+    // A proof that is wrong otherwise is not worth a round with a nonce.
+    let wrong = client().sign(&header(), &merged(claims("b"), &json!({ "htm": "POST" })));
+    desk.check("another method", &dpop(&bound(), &wrong), Some("ACC-211"));
+    // Where nobody demands one, one that is there is not looked at.
+    self::desk(POLICY).check("elsewhere", &with_nonce("c", json!("anything"), 0), None);
 }

@@ -189,3 +189,22 @@ fn a_certificates_holder_is_its_best_name() {
     assert_eq!(&*principal.subject, "spiffe://example.org/a");
     assert_eq!((principal.credential, principal.strength), (CredentialKind::Certificate, Strength::ProofOfPossession));
 }
+
+#[test]
+fn a_policy_can_tell_the_upstream_what_the_certificate_says() {
+    let headers = "[{ name: x-id, claim: spiffe_id }, { name: x-end, claim: not_after }, { name: x-names, claim: dns_names }, { name: x-subject, claim: subject_dn }, { name: x-none, claim: nothing }]";
+    let desk = Desk::new(&format!("{{ identity_headers: {headers}, methods: [{{ mtls: {{}} }}] }}"));
+    let leaf = Leaf {
+        common_name: "orders",
+        dns: &["a.example", "b.example"],
+        uris: &["spiffe://example.org/a"],
+        ..Leaf::default()
+    };
+    let served = desk.serve(&shown(chain(&leaf, &authority("clients"))));
+    assert_eq!(served.check(), None);
+    let added = format!("{:?}", served.edits);
+    let end = date_time_ymd(2030, 6, 1).unix_timestamp().to_string();
+    for value in ["spiffe://example.org/a", &end, "a.example b.example", "O=Example, CN=orders"] {
+        assert!(added.contains(value), "{value}: {added}");
+    }
+}

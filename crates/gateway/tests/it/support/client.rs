@@ -127,7 +127,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Client<T> {
         }
     }
 
-    async fn take(&mut self, bytes: usize) -> Option<Vec<u8>> {
+    pub(crate) async fn take(&mut self, bytes: usize) -> Option<Vec<u8>> {
         while self.unread.len() < bytes {
             if !self.more().await {
                 return None;

@@ -29,6 +29,11 @@ pub(crate) struct Gate {
 
 impl Gate {
     pub(crate) fn start(config: &Config) -> Self {
+        Self::start_on(config, snapshot(config, 1))
+    }
+
+    /// With a Snapshot of the test's own.
+    pub(crate) fn start_on(config: &Config, snapshot: Arc<Snapshot>) -> Self {
         let (send, events) = mpsc::unbounded_channel();
         let exchanges = Arc::new(Mutex::new(Vec::new()));
         let recorded = exchanges.clone();
@@ -37,7 +42,7 @@ impl Gate {
             exchanges: Some(Arc::new(move |exchange| recorded.lock().unwrap().push(exchange))),
         };
         let options = GatewayOptions { signals: false, ..GatewayOptions::default() };
-        let gateway = Gateway::new(config, snapshot(config, 1), sinks, options).unwrap();
+        let gateway = Gateway::new(config, snapshot, sinks, options).unwrap();
         let address = gateway.addresses()[0];
         let handle = gateway.handle();
         let thread = Some(std::thread::spawn(move || gateway.run()));

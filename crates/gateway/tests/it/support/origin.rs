@@ -181,6 +181,17 @@ impl Conn {
         std::mem::take(&mut self.unread)
     }
 
+    /// Sends back whatever comes, until the peer goes away.
+    pub(crate) async fn echo(&mut self) {
+        loop {
+            let bytes = std::mem::take(&mut self.unread);
+            self.send(&bytes).await;
+            if !self.more().await {
+                return;
+            }
+        }
+    }
+
     pub(crate) async fn take(&mut self, bytes: usize) -> Option<Vec<u8>> {
         while self.unread.len() < bytes {
             if !self.more().await {
