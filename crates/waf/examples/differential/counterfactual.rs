@@ -1,0 +1,103 @@
+//! What our engine logs when it is made to behave as libmodsecurity does in one respect: if that alone makes a rule's
+//! difference go away, the respect is its cause.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Result;
+use bartizan_waf::{Gates, Plan};
+
+use crate::engine;
+use crate::harness::{Exchange, Logged, field};
+
+/// The rules that are logged, each once.
+pub type Ids = BTreeSet<u32>;
+
+/// The ids that some exchange leads to, by respect.
+#[derive(Default)]
+pub struct Counterfactual {
+    /// `^` and `$` are the ends of lines
+    pub with_lines: Ids,
+    /// Line ends are dropped from the values of multipart parts
+    pub with_joined_parts: Ids,
+    /// The path ends before an encoded question mark
+    pub with_cut_path: Ids,
+    /// The target ends before `#`
+    pub with_cut_target: Ids,
+    /// There is no body
+    pub without_body: Ids,
+}
+
+/// Our engine, and our engine with the patterns of lines.
+pub struct Ours {
+    plan: Arc<Plan>,
+    lines: Arc<Plan>,
+}
+
+impl Ours {
+    pub fn new(config: &Path) -> Result<Self> {
+        Ok(Self { plan: engine::plan(config, Gates::All)?, lines: engine::plan_of_lines(config)? })
+    }
+
+    pub fn logged(&self, exchange: &Exchange) -> Vec<Logged> {
+        engine::run(&self.plan, exchange).0
+    }
+
+    /// All respects, one at a time.
+    pub fn counterfactual(&self, exchange: &Exchange) -> Counterfactual {
+        let ids = |plan: &Arc<Plan>, exchange: &Exchange| -> Ids {
+            engine::run(plan, exchange).0.iter().map(|logged| logged.rule).collect()
+        };
+        let with_target = |target: Vec<u8>| ids(&self.plan, &Exchange { target, ..exchange.clone() });
+        let with_body = |body: Vec<u8>| ids(&self.plan, &Exchange { body, ..exchange.clone() });
+        Counterfactual {
+            with_lines: ids(&self.lines, exchange),
+            with_joined_parts: with_body(joined_parts(exchange)),
+            with_cut_path: with_target(cut_path(&exchange.target)),
+            with_cut_target: with_target(before(&exchange.target, b"#").to_vec()),
+            without_body: with_body(Vec::new()),
+        }
+    }
+}
+
+/// What stands before the first of these.
+fn before<'a>(bytes: &'a [u8], end: &[u8]) -> &'a [u8] {
+    memchr::memmem::find(bytes, end).map_or(bytes, |at| &bytes[..at])
+}
+
+/// The target without what follows an encoded question mark in its path; the query stays.
+fn cut_path(target: &[u8]) -> Vec<u8> {
+    let path = before(target, b"?");
+    let cut = before(before(path, b"%3f"), b"%3F");
+    [cut, &target[path.len()..]].concat()
+}
+
+/// The body with each value of a multipart field in one line.
+fn joined_parts(exchange: &Exchange) -> Vec<u8> {
+    let body = exchange.body.as_slice();
+    let content_type = field(&exchange.headers, "Content-Type").unwrap_or_default();
+    let Some(at) = memchr::memmem::find(content_type, b"boundary=") else { return body.to_vec() };
+    let boundary = content_type[at + 9..].split(|byte| matches!(byte, b';' | b',' | b' ')).next().unwrap_or_default();
+    let delimiter = [b"--".as_slice(), boundary.strip_prefix(b"\"").unwrap_or(boundary)].concat();
+    let delimiter = delimiter.strip_suffix(b"\"").unwrap_or(&delimiter);
+    let mut joined = Vec::with_capacity(body.len());
+    let (mut is_value, mut is_file) = (false, false);
+    for line in body.split_inclusive(|byte| *byte == b'\n') {
+        if line.starts_with(delimiter) {
+            if is_value && !is_file {
+                joined.extend(b"\r\n");
+            }
+            (is_value, is_file) = (false, false);
+        } else if !is_value {
+            is_file |= memchr::memmem::find(&line.to_ascii_lowercase(), b"filename=").is_some();
+            is_value = line.trim_ascii().is_empty();
+        } else if !is_file {
+            let content = line.strip_suffix(b"\n").unwrap_or(line);
+            joined.extend(content.strip_suffix(b"\r").unwrap_or(content));
+            continue;
+        }
+        joined.extend(line);
+    }
+    joined
+}
