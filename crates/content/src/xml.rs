@@ -168,7 +168,13 @@ impl<'a> Parser<'_, 'a, '_> {
 
     // Texts
 
+    /// Text or the content of a CDATA section, each CR LF and CR a line feed as an application gets it (XML 1.0 §2.11).
     fn text(&mut self, bytes: &[u8], start: usize) -> Result<(), Stop> {
+        if memchr::memchr(b'\r', bytes).is_some() {
+            let mut lines = Vec::with_capacity(bytes.len());
+            push_lines(bytes, &mut lines);
+            return self.append_after(start, &lines);
+        }
         let span = self.out.span_of(bytes, start)?;
         let Some(pending) = self.text else {
             let mark = span.place().0.then(|| span.place().1);
@@ -219,9 +225,13 @@ impl<'a> Parser<'_, 'a, '_> {
         let character = self.resolve(name, start)?;
         let mut buffer = [0; 4];
         let bytes = character.map_or(raw, |character| character.encode_utf8(&mut buffer).as_bytes());
-        let pending =
-            self.text.unwrap_or(Pending { value: Span::source(start, start), raw: (start, start), mark: None });
-        self.append(pending, bytes, start)
+        self.append_after(start, bytes)
+    }
+
+    /// Appends bytes that are not the source's to the text before them, if there is one.
+    fn append_after(&mut self, start: usize, bytes: &[u8]) -> Result<(), Stop> {
+        let nothing = Pending { value: Span::source(start, start), raw: (start, start), mark: None };
+        self.append(self.text.unwrap_or(nothing), bytes, start)
     }
 
     /// What `&name;` stands for; `None` if it stays as written.
@@ -420,6 +430,19 @@ impl<'a> Parser<'_, 'a, '_> {
         let declared = saturated(memchr::memmem::find_iter(text, b"<!ENTITY").count());
         self.counts.entities = self.counts.entities.saturating_add(declared);
         self.out.within(Limit::XmlEntityCount, self.counts.entities, start)
+    }
+}
+
+/// Appends bytes with line feeds as the only line ends.
+fn push_lines(bytes: &[u8], out: &mut Vec<u8>) {
+    let mut before = 0;
+    for &byte in bytes {
+        match byte {
+            b'\n' if before == b'\r' => {}
+            b'\r' => out.push(b'\n'),
+            _ => out.push(byte),
+        }
+        before = byte;
     }
 }
 

@@ -111,7 +111,6 @@ fn names_characters_and_declarations_are_those_of_the_standard() {
     check(b"<?xml version='1.0' encoding='iso-8859-1'?><caf\xe9 \xe9='\xff'>\xff</caf\xe9>", &[]);
     for document in [
         "<a$/>",
-        "<a'b/>",
         "<1a/>",
         "<a><b@c/></a>",
         "<a b@='1'/>",
@@ -176,6 +175,16 @@ fn every_limit_stops_decoding() {
     check(|limits| limits.xml_instruction_data_length = 3, "xml_instruction_data_length");
     check(|limits| limits.xml_comment_count = 1, "xml_comment_count");
     check(|limits| limits.xml_instruction_count = 1, "xml_instruction_count");
+}
+
+#[test]
+fn line_ends_of_texts_are_line_feeds_and_those_of_attributes_spaces() {
+    let limits = Limits::default();
+    let document = b"<a b='1\r\n2\r3\n4&#13;'>1\r\n2\r3\n4&#13;<![CDATA[\r\n]]></a>";
+    let content = decode(Format::Xml, document, &limits);
+    assert_eq!(leaves(&content), "xml.a.@b = 1 2 3 4\\r\nxml.a = 1\\n2\\n3\\n4\\r\\n\n");
+    let text = content.of_kind(Kind::Text).next().unwrap();
+    assert!(document.ends_with(&[text.raw(), b"</a>"].concat()), "{}", text.raw().escape_ascii());
 }
 
 #[test]

@@ -27,6 +27,8 @@ pub struct Counterfactual {
     pub with_cut_target: Ids,
     /// There is no body
     pub without_body: Ids,
+    /// The arguments of the query come in the opposite order
+    pub with_reversed_query: Ids,
 }
 
 /// Our engine, and our engine with the patterns of lines.
@@ -57,6 +59,7 @@ impl Ours {
             with_cut_path: with_target(cut_path(&exchange.target)),
             with_cut_target: with_target(before(&exchange.target, b"#").to_vec()),
             without_body: with_body(Vec::new()),
+            with_reversed_query: with_target(reversed_query(&exchange.target)),
         }
     }
 }
@@ -71,6 +74,13 @@ fn cut_path(target: &[u8]) -> Vec<u8> {
     let path = before(target, b"?");
     let cut = before(before(path, b"%3f"), b"%3F");
     [cut, &target[path.len()..]].concat()
+}
+
+fn reversed_query(target: &[u8]) -> Vec<u8> {
+    let path = before(target, b"?");
+    let query = target.get(path.len() + 1..).unwrap_or_default();
+    let pairs: Vec<&[u8]> = query.rsplit(|byte| *byte == b'&').collect();
+    [path, b"?", &pairs.join(&b'&')].concat()
 }
 
 /// The body with each value of a multipart field in one line.
