@@ -6,7 +6,7 @@
 
 use crate::compare::Difference;
 use crate::counterfactual::Ids;
-use crate::harness::{Exchange, Logged, field};
+use crate::harness::{Exchange, Logged, field, rule_set_folder};
 
 /// Logged when the body could not be taken apart (`bench/waf/regression.conf`).
 const BODY_ERROR: u32 = 200_002;
@@ -34,7 +34,7 @@ pub struct Cause {
 }
 
 /// Rules with many phrases in which shorter ones are part of longer ones.
-const PHRASES: &[u32] = &[930_120, 930_130];
+const PHRASES: &[(u32, &str)] = &[(930_120, "lfi-os-files.data"), (930_130, "restricted-files.data")];
 /// Rules with `t:base64Decode`.
 const BASE64: &[u32] = &[934_100, 934_101, 934_160];
 /// Chains whose second link looks at what the first one has captured.
@@ -148,10 +148,13 @@ pub const CAUSES: &[Cause] = &[
     },
     Cause {
         name: "NUL before cssDecode",
-        why: "libmodsecurity's `cssDecode` ends a value at the first NUL (`%2500` in an argument). Bartizan decodes all of it.",
+        why: "libmodsecurity's `cssDecode` ends a value at the first NUL (`%2500` in an argument). Bartizan decodes all of it; \
+              with values that end there it does not log the rule either.",
         reference: "ModSecurity 2 decodes by length; a `removeNulls` behind `cssDecode`, as CRS has it, would have no meaning \
                     otherwise.",
-        is_it: |case| case.is_ours && CSS_DECODED.contains(&(case.rule / 1_000)) && has_nul(case.exchange()),
+        is_it: |case| {
+            case.is_ours && CSS_DECODED.contains(&(case.rule / 1_000)) && case.goes_with(|other| &other.with_cut_values)
+        },
     },
     Cause {
         name: "base64 with other bytes in it",
@@ -162,9 +165,12 @@ pub const CAUSES: &[Cause] = &[
     Cause {
         name: "phrases that begin alike",
         why: "libmodsecurity's phrase search misses a phrase that begins inside of another one that is not completed \
-              (`.env` in `/.a0proj/secrets.env`). Bartizan finds every phrase.",
+              (`.env` in `/.a0proj/secrets.env`). Bartizan finds every phrase; what it found is in the rule's list.",
         reference: "ModSecurity 2 Reference Manual, `@pm`: a rule matches when any of the phrases is in the value.",
-        is_it: |case| case.is_ours && PHRASES.contains(&case.rule),
+        is_it: |case| {
+            let list = PHRASES.iter().find(|(rule, _)| *rule == case.rule);
+            case.is_ours && list.is_some_and(|(_, file)| case.found_phrase_of(file))
+        },
     },
     Cause {
         name: "libinjection",
@@ -200,6 +206,14 @@ impl Case<'_> {
         CAUSES.iter().find(|cause| (cause.is_it)(self))
     }
 
+    /// Whether the log line shows a phrase of this list.
+    fn found_phrase_of(&self, file: &str) -> bool {
+        let found = self.line().split_once("Matched Data: ").and_then(|(_, rest)| rest.split_once(" found within"));
+        let folder = rule_set_folder().unwrap_or_default();
+        let list = std::fs::read_to_string(folder.join("rules").join(file)).unwrap_or_default();
+        found.is_some_and(|(found, _)| list.lines().any(|phrase| phrase.eq_ignore_ascii_case(found)))
+    }
+
     fn exchange(&self) -> &Exchange {
         &self.difference.exchange
     }
@@ -224,16 +238,6 @@ fn is_xml(exchange: &Exchange) -> bool {
     [b"text/xml".as_slice(), b"text/soap+xml", b"application/xml", b"application/soap+xml"]
         .iter()
         .any(|media_type| is_of(exchange, media_type))
-}
-
-fn is_in(exchange: &Exchange, form: &[u8]) -> bool {
-    [&exchange.target, &exchange.body].iter().any(|bytes| memchr::memmem::find(bytes, form).is_some())
-}
-
-/// Whether there is a NUL, as it is or written in one of the usual ways.
-fn has_nul(exchange: &Exchange) -> bool {
-    let forms: [&[u8]; 5] = [b"\0", b"%00", b"%2500", b"\\u0000", b"&#x0;"];
-    forms.iter().any(|form| is_in(exchange, form))
 }
 
 fn is_json_of_other_bytes(exchange: &Exchange) -> bool {

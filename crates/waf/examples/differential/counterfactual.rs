@@ -27,6 +27,8 @@ pub struct Counterfactual {
     pub with_cut_target: Ids,
     /// There is no body
     pub without_body: Ids,
+    /// Values end before a NUL, however it is written
+    pub with_cut_values: Ids,
     /// The arguments of the query come in the opposite order
     pub with_reversed_query: Ids,
 }
@@ -59,6 +61,10 @@ impl Ours {
             with_cut_path: with_target(cut_path(&exchange.target)),
             with_cut_target: with_target(before(&exchange.target, b"#").to_vec()),
             without_body: with_body(Vec::new()),
+            with_cut_values: {
+                let (target, body) = (cut_values(&exchange.target), cut_values(&exchange.body));
+                ids(&self.plan, &Exchange { target, body, ..exchange.clone() })
+            },
             with_reversed_query: with_target(reversed_query(&exchange.target)),
         }
     }
@@ -74,6 +80,25 @@ fn cut_path(target: &[u8]) -> Vec<u8> {
     let path = before(target, b"?");
     let cut = before(before(path, b"%3f"), b"%3F");
     [cut, &target[path.len()..]].concat()
+}
+
+/// Without what stands between a NUL and the end of its value.
+fn cut_values(bytes: &[u8]) -> Vec<u8> {
+    const NULS: [&[u8]; 5] = [b"\0", b"%00", b"%2500", b"\\u0000", b"&#x0;"];
+    const ENDS: &[u8] = b"&\"<\r\n";
+    let mut cut = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some(&first) = rest.first() {
+        if NULS.iter().any(|nul| rest.starts_with(nul)) {
+            // A reference begins with what ends other values.
+            let end = rest.iter().skip(1).position(|byte| ENDS.contains(byte)).map_or(rest.len(), |at| at + 1);
+            rest = &rest[end..];
+        } else {
+            cut.push(first);
+            rest = &rest[1..];
+        }
+    }
+    cut
 }
 
 fn reversed_query(target: &[u8]) -> Vec<u8> {
