@@ -126,7 +126,7 @@ kinds! {
     MultipartCrlfLine "multipart_crlf_line" Oddity "A line ends in CR LF, as it should; odd only beside a bare LF.",
     MultipartMissingSemicolon "multipart_missing_semicolon" Oddity "No `;` before the boundary parameter.",
     MultipartInvalidQuoting "multipart_invalid_quoting" Oddity "Single quotes around or inside a parameter.",
-    MultipartInvalidPart "multipart_invalid_part" Oddity "A part without a name.",
+    MultipartInvalidPart "multipart_invalid_part" Oddity "A part without a name, or with an empty one.",
     MultipartDelimiterInside "multipart_delimiter_inside" Oddity "A line before the last delimiter begins with `--` or holds the boundary, and is no delimiter.",
     MultipartUnmatchedBoundary "multipart_unmatched_boundary" Oddity "The same after the last delimiter: the body may be read otherwise elsewhere.",
 

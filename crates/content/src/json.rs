@@ -21,13 +21,16 @@ pub(crate) fn decode(out: &mut Builder<'_, '_>) -> Result<(), Stop> {
         [0xfe, 0xff, ..] | [0xff, 0xfe, ..] => return Err(out.stop(FaultKind::UnsupportedEncoding, 0)),
         _ => 0,
     };
-    Parser { source: out.source, at, has_braced_escapes: false, out }.document()
+    Parser { source: out.source, at, has_braced_escapes: false, is_cut: false, out }.document()
 }
 
 /// The string whose opening quote is at `at`, as GraphQL writes it: also with `\u{…}`; its value, its source, its end.
 pub(crate) fn graphql_string(out: &mut Builder<'_, '_>, at: usize) -> Result<(Span, Span, usize), Stop> {
-    let mut parser = Parser { source: out.source, at, has_braced_escapes: true, out };
+    let mut parser = Parser { source: out.source, at, has_braced_escapes: true, is_cut: false, out };
     let (value, raw) = parser.string(Limit::JsonStringValueLength)?;
+    if parser.is_cut {
+        return Err(parser.unexpected());
+    }
     Ok((value, raw, parser.at))
 }
 
@@ -36,6 +39,8 @@ struct Parser<'p, 'a, 'l> {
     at: usize,
     /// Whether `\u{…}` is an escape
     has_braced_escapes: bool,
+    /// The last string was not ended
+    is_cut: bool,
     out: &'p mut Builder<'a, 'l>,
 }
 
@@ -49,6 +54,7 @@ impl Parser<'_, '_, '_> {
             if open.kind == Kind::Object { self.member(open)? } else { self.element(open)? }
         }
         match self.next_token() {
+            None if self.is_cut => Err(self.unexpected()),
             None => Ok(()),
             Some(_) => Err(self.out.stop(FaultKind::TrailingData, self.at)),
         }
@@ -99,6 +105,10 @@ impl Parser<'_, '_, '_> {
         let (name, _) = self.string(Limit::JsonObjectEntryNameLength)?;
         self.out.note_key(name);
         if self.next_token() != Some(b':') {
+            if self.is_cut {
+                let end = Span::source(self.at, self.at);
+                self.out.leaf(Kind::Null, NameSpan::Bytes(name), end, end)?;
+            }
             return Err(self.unexpected());
         }
         self.at += 1;
@@ -226,7 +236,7 @@ impl Parser<'_, '_, '_> {
                 Some(b'"') => break,
                 Some(b'\\') => return self.escaped_string(start, limit),
                 Some(_) => self.out.fault(FaultKind::ControlCharacter, self.at),
-                None => return Err(self.out.stop(FaultKind::UnexpectedEnd, self.at)),
+                None => return self.cut_string(start, limit),
             }
             self.at += 1;
         }
@@ -236,6 +246,15 @@ impl Parser<'_, '_, '_> {
         }
         self.out.within(limit, span.len, start)?;
         self.at += 1;
+        Ok((span, span))
+    }
+
+    /// A string without an escape that the document's end cuts; what follows it is missing, and will be found so.
+    #[cold]
+    fn cut_string(&mut self, start: usize, limit: Limit) -> Result<(Span, Span), Stop> {
+        self.is_cut = true;
+        let span = Span::source(start, self.at);
+        self.out.within(limit, span.len, start)?;
         Ok((span, span))
     }
 
@@ -258,20 +277,33 @@ impl Parser<'_, '_, '_> {
             self.out.decoded_buffer(run.len() + 4, run_start)?.extend_from_slice(run);
             match source.get(self.at) {
                 Some(b'"') => break,
-                Some(b'\\') => self.escape()?,
+                Some(b'\\') if !self.is_escape_cut() => self.escape()?,
+                None | Some(b'\\') => {
+                    self.is_cut = true;
+                    self.at = source.len();
+                    break;
+                }
                 Some(&byte) => {
                     self.out.fault(FaultKind::ControlCharacter, self.at);
                     self.out.decoded_buffer(1, self.at)?.push(byte);
                     self.at += 1;
                 }
-                None => return Err(self.out.stop(FaultKind::UnexpectedEnd, self.at)),
             }
         }
         let raw = Span::source(start, self.at);
         let value = self.out.decoded_since(mark);
         self.out.within(limit, value.len, start)?;
-        self.at += 1;
+        self.at += usize::from(!self.is_cut);
         Ok((value, raw))
+    }
+
+    /// Whether the document ends inside of the escape that begins here.
+    fn is_escape_cut(&self) -> bool {
+        match self.source.get(self.at..).unwrap_or_default() {
+            [b'\\'] => true,
+            [b'\\', b'u', digits @ ..] => digits.len() < 4 && digits.iter().all(u8::is_ascii_hexdigit),
+            _ => false,
+        }
     }
 
     /// One escape sequence, from its backslash.

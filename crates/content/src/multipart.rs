@@ -177,7 +177,7 @@ impl<'a> Parser<'_, 'a, '_> {
         } else {
             self.out.within(Limit::MultipartFieldLength, value.len, body_start)?;
         }
-        if head.name.is_none() && self.is_form {
+        if head.name.is_none_or(|name| name.len == 0) && self.is_form {
             self.out.fault(FaultKind::MultipartInvalidPart, start);
         }
         if let Some(node) = self.out.node_mut(id) {

@@ -4,8 +4,10 @@
 //! them they are skipped and kept as written, so no document grows. Texts, CDATA sections and references that touch are
 //! one text node, as an application sees them. Namespace declarations are no attributes, as in XPath.
 
+mod name;
+
 use quick_xml::errors::{Error, IllFormedError};
-use quick_xml::events::{BytesStart, Event};
+use quick_xml::events::{BytesDecl, BytesStart, Event};
 use quick_xml::reader::Reader;
 
 use crate::builder::{Builder, Stop, saturated};
@@ -14,6 +16,8 @@ use crate::fault::FaultKind;
 use crate::kind::Kind;
 use crate::limits::Limit;
 use crate::tree::{NameSpan, Span};
+
+use name::{bad_character, is_character, is_name};
 
 pub(crate) fn decode(out: &mut Builder<'_, '_>) -> Result<(), Stop> {
     let skipped = match out.source {
@@ -26,13 +30,17 @@ pub(crate) fn decode(out: &mut Builder<'_, '_>) -> Result<(), Stop> {
         }
         _ => 0,
     };
-    if let Err(error) = std::str::from_utf8(out.source) {
-        out.fault(FaultKind::BadUtf8, error.valid_up_to());
-    }
+    let bad_utf8 = std::str::from_utf8(out.source).err().map(|error| error.valid_up_to());
     let mut reader = Reader::from_reader(out.source.get(skipped..).unwrap_or_default());
     // Attributes are read below, with limits; names of end tags are checked here.
     reader.config_mut().allow_dangling_amp = true;
-    Parser { out, reader, skipped, text: None, counts: Counts::default() }.document()
+    let mut parser = Parser { out, reader, skipped, text: None, counts: Counts::default(), is_eight_bit: false };
+    let result = parser.document();
+    // A document that says so may be of another encoding (XML 1.0 §4.3.3).
+    if let Some(at) = bad_utf8.filter(|_| !parser.is_eight_bit) {
+        parser.out.fault(FaultKind::BadUtf8, at);
+    }
+    result
 }
 
 #[derive(Default)]
@@ -61,6 +69,8 @@ struct Parser<'p, 'a, 'l> {
     skipped: usize,
     text: Option<Pending>,
     counts: Counts,
+    /// The declaration names an encoding in which every byte is a character
+    is_eight_bit: bool,
 }
 
 impl<'a> Parser<'_, 'a, '_> {
@@ -99,16 +109,7 @@ impl<'a> Parser<'_, 'a, '_> {
                     self.instruction(instruction.target(), trimmed(instruction.content()), start)?;
                 }
                 Event::DocType(text) => self.document_type(&text, start)?,
-                Event::Decl(declaration) => {
-                    if start != self.skipped {
-                        self.out.fault(FaultKind::XmlSyntax, start); // XML 1.0 §2.8: before everything else
-                    }
-                    if let Some(Ok(encoding)) = declaration.encoding()
-                        && !is_known_encoding(&encoding)
-                    {
-                        return Err(self.out.stop(FaultKind::UnsupportedEncoding, start));
-                    }
-                }
+                Event::Decl(declaration) => self.declaration(&declaration, start)?,
                 Event::Eof => return self.end(),
             }
         }
@@ -128,7 +129,25 @@ impl<'a> Parser<'_, 'a, '_> {
             _ => FaultKind::XmlSyntax,
         };
         let _ = self.flush_text();
+        if matches!(error, Error::Syntax(_)) {
+            self.keep_rest(at);
+        }
         self.out.stop(kind, at)
+    }
+
+    /// Keeps what is there of a CDATA section or of an attribute that the document's end cuts, as a text: it may have been
+    /// cut for its length alone. Names and comments are not kept; applications do not look into them.
+    fn keep_rest(&mut self, at: usize) {
+        let markup = self.out.source.get(at..).unwrap_or_default();
+        let skipped = match markup {
+            [b'<', b'!', b'[', b'C', b'D', b'A', b'T', b'A', b'[', ..] => Some(b"<![CDATA[".len()),
+            [b'<', b'!' | b'?' | b'/', ..] => None,
+            _ => memchr::memchr2(b'"', b'\'', markup).map(|quote| quote + 1),
+        };
+        let Some(skipped) = skipped else { return };
+        let rest = Span::source(at + skipped, self.out.source.len());
+        // A limit that is reached here does not matter: decoding stops anyway.
+        let _ = self.out.leaf(Kind::Text, NameSpan::None, rest, rest);
     }
 
     fn end(&mut self) -> Result<(), Stop> {
@@ -149,7 +168,13 @@ impl<'a> Parser<'_, 'a, '_> {
 
     // Texts
 
+    /// Text or the content of a CDATA section, each CR LF and CR a line feed as an application gets it (XML 1.0 §2.11).
     fn text(&mut self, bytes: &[u8], start: usize) -> Result<(), Stop> {
+        if memchr::memchr(b'\r', bytes).is_some() {
+            let mut lines = Vec::with_capacity(bytes.len());
+            push_lines(bytes, &mut lines);
+            return self.append_after(start, &lines);
+        }
         let span = self.out.span_of(bytes, start)?;
         let Some(pending) = self.text else {
             let mark = span.place().0.then(|| span.place().1);
@@ -166,10 +191,9 @@ impl<'a> Parser<'_, 'a, '_> {
         }
     }
 
-    /// Notes control characters, which XML does not have (§2.2); they stay as they are.
+    /// Notes characters that XML does not have (§2.2); they stay as they are.
     fn check_characters(&mut self, bytes: &[u8], start: usize) {
-        let is_control = |byte: &u8| *byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r');
-        if let Some(at) = bytes.iter().position(is_control) {
+        if let Some(at) = bad_character(bytes) {
             self.out.fault(FaultKind::XmlBadCharacter, start.saturating_add(at));
         }
     }
@@ -201,9 +225,13 @@ impl<'a> Parser<'_, 'a, '_> {
         let character = self.resolve(name, start)?;
         let mut buffer = [0; 4];
         let bytes = character.map_or(raw, |character| character.encode_utf8(&mut buffer).as_bytes());
-        let pending =
-            self.text.unwrap_or(Pending { value: Span::source(start, start), raw: (start, start), mark: None });
-        self.append(pending, bytes, start)
+        self.append_after(start, bytes)
+    }
+
+    /// Appends bytes that are not the source's to the text before them, if there is one.
+    fn append_after(&mut self, start: usize, bytes: &[u8]) -> Result<(), Stop> {
+        let nothing = Pending { value: Span::source(start, start), raw: (start, start), mark: None };
+        self.append(self.text.unwrap_or(nothing), bytes, start)
     }
 
     /// What `&name;` stands for; `None` if it stays as written.
@@ -268,8 +296,7 @@ impl<'a> Parser<'_, 'a, '_> {
     }
 
     fn check_name(&mut self, name: &[u8], limit: Limit, at: usize) -> Result<(), Stop> {
-        // Of what a name may not begin with, only what servers refuse too; the rest is left to applications.
-        if name.first().is_none_or(|first| first.is_ascii_digit() || matches!(first, b'-' | b'.')) {
+        if !is_name(name) {
             self.out.fault(FaultKind::XmlSyntax, at);
         }
         self.out.within(limit, saturated(name.len()), at)?;
@@ -287,6 +314,10 @@ impl<'a> Parser<'_, 'a, '_> {
             };
             let key = attribute.key.as_ref();
             let at = offset_in(self.out.source, key).unwrap_or(start);
+            let before = at.checked_sub(1).and_then(|before| self.out.source.get(before));
+            if !before.is_some_and(u8::is_ascii_whitespace) {
+                self.out.fault(FaultKind::XmlSyntax, at); // XML 1.0 §3.1: white space before each attribute
+            }
             let prefix = key.strip_prefix(b"xmlns").filter(|rest| rest.is_empty() || rest.starts_with(b":"));
             let (kind, limit) = match prefix {
                 Some(prefix) => {
@@ -309,8 +340,10 @@ impl<'a> Parser<'_, 'a, '_> {
             let value = self.attribute_value(&attribute.value, raw, at)?;
             self.out.leaf(kind, NameSpan::Bytes(name), value, raw)?;
         }
-        if attributes > 1 {
-            self.out.check_duplicate_keys(id, Some(Kind::Attribute), start);
+        for (kind, count) in [(Kind::Attribute, attributes), (Kind::Namespace, namespaces)] {
+            if count > 1 {
+                self.out.check_duplicate_keys(id, Some(kind), start);
+            }
         }
         Ok(())
     }
@@ -352,9 +385,10 @@ impl<'a> Parser<'_, 'a, '_> {
         self.counts.comments += 1;
         self.out.within(Limit::XmlCommentCount, self.counts.comments, start)?;
         self.out.within(Limit::XmlCommentLength, saturated(text.len()), start)?;
-        if memchr::memmem::find(text, b"--").is_some() {
+        if memchr::memmem::find(text, b"--").is_some() || text.ends_with(b"-") {
             self.out.fault(FaultKind::XmlSyntax, start); // XML 1.0 §2.5
         }
+        self.check_characters(text, start);
         self.child(start)?;
         let value = self.out.span_of(text, start)?;
         self.out.leaf(Kind::Comment, NameSpan::None, value, Span::source(start, self.position()))
@@ -365,10 +399,29 @@ impl<'a> Parser<'_, 'a, '_> {
         self.out.within(Limit::XmlInstructionCount, self.counts.instructions, start)?;
         self.out.within(Limit::XmlInstructionTargetLength, saturated(target.len()), start)?;
         self.out.within(Limit::XmlInstructionDataLength, saturated(data.len()), start)?;
+        if !is_name(target) || target.eq_ignore_ascii_case(b"xml") {
+            self.out.fault(FaultKind::XmlSyntax, start); // XML 1.0 §2.6
+        }
+        self.check_characters(data, start);
         self.child(start)?;
         let (target, data) = (self.out.span_of(target, start)?, self.out.span_of(data, start)?);
         let raw = Span::source(start, self.position());
         self.out.leaf(Kind::Instruction, NameSpan::Bytes(target), data, raw)
+    }
+
+    fn declaration(&mut self, declaration: &BytesDecl<'_>, start: usize) -> Result<(), Stop> {
+        // XML 1.0 §2.8: before everything else, with a version; processors read what says 1.1 or higher as 1.0.
+        let is_version = declaration.version().is_ok_and(|version| version.starts_with(b"1."));
+        if start != self.skipped || !is_version {
+            self.out.fault(FaultKind::XmlSyntax, start);
+        }
+        let Some(Ok(encoding)) = declaration.encoding() else { return Ok(()) };
+        let encoding = trimmed(&encoding).to_ascii_lowercase();
+        if !is_known_encoding(&encoding) {
+            return Err(self.out.stop(FaultKind::UnsupportedEncoding, start));
+        }
+        self.is_eight_bit = is_eight_bit(&encoding);
+        Ok(())
     }
 
     fn document_type(&mut self, text: &[u8], start: usize) -> Result<(), Stop> {
@@ -377,6 +430,19 @@ impl<'a> Parser<'_, 'a, '_> {
         let declared = saturated(memchr::memmem::find_iter(text, b"<!ENTITY").count());
         self.counts.entities = self.counts.entities.saturating_add(declared);
         self.out.within(Limit::XmlEntityCount, self.counts.entities, start)
+    }
+}
+
+/// Appends bytes with line feeds as the only line ends.
+fn push_lines(bytes: &[u8], out: &mut Vec<u8>) {
+    let mut before = 0;
+    for &byte in bytes {
+        match byte {
+            b'\n' if before == b'\r' => {}
+            b'\r' => out.push(b'\n'),
+            _ => out.push(byte),
+        }
+        before = byte;
     }
 }
 
@@ -393,12 +459,6 @@ fn push_spaced(bytes: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Whether these are bytes of a name; which characters XML allows where is left to applications.
-fn is_name(name: &[u8]) -> bool {
-    !name.is_empty()
-        && name.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':' | b'-' | b'.' | 128..))
-}
-
 /// `65` or `x41` as a character that XML 1.0 allows (§2.2).
 fn character_reference(number: &[u8]) -> Option<char> {
     let text = std::str::from_utf8(number).ok()?;
@@ -408,15 +468,15 @@ fn character_reference(number: &[u8]) -> Option<char> {
         None if is_digits(text) => text.parse().ok()?,
         Some(_) | None => return None,
     };
-    char::from_u32(code).filter(|&character| {
-        matches!(character, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..) && u32::from(character) != 0xfffe
-    })
+    char::from_u32(code).filter(|character| is_character(*character))
 }
 
 /// Encodings in which bytes below 128 are ASCII, so that markup reads the same whatever the rest means.
 fn is_known_encoding(name: &[u8]) -> bool {
-    let lower = trimmed(name).to_ascii_lowercase();
-    matches!(&*lower, b"utf-8" | b"utf8" | b"us-ascii" | b"ascii" | b"latin1" | b"latin-1")
-        || lower.starts_with(b"iso-8859-")
-        || lower.starts_with(b"windows-125")
+    matches!(name, b"utf-8" | b"utf8" | b"us-ascii" | b"ascii") || is_eight_bit(name)
+}
+
+/// Those of them in which every byte is a character.
+fn is_eight_bit(name: &[u8]) -> bool {
+    matches!(name, b"latin1" | b"latin-1") || name.starts_with(b"iso-8859-") || name.starts_with(b"windows-125")
 }

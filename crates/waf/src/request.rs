@@ -307,8 +307,8 @@ fn json(plan: &Plan, inputs: &mut Inputs, body: Body<'_>) {
     let mut paths_bytes = 0;
     while let Some((path, node)) = walk.next_node() {
         // An element is named by its number, so that rules about names would not see the array's own at the end of one,
-        // where they look for `id__in`.
-        let is_named_array = node.kind() == Kind::Array && !node.key().is_empty();
+        // where they look for `id__in`. ModSecurity does not show it to them, so it is for those who want more.
+        let is_named_array = plan.options.opens_values && node.kind() == Kind::Array && !node.key().is_empty();
         if !is_named_array && !node.kind().is_leaf() {
             continue;
         }
@@ -386,13 +386,14 @@ fn broken<'c>(content: &'c Content<'_>, body: Body<'_>) -> Option<&'c Fault> {
     let is_broken = |fault: &&Fault| match fault.kind.class() {
         FaultClass::Syntax => !is_of_cut(fault),
         FaultClass::Limit => fault.limit == Some(Limit::JsonContainerDepth),
-        // What libxml2 refuses and our decoder only notes: XML is read leniently for the rules' sake.
-        FaultClass::Oddity if content.format() == Format::Xml => match fault.kind {
-            FaultKind::DuplicateKey => true,
-            FaultKind::XmlUnknownEntity => memchr::memmem::find(body.source, b"<!DOCTYPE").is_none(),
+        // What ModSecurity refuses and our decoder only notes: bodies are read leniently for the rules' sake.
+        FaultClass::Oddity => match (content.format(), fault.kind) {
+            (Format::Xml, FaultKind::DuplicateKey) => true,
+            // Of a cut body the last part's name may be missing for the cut.
+            (Format::Multipart(_), FaultKind::MultipartInvalidPart) => body.is_whole,
+            (Format::Xml, FaultKind::XmlUnknownEntity) => memchr::memmem::find(body.source, b"<!DOCTYPE").is_none(),
             _ => false,
         },
-        FaultClass::Oddity => false,
     };
     content.faults().iter().find(is_broken)
 }

@@ -260,3 +260,19 @@ fn depth_bombs_cost_no_stack() {
     let limits = Limits::default();
     assert_eq!(decode(Format::Json, document.as_bytes(), &limits).len(), 64);
 }
+
+#[test]
+fn what_is_there_of_a_string_that_the_end_cuts_stays() {
+    for (document, kept) in [
+        (r#"{"a":"text"#, "json.a = text\n"),
+        (r#"{"a":["x","te\u0078t\u00"#, "json.a.0 = x\njson.a.1 = text\n"),
+        (r#"["te\nxt\"#, "json.0 = te\\nxt\n"),
+        (r#"{"a":1,"long"#, "json.a = 1\njson.long = \n"),
+        (r#""text"#, "json = text\n"),
+    ] {
+        let limits = Limits::default();
+        let content = decode(Format::Json, document.as_bytes(), &limits);
+        assert_eq!((leaves(&content).as_str(), faults(&content)), (kept, vec!["unexpected_end"]), "{document}");
+    }
+    check(r#"{"a":"\x"#, &["bad_escape"]);
+}

@@ -163,6 +163,7 @@ fn dispositions_are_read_as_servers_read_them() {
     check(CONTENT_TYPE, &part("Content-Disposition: form-data; name=a; size=1"), a, &["multipart_bad_disposition"]);
     check(CONTENT_TYPE, &part("Content-Disposition: attachment; name=a"), a, &["multipart_bad_disposition"]);
     check(CONTENT_TYPE, &part("Content-Disposition: form-data"), &[("", "1")], &["multipart_invalid_part"]);
+    check(CONTENT_TYPE, &part("Content-Disposition: form-data; name=\"\""), &[("", "1")], &["multipart_invalid_part"]);
     check(
         CONTENT_TYPE,
         &part("Content-Type: text/plain"),

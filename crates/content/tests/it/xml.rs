@@ -89,6 +89,51 @@ fn documents_that_are_not_well_formed_are_faulty() {
     check("<a b='&#;&#x;&#x41'/>", &["xml_bad_character", "xml_bad_character", "xml_syntax"]);
 }
 
+/// As libxml2 judges them: what it calls well formed is, and what it refuses is not.
+#[test]
+fn names_characters_and_declarations_are_those_of_the_standard() {
+    for document in [
+        "<a.b-c_d/>",
+        "<\u{e9} \u{3b1}='1'/>",
+        "<x:a/>",
+        "<:a/>",
+        "<a\n>x</a\n>",
+        "<a b = '1'/>",
+        "<a b='1' B='2'/>",
+        "<a x:b='1' y:b='1' xmlns:x='u' xmlns:y='u'/>",
+        "<?php echo 1 ?><a><?php?></a>",
+        "<?xml version='1.1'?><a/>",
+        "<!-- x --><a/><?x y?><!---->",
+        "<a>\u{fffd}%</a>",
+    ] {
+        check(document, &[]);
+    }
+    check(b"<?xml version='1.0' encoding='iso-8859-1'?><caf\xe9 \xe9='\xff'>\xff</caf\xe9>", &[]);
+    for document in [
+        "<a$/>",
+        "<1a/>",
+        "<a><b@c/></a>",
+        "<a b@='1'/>",
+        "<a b='1'c='2'/>",
+        "<a\u{d7}b/>",
+        "<a \u{b7}='1'/>",
+        "<?x@ y?><a/>",
+        "<?php/x?><a/>",
+        "<a><?XML x?></a>",
+        "<a><?xml version='1.0'?></a>",
+        "<?xml version='2.0'?><a/>",
+        "<?xml encoding='utf-8'?><a/>",
+        "<!-- -- --><a/>",
+        "<a><!--x---></a>",
+    ] {
+        check(document, &["xml_syntax"]);
+    }
+    check("<a>\u{fffe}</a>", &["xml_bad_character"]);
+    check("<a><!--\u{1}--></a>", &["xml_bad_character"]);
+    check("<a xmlns='x' xmlns='y'/>", &["duplicate_key"]);
+    check(b"<?xml version='1.0' encoding='utf-8'?><a>\xff</a>", &["bad_utf8"]);
+}
+
 #[test]
 fn document_types_and_entities_are_refused_by_default() {
     const BOMB: &str = "<!DOCTYPE a [<!ENTITY x 'xxxxxxxx'><!ENTITY y '&x;&x;'>]><a>&y;</a>";
@@ -130,4 +175,32 @@ fn every_limit_stops_decoding() {
     check(|limits| limits.xml_instruction_data_length = 3, "xml_instruction_data_length");
     check(|limits| limits.xml_comment_count = 1, "xml_comment_count");
     check(|limits| limits.xml_instruction_count = 1, "xml_instruction_count");
+}
+
+#[test]
+fn line_ends_of_texts_are_line_feeds_and_those_of_attributes_spaces() {
+    let limits = Limits::default();
+    let document = b"<a b='1\r\n2\r3\n4&#13;'>1\r\n2\r3\n4&#13;<![CDATA[\r\n]]></a>";
+    let content = decode(Format::Xml, document, &limits);
+    assert_eq!(leaves(&content), "xml.a.@b = 1 2 3 4\\r\nxml.a = 1\\n2\\n3\\n4\\r\\n\n");
+    let text = content.of_kind(Kind::Text).next().unwrap();
+    assert!(document.ends_with(&[text.raw(), b"</a>"].concat()), "{}", text.raw().escape_ascii());
+}
+
+#[test]
+fn what_is_there_of_a_value_that_the_end_cuts_stays_as_text() {
+    for (document, kept) in [
+        ("<a b='evil", "evil"),
+        ("<a><b c='d' e=\"evil", "d' e=\"evil"),
+        ("<a>x<![CDATA[evil", "xevil"),
+        ("<a>x<!-- comment", "x"),
+        ("<a>x</a", "x"),
+        ("<a>x<b", "x"),
+    ] {
+        let limits = Limits::default();
+        let content = decode(Format::Xml, document.as_bytes(), &limits);
+        let mut text = Vec::new();
+        content.append_text(&mut text);
+        assert_eq!((text.as_slice(), faults(&content)), (kept.as_bytes(), vec!["unexpected_end"]), "{document}");
+    }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 
 use flate2::Compression;
-use flate2::write::GzEncoder;
+use flate2::write::{DeflateEncoder, GzEncoder};
 
 const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -125,6 +125,17 @@ fn zstd_bomb(mib: usize) -> Vec<u8> {
     frame
 }
 
+/// An archive with one file of so many MiB of zeros: the file's header and its data (APPNOTE.TXT §4.3.7).
+fn zip_bomb(mib: usize) -> Vec<u8> {
+    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
+    let zeros = vec![0; MIB];
+    let written = (0..mib).try_for_each(|_| encoder.write_all(&zeros));
+    let packed = written.and_then(|()| encoder.finish()).unwrap_or_default();
+    let size = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX).to_le_bytes();
+    let head = b"PK\x03\x04\x14\0\0\0\x08\0\0\0\0\0\0\0\0\0".as_slice();
+    [head, &size(packed.len()), &size(mib * MIB), b"\x05\0\0\0zeros", &packed].concat()
+}
+
 fn codings() -> Vec<Case> {
     let item = |at: usize| format!("{{\"id\":{at},\"name\":\"item {at}\"}}");
     let honest = format!("[{}]", joined(400_000, ",", item));
@@ -143,13 +154,15 @@ fn multipart() -> Vec<Case> {
     let part = |fields: &str, body: &str| format!("--B\r\n{fields}\r\n\r\n{body}\r\n");
     let named = |at: usize| part(&format!("Content-Disposition: form-data; name=\"p{at}\""), "v");
     let archive = "Content-Disposition: form-data; name=\"f\"; filename=\"a.zip\"\r\nContent-Type: application/zip";
-    let zip = String::from("PK\u{3}\u{4}") + &"\u{0}".repeat(MIB / 2);
     let fields = joined(20_000, "\r\n", |at| format!("X-{at}: v"));
+    let file =
+        |fields: &str, body: &[u8]| [b"--B\r\n", fields.as_bytes(), b"\r\n\r\n", body, b"\r\n--B--\r\n"].concat();
     vec![
         post("multipart, 10,000 parts", TYPE, format!("{}--B--\r\n", joined(10_000, "", named))),
         post("multipart, 200,000 boundaries", TYPE, "--B\r\n".repeat(200_000)),
         post("multipart, a part with 20,000 fields", TYPE, part(&fields, "v") + "--B--\r\n"),
-        post("multipart, a zip archive as a file", TYPE, part(archive, &zip) + "--B--\r\n"),
+        post("multipart, a zip bomb of 256 MiB as a file", TYPE, file(archive, &zip_bomb(256))),
+        post("multipart, a file of 1 MiB", TYPE, file(archive, &vec![b'x'; MIB])),
         post("multipart, no boundary ever", TYPE, "\r\n--A".repeat(250_000)),
     ]
 }

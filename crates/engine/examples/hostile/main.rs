@@ -1,7 +1,7 @@
 //! What hostile requests cost: each goes through whole inspections, and time and memory must stay within bounds.
 //!
 //! `cargo run --release -p bartizan-engine --example hostile` prints the table of `bench/record/` and fails when a bound
-//! is crossed (`cargo xtask bench bombs --record` writes it). Four gateways: threat limits alone, enforced, which is how
+//! is crossed (`cargo xtask bench bombs --record` writes it). Three gateways: threat limits alone, enforced, which is how
 //! bombs are meant to end; rules alone, enforced, with their own bound on the body; and both observed with bodies looked
 //! at whole, so that nothing ends early. Rules: our own, and the Core Rule Set where there is one (`BARTIZAN_CRS`, else
 //! `../shared/crs`).

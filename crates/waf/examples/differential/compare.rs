@@ -1,6 +1,6 @@
-//! Both engines on generated exchanges: which rules one logs and the other does not, counted and shown.
+//! Both engines on generated exchanges: which rules one logs and the other does not.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use bartizan_waf::Gates;
 
-use crate::causes::{CAUSES, Case};
+use crate::causes::Case;
 use crate::corpus::{Corpus, Sample};
+use crate::counterfactual::{Counterfactual, Ids, Ours};
 use crate::engine;
 use crate::harness::suite::Test;
 use crate::harness::{Exchange, Logged};
@@ -19,11 +20,7 @@ use crate::oracle::Oracle;
 const SHOWN_MAX: usize = 900;
 /// Left out: libmodsecurity writes no log line for a rule with `noauditlog`, even if it says `log`. ModSecurity 2 does,
 /// the regression tests 980170-1 and -2 want it, and CRS overrides them for nginx.
-const SILENT: u32 = 980_170;
-/// Share of exchanges whose rules are the same, but for differences that are understood.
-const EXPLAINED_MIN: f64 = 0.995;
-/// The bin of rules that follow from the score of others.
-const SCORE: &str = "score";
+pub const SILENT: u32 = 980_170;
 
 /// What to compare, and with what.
 #[derive(Debug)]
@@ -37,51 +34,83 @@ pub struct Run {
     pub folder: PathBuf,
 }
 
-/// The rules that are logged, each once.
-type Ids = BTreeSet<u32>;
+/// An exchange for which the engines log different rules.
+pub struct Difference {
+    pub kind: &'static str,
+    pub exchange: Exchange,
+    pub ours: Vec<Logged>,
+    pub theirs: Vec<Logged>,
+    /// Ours, behaving as theirs in one respect
+    pub counterfactual: Counterfactual,
+}
 
-/// Differences of one kind.
-#[derive(Default)]
-struct Bin {
-    count: usize,
-    /// The shortest exchange with the log line
-    sample: Option<(String, String)>,
+impl Difference {
+    /// One case for each rule that one engine alone logs.
+    pub fn cases(&self) -> Vec<Case<'_>> {
+        let (our_ids, their_ids) = (ids(&self.ours), ids(&self.theirs));
+        let only_ours = our_ids.difference(&their_ids).map(|rule| (*rule, true));
+        let only_theirs = their_ids.difference(&our_ids).map(|rule| (*rule, false));
+        only_ours.chain(only_theirs).map(|(rule, is_ours)| Case { rule, is_ours, difference: self }).collect()
+    }
 }
 
 /// What a run finds.
-#[derive(Default)]
-struct Findings {
-    /// By kind of exchange: all, with the same rules, with the same rules but for explained differences
-    kinds: BTreeMap<&'static str, (usize, usize, usize)>,
-    explained: BTreeMap<&'static str, Bin>,
-    /// By rule and whether it is ours that logs it
-    open: BTreeMap<(u32, bool), Bin>,
+pub struct Compared {
+    /// Exchanges by kind
+    pub kinds: BTreeMap<&'static str, usize>,
+    pub differences: Vec<Difference>,
 }
 
-/// Compares and prints a record.
-pub fn run(tests: &[Test], run: &Run) -> Result<()> {
+/// Both engines, to be asked again.
+pub struct Engines {
+    ours: Ours,
+    oracle: Oracle,
+}
+
+impl Engines {
+    /// Starts them with the same rules.
+    pub fn start(run: &Run) -> Result<Self> {
+        Ok(Self { ours: Ours::new(&run.config)?, oracle: Oracle::start(&run.program, &run.config)? })
+    }
+
+    /// What they say of an exchange, if it is not the same.
+    pub fn ask(&mut self, kind: &'static str, exchange: &Exchange) -> Result<Option<Difference>> {
+        let ours = self.ours.logged(exchange);
+        let (theirs, _) = self.oracle.ask(exchange)?;
+        if ids(&ours) == ids(&theirs) {
+            return Ok(None);
+        }
+        let counterfactual = self.ours.counterfactual(exchange);
+        Ok(Some(Difference { kind, exchange: exchange.clone(), ours, theirs, counterfactual }))
+    }
+}
+
+/// Compares both on a generated corpus.
+pub fn run(tests: &[Test], run: &Run, engines: &mut Engines) -> Result<Compared> {
     let mut corpus = Corpus::new(tests, run.seed);
     let samples: Vec<Sample> = (0..run.count).map(|_| corpus.sample()).collect();
-    let plan = engine::plan(&run.config, Gates::All)?;
     let answers = answers(&samples, run)?;
-    let mut oracle = Oracle::start(&run.program, &run.config)?;
-    let mut findings = Findings::default();
-    for (sample, answer) in samples.iter().zip(&answers) {
-        let (ours, _) = engine::run(&plan, &sample.exchange);
-        let is_same = ids(&ours) == *answer;
+    let mut compared = Compared { kinds: BTreeMap::new(), differences: Vec::new() };
+    for (Sample { kind, exchange }, answer) in samples.into_iter().zip(&answers) {
+        *compared.kinds.entry(kind).or_default() += 1;
         // Only rule numbers are kept from earlier runs: what differs is asked again, for its lines.
-        let is_explained = is_same || {
-            let (theirs, _) = oracle.ask(&sample.exchange)?;
-            findings.add(&sample.exchange, &ours, &theirs)
-        };
-        let kind = findings.kinds.entry(sample.kind).or_default();
-        *kind = (kind.0 + 1, kind.1 + usize::from(is_same), kind.2 + usize::from(is_explained));
+        if ids(&engines.ours.logged(&exchange)) != *answer {
+            compared.differences.extend(engines.ask(kind, &exchange)?);
+        }
     }
-    print!("{}{}", heading(run), findings.text());
-    let explained = findings.kinds.values().map(|(_, _, explained)| explained).sum::<usize>();
-    let share = explained as f64 / samples.len().max(1) as f64;
-    ensure!(share >= EXPLAINED_MIN, "only {:.2} % of the exchanges are logged alike or explained", share * 100.0);
-    Ok(())
+    Ok(compared)
+}
+
+/// Prints every difference.
+pub fn list(compared: &Compared) {
+    for difference in &compared.differences {
+        println!("===== {}", shown(&difference.exchange));
+        for case in difference.cases() {
+            let who = if case.is_ours { "ours" } else { "theirs" };
+            let cause = case.cause().map_or("?", |cause| cause.name);
+            println!("----- {} {who} [{cause}] {}", case.rule, case.line());
+        }
+    }
 }
 
 /// Compares our engine with itself without gates: what it logs, messages and all, must be the same.
@@ -104,83 +133,8 @@ pub fn gates(tests: &[Test], config: &Path, count: usize, seed: u64) -> Result<(
     Ok(())
 }
 
-impl Findings {
-    /// Sorts the differences of an exchange; whether all of them are explained.
-    fn add(&mut self, exchange: &Exchange, ours: &[Logged], theirs: &[Logged]) -> bool {
-        let (our_ids, their_ids) = (ids(ours), ids(theirs));
-        let only_ours = our_ids.difference(&their_ids).map(|rule| (*rule, true));
-        let only_theirs = their_ids.difference(&our_ids).map(|rule| (*rule, false));
-        let cases: Vec<Case<'_>> = only_ours
-            .chain(only_theirs)
-            .map(|(rule, is_ours)| Case { rule, is_ours, exchange, ours, theirs })
-            .collect();
-        let is_explained = |case: &&Case<'_>| case.cause().is_some();
-        let (scores, others): (Vec<_>, Vec<_>) = cases.iter().partition(|case| case.is_score());
-        // A score differs because another rule does.
-        let is_score_explained = !others.is_empty() && others.iter().all(is_explained);
-        for case in &cases {
-            let bin = match case.cause() {
-                Some(cause) => self.explained.entry(cause.name).or_default(),
-                None if case.is_score() && !others.is_empty() => self.explained.entry(SCORE).or_default(),
-                None => self.open.entry((case.rule, case.is_ours)).or_default(),
-            };
-            bin.count += 1;
-            let shown = shown(exchange);
-            if bin.sample.as_ref().is_none_or(|(shortest, _)| shown.len() < shortest.len()) {
-                bin.sample = Some((shown, case.line().chars().take(SHOWN_MAX).collect()));
-            }
-        }
-        others.iter().all(is_explained) && scores.iter().all(|case| is_score_explained || is_explained(case))
-    }
-
-    fn text(&self) -> String {
-        let mut text = String::new();
-        agreement(&mut text, &self.kinds);
-        text.push_str("## Differences that are explained\n\n");
-        for (name, bin) in &self.explained {
-            let why =
-                CAUSES.iter().find(|cause| cause.name == *name).map_or("follows from the others", |cause| cause.why);
-            let _ = writeln!(text, "- {name}, {} times: {why}", bin.count);
-        }
-        let mut open: Vec<_> = self.open.iter().collect();
-        open.sort_by_key(|(_, bin)| std::cmp::Reverse(bin.count));
-        let _ = writeln!(text, "\n## Differences that are not, by rule\n");
-        for ((rule, is_ours), bin) in open {
-            let who = if *is_ours { "ours" } else { "libmodsecurity" };
-            let _ = writeln!(text, "### {rule}: only {who}, {} times\n", bin.count);
-            if let Some((exchange, line)) = &bin.sample {
-                let _ = writeln!(text, "```\n{exchange}\n```\n\n```\n{line}\n```\n");
-            }
-        }
-        text
-    }
-}
-
-fn heading(run: &Run) -> String {
-    format!(
-        "CRS at paranoia level 4, all phases; the sets of logged rules of both engines, {} generated exchanges (seed {}).\n\
-         Left out is {SILENT}, which libmodsecurity never logs because of its `noauditlog`.\n\n",
-        run.count, run.seed
-    )
-}
-
-fn agreement(text: &mut String, kinds: &BTreeMap<&str, (usize, usize, usize)>) {
-    text.push_str(
-        "| exchanges | number | same rules | same but for explained differences |\n| --- | --- | --- | --- |\n",
-    );
-    let percent = |part: usize, all: usize| part as f64 / all.max(1) as f64 * 100.0;
-    let mut total = (0, 0, 0);
-    for (kind, (all, same, but_explained)) in kinds {
-        total = (total.0 + all, total.1 + same, total.2 + but_explained);
-        let (same, but_explained) = (percent(*same, *all), percent(*but_explained, *all));
-        let _ = writeln!(text, "| {kind} | {all} | {same:.2} % | {but_explained:.2} % |");
-    }
-    let (same, but_explained) = (percent(total.1, total.0), percent(total.2, total.0));
-    let _ = writeln!(text, "| **all** | {} | **{same:.2} %** | **{but_explained:.2} %** |\n", total.0);
-}
-
 /// An exchange as text, what does not print escaped.
-fn shown(exchange: &Exchange) -> String {
+pub fn shown(exchange: &Exchange) -> String {
     let mut bytes = [&exchange.method, b" ".as_slice(), &exchange.target, b" ", &exchange.protocol, b"\n"].concat();
     for (name, value) in &exchange.headers {
         bytes.extend([name, b": ".as_slice(), value, b"\n"].concat());

@@ -19,7 +19,20 @@ pub fn plan(config: &Path, gates: Gates) -> Result<Arc<Plan>> {
 /// The same with other options.
 pub fn plan_with(config: &Path, options: &Options) -> Result<Arc<Plan>> {
     let read = |path: &Path| std::fs::read(path).map_err(|error| error.to_string());
-    let Parsed { document, diagnostics } = parse(&[config.to_owned()], &Sources { read: &read, glob: &rules::glob });
+    compiled(config, options, &read)
+}
+
+/// The same with `^` and `$` as the ends of lines in every pattern, as libmodsecurity has them.
+pub fn plan_of_lines(config: &Path) -> Result<Arc<Plan>> {
+    let read = |path: &Path| {
+        let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+        Ok(text.replace("@rx ", "@rx (?m)").into_bytes())
+    };
+    compiled(config, &Options::default(), &read)
+}
+
+fn compiled(config: &Path, options: &Options, read: &dyn Fn(&Path) -> Result<Vec<u8>, String>) -> Result<Arc<Plan>> {
+    let Parsed { document, diagnostics } = parse(&[config.to_owned()], &Sources { read, glob: &rules::glob });
     let faults: Vec<String> = diagnostics
         .iter()
         .filter(|diagnostic| diagnostic.severity == DiagnosticSeverity::Error)

@@ -6,6 +6,7 @@
 
 mod allocations;
 mod engine;
+mod linear;
 #[path = "../../examples/bench/workload.rs"]
 #[allow(dead_code, reason = "the bench uses more of it")]
 mod workload;

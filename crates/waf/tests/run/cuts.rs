@@ -71,6 +71,28 @@ fn a_body_that_was_cut_is_not_broken() {
 }
 
 #[test]
+fn what_is_there_of_a_value_that_was_cut_is_looked_at() {
+    const RULES: &str = r#"
+SecRequestBodyAccess On
+SecRule ARGS|ARGS_NAMES|XML:/* "@contains bad" "id:2,phase:2,pass,log"
+"#;
+    const MULTIPART: &[(&str, &str)] = &[("Content-Type", "multipart/form-data; boundary=x")];
+    for (content_type, body) in [
+        (JSON, r#"{"a":["bad and long"#),
+        (JSON, r#"{"a":"\u0062ad and long\u00"#),
+        (JSON, r#"{"bad and long"#),
+        (FORM, "a=bad+and+long"),
+        (XML, "<a>bad and long"),
+        (XML, "<a><![CDATA[bad and long"),
+        (XML, "<a b='bad and long"),
+        (MULTIPART, "--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nbad and long"),
+    ] {
+        let cut = Sent { is_body_cut: true, ..post(content_type, body) };
+        assert_eq!(seen(RULES, cut).rules(), [2], "{body}");
+    }
+}
+
+#[test]
 fn a_body_that_was_cut_may_be_broken_before_its_end() {
     let body = format!("{{\"a\":}}{}", " ".repeat(100));
     let cut = Sent { is_body_cut: true, ..post(JSON, &body) };

@@ -2,6 +2,7 @@
 
 mod cuts;
 mod inside;
+mod properties;
 mod removal;
 mod settings;
 mod xml;
