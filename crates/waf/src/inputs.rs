@@ -189,6 +189,7 @@ pub(crate) enum List {
     Files,
     FilesNames,
     FilesSizes,
+    FilesContent,
     PartHeaders,
     XmlText,
     XmlAttributes,
@@ -199,7 +200,7 @@ impl List {
     pub(crate) const COUNT: usize = Self::ALL.len();
 
     /// All of them.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::ArgsGet,
         Self::ArgsPost,
         Self::Cookies,
@@ -208,6 +209,7 @@ impl List {
         Self::Files,
         Self::FilesNames,
         Self::FilesSizes,
+        Self::FilesContent,
         Self::PartHeaders,
         Self::XmlText,
         Self::XmlAttributes,

@@ -253,7 +253,7 @@ pub(crate) fn body(plan: &Plan, state: &mut State, source: &[u8], is_whole: bool
             Some(BodyProcessor::Xml) => xml(plan, inputs, Body { source, is_whole }),
             Some(BodyProcessor::Multipart) => {
                 let content_type = header(inputs, List::RequestHeaders, b"content-type").to_vec();
-                multipart(inputs, &content_type, Body { source, is_whole });
+                multipart(plan, inputs, &content_type, Body { source, is_whole });
             }
             None => {}
         }
@@ -415,7 +415,7 @@ fn failed(inputs: &mut Inputs, words: &str) {
     }
 }
 
-fn multipart(inputs: &mut Inputs, content_type: &[u8], body: Body<'_>) {
+fn multipart(plan: &Plan, inputs: &mut Inputs, content_type: &[u8], body: Body<'_>) {
     let content = decode(Format::Multipart(content_type), body.source, &limits());
     for part in content.roots() {
         match part.kind() {
@@ -429,6 +429,9 @@ fn multipart(inputs: &mut Inputs, content_type: &[u8], body: Body<'_>) {
                 inputs.push(List::Files, part.key(), filename);
                 inputs.push(List::FilesNames, part.key(), part.key());
                 inputs.push(List::FilesSizes, part.key(), part.value().len().to_string().as_bytes());
+                if plan.uses(Variable::FilesTmpContent) {
+                    inputs.push(List::FilesContent, part.key(), part.value());
+                }
                 inputs.set_text(Variable::MultipartFilename, filename);
                 inputs.set_text(Variable::MultipartName, part.key());
             }

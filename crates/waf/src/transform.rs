@@ -2,6 +2,7 @@
 //!
 //! What they do is what libmodsecurity 3.0.9 does, byte for byte (compared with it on generated values), but where that is an
 //! accident of C strings: nothing here ends at a NUL, reads past the end or drops the last byte. Each family says where it differs.
+//! `withoutMarkdownCode` is our own.
 //!
 //! Sources: ModSecurity Reference Manual (v3.x), "Transformation functions"; libmodsecurity 3.0.9, observed.
 
@@ -16,6 +17,7 @@ mod escape;
 mod hex;
 mod html;
 mod js;
+mod markdown;
 mod nulls;
 mod parity;
 mod path;
@@ -99,6 +101,7 @@ transforms! {
     UrlDecodeUni "urlDecodeUni",
     UrlEncode "urlEncode",
     Utf8ToUnicode "utf8toUnicode",
+    WithoutMarkdownCode "withoutMarkdownCode",
 }
 
 /// PERF: asked for every value; made once.
@@ -186,6 +189,7 @@ impl Transform {
             Self::UrlDecode | Self::UrlDecodeUni => ByteSet::of(b"%+"),
             Self::UrlEncode => percent::UNRESERVED.complement(),
             Self::Utf8ToUnicode => ByteSet::of(b"\0").with_range(0xc0, 0xf7),
+            Self::WithoutMarkdownCode => ByteSet::of(b"`"),
         })
     }
 
@@ -225,7 +229,15 @@ impl Transform {
 
     /// Whether what happens to a byte does not depend on bytes before it unless one of them is in the trigger.
     const fn is_local(self) -> bool {
-        !matches!(self, Self::NormalizePath | Self::NormalizePathWin | Self::Trim | Self::TrimLeft | Self::TrimRight)
+        !matches!(
+            self,
+            Self::NormalizePath
+                | Self::NormalizePathWin
+                | Self::Trim
+                | Self::TrimLeft
+                | Self::TrimRight
+                | Self::WithoutMarkdownCode
+        )
     }
 
     fn append(self, input: &[u8], out: &mut Vec<u8>) {
@@ -265,6 +277,7 @@ impl Transform {
             Self::UrlDecodeUni => percent::url_decode_uni(input, out),
             Self::UrlEncode => percent::url_encode(input, out),
             Self::Utf8ToUnicode => utf8::to_unicode(input, out),
+            Self::WithoutMarkdownCode => markdown::without_code(input, out),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Which files, in which order: set-up, the policy's settings, our own rules, the Core Rule Set, files, exclusions.
+//! Which files, in which order: set-up, the policy's settings, our own rules, what they make of the Core Rule Set, the
+//! Core Rule Set, files, exclusions.
 //!
 //! Our own rules stand after the Core Rule Set's initialization, which sets the scores to nought, and before its
 //! evaluation, so that both add to one score. The Core Rule Set comes as it is released (`crs-setup.conf`, or its
@@ -20,7 +21,7 @@ const INITIALIZATION: &str = "REQUEST-901";
 /// Version 3 of the Core Rule Set looks addresses up in block lists and by country, where it is told to; nobody's rules
 /// ask the network here.
 const REPUTATION: &str = "REQUEST-910-IP-REPUTATION";
-/// The file of our own rules that tunes the Core Rule Set's, which must have been read.
+/// The file of our own rules that tunes the Core Rule Set's: its own rules take values away from those that follow.
 const TUNING: &str = "api-profile.conf";
 
 /// The files of a policy, and what is worth knowing about them.
@@ -45,8 +46,8 @@ pub(super) fn of(threats: &Threats, place: &Place<'_>) -> Result<(Vec<PathBuf>, 
     files.extend_from_slice(first);
     files.extend(own);
     files.push(PathBuf::from(BRIDGE));
-    files.extend_from_slice(rest);
     files.extend(tuning.into_iter().filter(|_| !core.rules.is_empty()));
+    files.extend_from_slice(rest);
     files.extend_from_slice(&threats.files);
     files.push(PathBuf::from(AFTER));
     let warning = |file: PathBuf| {

@@ -94,7 +94,7 @@ fn plan() -> Arc<Plan> {
             let begun =
                 core.iter().position(|file| file.to_string_lossy().contains("REQUEST-901")).map_or(0, |at| at + 1);
             let (first, rest) = core.split_at(begun);
-            files.extend([first, &own, rest, &tuning].into_iter().flatten().cloned());
+            files.extend([first, &own, &tuning, rest].into_iter().flatten().cloned());
         }
         None => files.extend(own),
     }

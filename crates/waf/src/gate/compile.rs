@@ -286,7 +286,7 @@ const fn ignores_case(transform: Transform) -> bool {
 /// Whether a transformation leaves a value over each of the alphabets over that alphabet, and makes none longer.
 ///
 /// What they put in is a blank for a blank, a comma or a comment, a slash for a slash or a backslash, or a letter in the
-/// other case; those that stand in no alphabet's value, such as escapes, do not come into it.
+/// other case; those that stand in no alphabet's value, such as escapes and backticks, do not come into it.
 const fn is_closed(transform: Transform) -> bool {
     matches!(
         transform,
@@ -300,6 +300,7 @@ const fn is_closed(transform: Transform) -> bool {
             | Transform::RemoveNulls
             | Transform::RemoveWhitespace
             | Transform::ReplaceComments
+            | Transform::WithoutMarkdownCode
     )
 }
 
@@ -316,6 +317,7 @@ const fn only_shortens(transform: Transform) -> bool {
             | Transform::RemoveWhitespace
             | Transform::ReplaceComments
             | Transform::UrlDecodeUni
+            | Transform::WithoutMarkdownCode
     )
 }
 

@@ -127,7 +127,8 @@ fn piece(part: &TextPart, names: &mut Names) -> Piece {
 /// The lists behind a variable, and whether it is their names that are meant.
 pub(crate) fn lists_of(variable: Variable) -> Option<(&'static [List], bool)> {
     use List::{
-        ArgsGet, ArgsPost, Cookies, Files, FilesNames, FilesSizes, PartHeaders, RequestHeaders, ResponseHeaders,
+        ArgsGet, ArgsPost, Cookies, Files, FilesContent, FilesNames, FilesSizes, PartHeaders, RequestHeaders,
+        ResponseHeaders,
     };
     Some(match variable {
         Variable::Args => (&[ArgsGet, ArgsPost], false),
@@ -145,6 +146,7 @@ pub(crate) fn lists_of(variable: Variable) -> Option<(&'static [List], bool)> {
         Variable::Files => (&[Files], false),
         Variable::FilesNames => (&[FilesNames], false),
         Variable::FilesSizes => (&[FilesSizes], false),
+        Variable::FilesTmpContent => (&[FilesContent], false),
         Variable::MultipartPartHeaders => (&[PartHeaders], false),
         _ => return None,
     })

@@ -2,6 +2,7 @@
 //! not be kept.
 
 use crate::Variable;
+use crate::inputs::List;
 
 use super::Plan;
 use super::keep::Keep;
@@ -47,9 +48,13 @@ fn of_template(template: &Template, used: &mut [bool]) {
 }
 
 fn of_source(source: Source, used: &mut [bool]) {
-    if let Source::Scalar(variable) = source
-        && let Some(slot) = used.get_mut(variable as usize)
-    {
+    let variable = match source {
+        Source::Scalar(variable) => variable,
+        // The one list that is only filled where a rule asks: it may hold as much as the body does.
+        Source::Lists(lists, _) if lists.contains(&List::FilesContent) => Variable::FilesTmpContent,
+        _ => return,
+    };
+    if let Some(slot) = used.get_mut(variable as usize) {
         *slot = true;
     }
 }

@@ -70,7 +70,7 @@ fn runs_of_marks_take_linear_time() {
     for &transform in Transform::ALL {
         for part in [
             "/", "/.", "../", "a/", "\\", "%", "%u", "&", "&#", "&l", "<!--", "/*", "-", "\"", " ", "\0", "0x",
-            "\u{e0}", "\\1", "a",
+            "\u{e0}", "\\1", "a", "`", " `", "`a` ", " `a ", " ``a` ",
         ] {
             let input = part.repeat((1 << 16) / part.len());
             let _ = apply(transform, input.as_bytes());
@@ -101,7 +101,7 @@ fn short_cuts_change_nothing_in_any_short_value() {
 fn marked() -> impl Strategy<Value = Vec<u8>> {
     let mark = prop::sample::select(vec![
         "%", "%u", "%uff", "+", "&", "&#", "&#x", "&lt", ";", "\\", "\\u", "\\x", "0x", "/", "..", "/../", "/*", "*/",
-        "<!--", "-->", "--", "#", " ", "\t", "=", "A", "z", "0", "41", "7", "\0",
+        "<!--", "-->", "--", "#", " ", "\t", "=", "A", "z", "0", "41", "7", "\0", " `", "` ", "```", " word ",
     ]);
     let part =
         prop_oneof![4 => mark.prop_map(|mark| mark.as_bytes().to_vec()), 1 => any::<u8>().prop_map(|byte| vec![byte])];

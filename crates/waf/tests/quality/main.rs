@@ -11,6 +11,7 @@ mod encode;
 mod engine;
 mod evasion;
 mod sample;
+mod shapes;
 mod table;
 
 use std::path::{Path, PathBuf};

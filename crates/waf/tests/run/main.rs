@@ -1,6 +1,7 @@
 //! What rules do: small rule sets against single exchanges, each with and without the gates, which must change nothing.
 
 mod cuts;
+mod files;
 mod inside;
 mod properties;
 mod removal;

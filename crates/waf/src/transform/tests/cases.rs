@@ -925,3 +925,29 @@ fn utf8_to_unicode_writes_code_points() {
         ],
     );
 }
+
+#[test]
+fn code_that_a_text_shows_is_left_out_of_it() {
+    check(
+        Transform::WithoutMarkdownCode,
+        &[
+            (b"", b""),
+            (b"`", b"`"),
+            (b"please call `sleep(5)` here", b"please call   here"),
+            (b"see `a(b)`, (`c[d]`) and so on", b"see  , ( ) and so on"),
+            (b"two words ``a ` b()`` more", b"two words   more"),
+            (b"it is:\n```sh\nrm -rf /\n```\nbeware", b"it is:\n \nbeware"),
+            // Names stay, and so does what no text stands around.
+            (b"select `user` from `table`", b"select `user` from `table`"),
+            (b"`rm -rf /`", b"`rm -rf /`"),
+            (b"x `id;ls` 1 2 3", b"x `id;ls` 1 2 3"),
+            (b"127.0.0.1`id -a`", b"127.0.0.1`id -a`"),
+            // Nothing opens within a word, closes before one, or goes on over a line.
+            (b"two words a`b()` c", b"two words a`b()` c"),
+            (b"two words `b()`c", b"two words `b()`c"),
+            (b"two words `b(\n)` c", b"two words `b(\n)` c"),
+            (b"two words ```b() and on", b"two words ```b() and on"),
+            ("w\u{f6}rter davor `a()`".as_bytes(), "w\u{f6}rter davor  ".as_bytes()),
+        ],
+    );
+}
