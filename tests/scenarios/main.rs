@@ -17,6 +17,7 @@ mod settings;
 mod shared_limits;
 mod slow_clients;
 mod smuggling;
+mod stories;
 mod threats;
 mod tls_profile;
 
