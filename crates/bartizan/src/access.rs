@@ -9,7 +9,7 @@
 mod fetch;
 mod offline;
 
-pub(crate) use offline::Offline;
+pub(crate) use offline::{Offline, is_unchecked};
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

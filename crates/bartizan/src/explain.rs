@@ -9,13 +9,10 @@ use bartizan_model::{Action, Endpoint, Exchange, HttpVersion, Request, RequestId
 use bartizan_store::Store;
 use serde_json::json;
 
-use crate::access::Offline;
+use crate::access::{Offline, is_unchecked};
 use crate::arguments::Explain;
 use crate::document::Valid;
 use crate::{REFUSED, catalog, clock, document, keys, output};
-
-/// The engine's check for a credential that cannot be judged.
-const UNCHECKED: &str = "ACC-209";
 
 /// Judges the request and prints the trace.
 pub(crate) fn run(options: &Explain) -> Result<u8> {
@@ -108,14 +105,9 @@ fn as_json(judged: &Judged, unread: &[String]) -> serde_json::Value {
         "client": judged.event.client,
         "stages": stages.collect::<Vec<_>>(),
         "decision": judged.event.decision,
-        "is_caller_unchecked": is_caller_unchecked(judged),
+        "is_caller_unchecked": is_unchecked(&judged.event),
         "keys_not_read": unread,
     })
-}
-
-/// Whether who calls could not be checked here, so that the gateway may decide otherwise.
-fn is_caller_unchecked(judged: &Judged) -> bool {
-    judged.event.findings.iter().any(|found| found.check.as_str() == UNCHECKED)
 }
 
 fn as_text(judged: &Judged, unread: &[String]) -> String {
@@ -151,7 +143,7 @@ fn as_text(judged: &Judged, unread: &[String]) -> String {
     line(
         "decision",
         &match (decision.action, decision.applied) {
-            (Action::Allow, _) if is_caller_unchecked(judged) => {
+            (Action::Allow, _) if is_unchecked(event) => {
                 "cannot be said: nothing else speaks against it, but who calls could not be checked here".to_owned()
             }
             (Action::Allow, _) => "allow".to_owned(),

@@ -17,7 +17,7 @@ use bartizan_model::{Action, Event, Exchange, RequestId, Timestamp};
 use bartizan_store::{Store, StoreOptions};
 use serde_json::{Value, json};
 
-use crate::access::Offline;
+use crate::access::{Offline, is_unchecked};
 use crate::arguments::{InputFormat, Replay};
 use crate::document::Valid;
 use crate::rules::tally::RuleTallies;
@@ -25,8 +25,6 @@ use crate::{REFUSED, SKIPPED, catalog, clock, document, output};
 
 /// Events stored at once.
 const BATCH: usize = 4096;
-/// The engine's check for a credential that cannot be judged.
-const UNCHECKED: &str = "ACC-209";
 /// LIMIT: skipped lines that are reported one by one; the summary counts the rest.
 const REPORTED_MAX: u64 = 50;
 /// Bytes looked at to tell the format.
@@ -171,8 +169,7 @@ impl Pass {
             (Action::Deny, true) => summary.denied += 1,
             (Action::Deny, false) => summary.would_deny += 1,
         }
-        let is_unchecked = event.findings.iter().any(|found| found.check.as_str() == UNCHECKED);
-        summary.unchecked += u64::from(is_unchecked);
+        summary.unchecked += u64::from(is_unchecked(event));
         summary.rules.take(event);
         if let Some(check) = &event.decision.check {
             *summary.checks.entry(check.to_string()).or_default() += 1;

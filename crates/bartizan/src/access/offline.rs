@@ -6,8 +6,17 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use bartizan_config::{Config, KeySource};
 use bartizan_engine::{AccessState, Question, Reply};
+use bartizan_model::Event;
 
 use super::Desk;
+
+/// The engine's check for a credential that cannot be judged.
+const UNCHECKED: &str = "ACC-209";
+
+/// Whether who called could not be checked here, so that the gateway may have decided otherwise.
+pub(crate) fn is_unchecked(event: &Event) -> bool {
+    event.findings.iter().any(|found| found.check.as_str() == UNCHECKED)
+}
 
 /// Answers questions about recorded or imagined requests, one at a time.
 pub(crate) struct Offline {

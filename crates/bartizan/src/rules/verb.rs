@@ -5,7 +5,7 @@ use std::io::BufReader;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use bartizan_engine::{Counters, Inputs, Snapshot, judge};
+use bartizan_engine::{Callers, Counters, Inputs, Snapshot, judge_callers};
 use bartizan_integrations::tell::{Format, ReadOptions, Reader};
 use bartizan_model::{Action, Event, Exchange, Source, Timestamp};
 use bartizan_waf::RuleInfo;
@@ -143,7 +143,9 @@ fn test(options: &TestRules) -> Result<u8> {
             }
         };
         let time = exchange.time.unwrap_or(Timestamp::from_micros(0));
-        let judged = judge(&snapshot, &exchange, Source::Exchanges, clock::recorded_id(time, item.line), time);
+        let id = clock::recorded_id(time, item.line);
+        let masked = Callers { are_masked: true, answer: None }; // who calls is not what is tested
+        let judged = judge_callers(&snapshot, &exchange, Source::Exchanges, id, time, masked);
         let verdict = tally.take(&exchange, &judged.event);
         tell(item.line, &judged.event, verdict, options.rules.json);
     }

@@ -11,6 +11,9 @@ use bartizan_model::{Action, Decision, Ending, Event, HttpVersion, Outcome, Sour
 use crate::document::{self, Case};
 use crate::host::{self, ID, Passed};
 
+/// What a host says of a request that it refused by itself.
+type Saying = Box<dyn Fn(&mut Inspection)>;
+
 /// Larger than any body in a case: one chunk.
 const WHOLE: usize = 1 << 20;
 
@@ -69,7 +72,7 @@ fn fault(case: &Case) -> Option<String> {
         let passed = malformed(&snapshot, reason.to_owned());
         return case.expect.iter().find_map(|(key, value)| mismatch(key, value, &passed));
     }
-    let said: Option<Box<dyn Fn(&mut Inspection)>> = match case.request.split_once(' ') {
+    let said: Option<Saying> = match case.request.split_once(' ') {
         // Hosts have constants; a test leaks a word.
         Some(("beyond", reason)) => {
             let reason: &'static str = reason.to_owned().leak();
