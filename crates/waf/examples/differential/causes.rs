@@ -100,8 +100,9 @@ pub const CAUSES: &[Cause] = &[
         why: "A body that is not well-formed: both engines say so (REQBODY_ERROR); libmodsecurity keeps what it read before \
               the fault, Bartizan also inspects what can be read at and behind it. Without the body Bartizan does not log \
               the rule either.",
-        reference: "Lenient servers read on behind a fault, so what stands there must be seen; CRS itself does not stop a \
-                    request for REQBODY_ERROR.",
+        reference: "No specification says what to do with the rest, and ModSecurity 2 stops, too. Lenient servers read on, and \
+                    CRS itself does not stop a request for REQBODY_ERROR, so what stands there has to be seen; Bartizan \
+                    only ever logs more.",
         is_it: |case| {
             case.is_ours && has(&case.difference.theirs, BODY_ERROR) && case.goes_with(|other| &other.without_body)
         },
@@ -126,6 +127,17 @@ pub const CAUSES: &[Cause] = &[
               the rest; with the shorter target it does not log the rule either.",
         reference: "RFC 9112 §3.2: a target has no fragment, so nothing says that the rest is not the path's.",
         is_it: |case| case.is_ours && case.goes_with(|other| &other.with_cut_target),
+    },
+    Cause {
+        name: "absolute target without a path",
+        why: "Of a target such as `http://localhost` libmodsecurity takes all as REQUEST_FILENAME; of one with a path it takes \
+              the path. Bartizan takes the path, which is `/` here.",
+        reference: "RFC 9110 §4.2.3 and RFC 9112 §3.2.2: an empty path of an http URI is the path `/`.",
+        is_it: |case| {
+            !case.is_ours
+                && is_absolute_without_path(&case.exchange().target)
+                && case.line().contains("`REQUEST_FILENAME'")
+        },
     },
     Cause {
         name: "lines",
@@ -238,6 +250,11 @@ fn is_xml(exchange: &Exchange) -> bool {
     [b"text/xml".as_slice(), b"text/soap+xml", b"application/xml", b"application/soap+xml"]
         .iter()
         .any(|media_type| is_of(exchange, media_type))
+}
+
+fn is_absolute_without_path(target: &[u8]) -> bool {
+    let authority = memchr::memmem::find(target, b"://").map(|at| &target[at + 3..]).unwrap_or(b"/");
+    !target.starts_with(b"/") && !authority.split(|byte| *byte == b'?').next().is_some_and(|path| path.contains(&b'/'))
 }
 
 fn is_json_of_other_bytes(exchange: &Exchange) -> bool {

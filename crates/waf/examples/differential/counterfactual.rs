@@ -63,7 +63,8 @@ impl Ours {
             without_body: with_body(Vec::new()),
             with_cut_values: {
                 let (target, body) = (cut_values(&exchange.target), cut_values(&exchange.body));
-                ids(&self.plan, &Exchange { target, body, ..exchange.clone() })
+                let headers = exchange.headers.iter().map(|(name, value)| (name.clone(), cut_values(value))).collect();
+                ids(&self.plan, &Exchange { target, body, headers, ..exchange.clone() })
             },
             with_reversed_query: with_target(reversed_query(&exchange.target)),
         }

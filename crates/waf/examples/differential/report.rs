@@ -188,7 +188,7 @@ impl Bin<'_> {
         let cases = reduced.cases();
         let Some(case) = cases.iter().find(|case| case.rule == rule && case.is_ours == is_ours) else { return Ok(()) };
         let who = if is_ours { "Bartizan" } else { "libmodsecurity" };
-        let line: String = case.line().chars().take(LINE_SHOWN_MAX).collect();
+        let line: String = brief(case.line()).chars().take(LINE_SHOWN_MAX).collect();
         let _ = writeln!(
             text,
             "```text\n{}\n```\n\nOnly {who}: {rule}\n\n```text\n{line}\n```\n",
@@ -200,3 +200,14 @@ impl Bin<'_> {
 
 /// Characters of a log line that are shown.
 const LINE_SHOWN_MAX: usize = 400;
+
+/// What matched, without the pattern and the places of files that libmodsecurity adds.
+fn brief(line: &str) -> String {
+    let Some((operator, rest)) = line.split_once("' with parameter `") else {
+        return line.split_once(" [file ").map_or(line, |(start, _)| start).to_owned();
+    };
+    let matched = rest.rsplit_once("' against variable ").map_or(rest, |(_, matched)| matched);
+    let matched = matched.split_once(" [file ").map_or(matched, |(start, _)| start);
+    let operator = operator.rsplit_once('`').map_or(operator, |(_, operator)| operator);
+    format!("@{operator} matched {matched}")
+}

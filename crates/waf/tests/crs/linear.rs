@@ -12,7 +12,7 @@ use anyhow::Result;
 use bartizan_waf::{Options, Plan, Transaction};
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::harness::Exchange;
+use crate::harness::{self, Exchange};
 use crate::{engine, rule_set, rules};
 
 /// Bytes of the smaller input; the larger has four times as many.
@@ -31,10 +31,21 @@ const PIECES: &[&str] = &[
 ];
 
 #[test]
-fn four_times_the_bytes_take_about_four_times_the_time() -> Result<()> {
+fn four_times_the_bytes_take_about_four_times_the_time_over_the_core_rule_set() -> Result<()> {
     let Some((folder, _)) = rule_set()? else { return Ok(()) };
-    let config = rules::config("pl1.conf", &folder, Path::new(env!("CARGO_TARGET_TMPDIR")))?;
-    let plan = engine::plan_with(&config, &Options { detect_bodies: true, opens_values: true, ..Options::default() })?;
+    check(&rules::config("pl1.conf", &folder, Path::new(env!("CARGO_TARGET_TMPDIR")))?)
+}
+
+#[test]
+fn four_times_the_bytes_take_about_four_times_the_time_over_our_own_rules() -> Result<()> {
+    let own = harness::workspace().join("rules/*.conf");
+    let config = Path::new(env!("CARGO_TARGET_TMPDIR")).join("own-rules.conf");
+    std::fs::write(&config, format!("SecRequestBodyAccess On\nInclude {}\n", own.display()))?;
+    check(&config)
+}
+
+fn check(config: &Path) -> Result<()> {
+    let plan = engine::plan_with(config, &Options { detect_bodies: true, opens_values: true, ..Options::default() })?;
     let mut faults = Vec::new();
     for piece in PIECES {
         let growth = growth(&plan, piece);
@@ -52,7 +63,7 @@ fn growth(plan: &Arc<Plan>, piece: &str) -> f64 {
     large / small
 }
 
-/// A form with one value of that many bytes.
+/// A JSON document with one value of that many bytes.
 fn exchange(piece: &str, bytes: usize) -> Exchange {
     let value: String = piece.chars().cycle().take(bytes / piece.len() * piece.chars().count()).collect();
     let body = serde_json::json!({ "a": value }).to_string().into_bytes();
