@@ -95,6 +95,11 @@ impl Control {
         &self.desk
     }
 
+    /// Counts of rate limits.
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
     /// The configuration that runs.
     pub(crate) fn running(&self) -> Arc<RunningConfig> {
         self.running.load_full()

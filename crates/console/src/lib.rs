@@ -11,11 +11,13 @@ mod checks;
 mod config;
 mod endpoints;
 mod events;
+mod limits;
 mod live;
 mod login;
 mod overview;
 mod parts;
 mod password;
+mod policies;
 mod problem;
 mod range;
 mod request;
@@ -31,7 +33,7 @@ mod users;
 pub use api::document;
 pub use catalog::CatalogView;
 pub use parts::{
-    Clock, Control, Options, Parts, Pending, QueueCounters, ReloadOutcome, Reloaded, RuleNote, RuleNotes,
+    Clock, Control, LimitState, Options, Parts, Pending, QueueCounters, ReloadOutcome, Reloaded, RuleNote, RuleNotes,
     RunningConfig, SourceHealth, SourceState, TargetState, UpstreamState,
 };
 pub use serve::serve;

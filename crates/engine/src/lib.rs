@@ -48,7 +48,7 @@ mod testing;
 pub use answer::{Answer, answer, answer_ending};
 pub use checks::CHECKS;
 pub use counters::lease;
-pub use counters::{Counters, TableStats};
+pub use counters::{Counters, LimitLoad, Load, TableStats};
 pub use edits::Edits;
 pub use inspection::{Engine, Inspection, Step};
 pub use judge::{Judged, StageTrace, judge};

@@ -15,6 +15,7 @@ mod lock;
 mod log;
 mod maintenance;
 mod parquet_file;
+mod policies;
 mod query;
 mod reader;
 mod schema;
@@ -32,6 +33,7 @@ pub use answer::{
 };
 pub use error::Error;
 pub use filter::Filter;
+pub use policies::{EndpointHits, HitBucket, PolicyActivity, PolicyHits, PolicyScope};
 pub use state::{
     CatalogEntry, NewRevision, Revision, RevisionCause, RevisionDetail, RevisionOutcome, Role, Session, User,
 };
