@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use bartizan_catalog::UndoError;
 use bartizan_config::{Config, Data};
 use bartizan_console as console;
-use bartizan_engine::CHECKS;
+use bartizan_engine::{CHECKS, LimitLoad, Load};
 use bartizan_gateway::{ExchangeSink, Gateway, GatewayHandle, GatewayOptions, Sinks};
 use bartizan_store::{Error as StoreError, RevisionCause, Store, StoreOptions};
 use tokio::sync::{broadcast, watch};
@@ -296,7 +296,7 @@ impl Host {
     }
 
     fn console_control(&self, catalog: Arc<SharedCatalog>) -> console::Control {
-        let [reload, check, running, rules] = std::array::from_fn(|_| Arc::clone(&self.control));
+        let [reload, check, running, rules, limits] = std::array::from_fn(|_| Arc::clone(&self.control));
         let (gateway, queue, source) = (self.gateway.clone(), Arc::clone(&self.queue), Arc::clone(&self.queue));
         console::Control {
             reload: Arc::new(move |author| {
@@ -317,6 +317,7 @@ impl Host {
             }),
             upstreams: Arc::new(move || gateway.upstreams().into_iter().map(upstream_state).collect()),
             sources: Arc::new(move || vec![source.source()]),
+            limits: Arc::new(move || limits.counters().loads(clock::now()).into_iter().map(limit_state).collect()),
             queue: Arc::new(move || queue.counters()),
         }
     }
@@ -342,6 +343,12 @@ fn upstream_state(health: bartizan_gateway::UpstreamHealth) -> console::Upstream
         detail: target.detail,
     });
     console::UpstreamState { name: health.name, targets: targets.collect() }
+}
+
+fn limit_state(limit: LimitLoad) -> console::LimitState {
+    let LimitLoad { policy, kind, load, bytes, overflowed_total } = limit;
+    let Load { keys, near, spent } = load;
+    console::LimitState { policy: policy.into(), kind: kind.into(), keys, near, spent, bytes, overflowed_total }
 }
 
 /// Binds the console's port; in an upgrade the old process may hold it a moment longer.

@@ -27,7 +27,9 @@ use crate::login::LoginLimits;
 use crate::problem::Problem;
 use crate::security::{COOKIE, CSRF_HEADER, authenticate, harden, refuse_strangers, require_admin};
 use crate::{Parts, SetupToken};
-use crate::{assets, checks, config, endpoints, events, keys, live, overview, session, sql, status, users};
+use crate::{
+    assets, checks, config, endpoints, events, keys, limits, live, overview, policies, session, sql, status, users,
+};
 
 /// Where the API lives; a change that breaks clients gets a new number.
 const PREFIX: &str = "/api/v1";
@@ -109,6 +111,8 @@ fn signed_in() -> Routes {
         .routes(routes!(config::revisions))
         .routes(routes!(config::revision))
         .routes(routes!(config::check))
+        .routes(routes!(policies::list))
+        .routes(routes!(limits::list))
         .routes(routes!(checks::list))
         .routes(routes!(keys::list))
         .routes(routes!(status::show))

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::{Extension, Json};
-use bartizan_config::{Api, Balance, Config, HostPattern, Listener, Policy, PolicyRule, Upstream, UpstreamProtocol};
+use bartizan_config::{
+    Api, Balance, Config, HostPattern, Listener, Policy, PolicyRule, Scope, Upstream, UpstreamProtocol,
+};
 use bartizan_model::{Diagnostic, Mode};
 use bartizan_store::{PolicyCount, Revision, RevisionDetail};
 use serde::{Deserialize, Serialize};
@@ -60,7 +62,7 @@ struct PolicyBody {
 
 /// Which requests a policy applies to; an empty list does not narrow.
 #[derive(Serialize, ToSchema)]
-struct ScopeBody {
+pub(crate) struct ScopeBody {
     apis: Vec<String>,
     methods: Vec<String>,
     paths: Vec<String>,
@@ -207,16 +209,11 @@ pub(crate) async fn reload(
 impl PolicyBody {
     fn of(policy: &Policy, counts: &[PolicyCount]) -> Self {
         let count = counts.iter().find(|count| count.policy == policy.name);
-        let scope = &policy.scope;
         Self {
             name: policy.name.clone(),
             kind: policy.rule.kind(),
             mode: policy.mode,
-            scope: ScopeBody {
-                apis: scope.apis.clone(),
-                methods: scope.methods.clone(),
-                paths: scope.paths.iter().map(|path| path.0.clone()).collect(),
-            },
+            scope: ScopeBody::from(&policy.scope),
             summary: summary(&policy.rule),
             denied_24h: count.map_or(0, |count| count.denied),
             observed_24h: count.map_or(0, |count| count.observed),
@@ -224,8 +221,18 @@ impl PolicyBody {
     }
 }
 
+impl From<&Scope> for ScopeBody {
+    fn from(scope: &Scope) -> Self {
+        Self {
+            apis: scope.apis.clone(),
+            methods: scope.methods.clone(),
+            paths: scope.paths.iter().map(|path| path.0.clone()).collect(),
+        }
+    }
+}
+
 /// What a rule demands, in one line.
-fn summary(rule: &PolicyRule) -> String {
+pub(crate) fn summary(rule: &PolicyRule) -> String {
     let list = |networks: &[ipnet::IpNet]| networks.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     match rule {
         PolicyRule::Methods { allow } => format!("only {}", allow.join(", ")),

@@ -12,11 +12,13 @@ mod config;
 mod endpoints;
 mod events;
 mod keys;
+mod limits;
 mod live;
 mod login;
 mod overview;
 mod parts;
 mod password;
+mod policies;
 mod problem;
 mod range;
 mod request;
@@ -32,9 +34,9 @@ mod users;
 pub use api::document;
 pub use catalog::CatalogView;
 pub use parts::{
-    Clock, Control, CreateKey, KeyDesk, KeyRefused, MadeKey, NewKey, Options, Parts, Pending, QueueCounters,
-    ReloadOutcome, Reloaded, RevokeKey, RotateKey, RuleNote, RuleNotes, RunningConfig, SourceHealth, SourceState,
-    TargetState, UpstreamState,
+    Clock, Control, CreateKey, KeyDesk, KeyRefused, LimitState, MadeKey, NewKey, Options, Parts, Pending,
+    QueueCounters, ReloadOutcome, Reloaded, RevokeKey, RotateKey, RuleNote, RuleNotes, RunningConfig, SourceHealth,
+    SourceState, TargetState, UpstreamState,
 };
 pub use serve::serve;
 pub use token::{SetupToken, TokenHash, new_token};

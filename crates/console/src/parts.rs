@@ -82,6 +82,8 @@ pub struct Control {
     pub upstreams: Arc<dyn Fn() -> Vec<UpstreamState> + Send + Sync>,
     /// Where events come from
     pub sources: Arc<dyn Fn() -> Vec<SourceState> + Send + Sync>,
+    /// How full the counts of rate limits are. Looks at every key, so it may take a tenth of a second
+    pub limits: Arc<dyn Fn() -> Vec<LimitState> + Send + Sync>,
     /// The event queue's counters
     pub queue: Arc<dyn Fn() -> QueueCounters + Send + Sync>,
 }
@@ -262,4 +264,25 @@ pub struct QueueCounters {
     pub queued: u64,
     /// Events that may wait
     pub queue_max: u64,
+}
+
+/// How full one limit's counts are now.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+pub struct LimitState {
+    /// The policy
+    #[serde(skip)]
+    pub policy: String,
+    /// Which of its limits
+    #[serde(skip)]
+    pub kind: String,
+    /// Keys of which something is counted
+    pub keys: u64,
+    /// Those of them that have at most a tenth of the limit left
+    pub near: u64,
+    /// Those that have nothing left: their next request is refused, or would be
+    pub spent: u64,
+    /// Bytes that the counts take
+    pub bytes: u64,
+    /// How often a new key found no room and shared a count with others, since the limit began
+    pub overflowed_total: u64,
 }

@@ -459,6 +459,18 @@ pub(crate) struct Finding {
     location: Location,
     /// In words, masked
     evidence: String,
+    /// The policy that asked; absent when the finding is only noted, or the engine demands it of every request
+    #[schema(nullable = false)]
+    policy: Option<FindingPolicy>,
+}
+
+/// Under which policy a finding was made
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FindingPolicy {
+    name: String,
+    /// Its mode when the finding was made
+    mode: Mode,
 }
 
 /// What was decided, and whether it was done

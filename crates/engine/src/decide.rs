@@ -4,7 +4,9 @@
 //! own rules (always enforced: a request without a host cannot be judged at all), or nothing. Of all denies the
 //! strongest decides: enforced before observed, then the more severe, then the earlier.
 
-use bartizan_model::{Action, Decision, Finding, Mode};
+use std::sync::Arc;
+
+use bartizan_model::{Action, Decision, Finding, FindingPolicy, Mode};
 
 use crate::policy::{Policies, PolicyIndex};
 
@@ -70,7 +72,16 @@ impl Notices {
         self.grounds.truncate(len);
     }
 
-    pub(crate) fn into_findings(self) -> Vec<Finding> {
+    /// The findings, each with the policy that it could lead to a deny under.
+    pub(crate) fn into_findings(mut self, policies: &Policies) -> Vec<Finding> {
+        for (finding, ground) in self.findings.iter_mut().zip(&self.grounds) {
+            finding.policy = match ground {
+                Ground::Noted | Ground::Always(_) => None,
+                Ground::Policy(index, _) => policies
+                    .policy(*index)
+                    .map(|policy| FindingPolicy { name: Arc::clone(&policy.name), mode: policy.mode }),
+            };
+        }
         self.findings
     }
 }
@@ -149,6 +160,26 @@ mod tests {
         let decision = decided(&[Mode::Observe, Mode::Observe], &[Severity::Low, Severity::High]);
         assert_eq!((decision.action, decision.applied, decision.status), (Action::Deny, false, 403));
         assert_eq!(decision.policy.as_deref(), Some("p1"));
+    }
+
+    #[test]
+    fn a_finding_names_the_policy_that_it_speaks_under_also_when_another_decides() {
+        let mut config = config();
+        config.policies = vec![policy("first", Mode::Observe), policy("second", Mode::Enforce)];
+        let policies = crate::testing::policies(&config);
+        let mut notices = Notices::default();
+        let finding = || stage::access::addresses::DENIED.finding(Location::part(Part::Connection), "");
+        for ground in [
+            Ground::Policy(0, Refusal::Forbidden),
+            Ground::Policy(1, Refusal::Forbidden),
+            Ground::Noted,
+            Ground::Always(Refusal::BadRequest),
+        ] {
+            notices.push(finding(), ground);
+        }
+        let spoken: Vec<_> = notices.into_findings(&policies).into_iter().map(|finding| finding.policy).collect();
+        let of = |name: &str, mode| Some(FindingPolicy { name: name.into(), mode });
+        assert_eq!(spoken, [of("first", Mode::Observe), of("second", Mode::Enforce), None, None]);
     }
 
     #[test]

@@ -524,7 +524,7 @@ impl Inspection {
             begun: self.begun,
             now,
             response_type: self.response.media_type,
-            findings: self.notices.into_findings(),
+            findings: self.notices.into_findings(self.snapshot.policies()),
             decision: self.decision,
             missing: self.missing,
             outcome,

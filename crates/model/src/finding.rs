@@ -1,10 +1,11 @@
 //! A check noticed something. Noticing is not acting: `engine::decide` turns findings into a decision.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CheckId, CheckInfo, Severity};
+use crate::{CheckId, CheckInfo, Mode, Severity};
 
 /// How sure a check is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -100,6 +101,18 @@ pub struct Finding {
     pub location: Location,
     /// What was seen, in words, masked: never a raw value from the message
     pub evidence: Box<str>,
+    /// The policy that asked, when the finding speaks against the exchange; filled in by `engine::decide`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<FindingPolicy>,
+}
+
+/// Under which policy a finding was made, and how far that policy might go at the time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FindingPolicy {
+    /// Its name
+    pub name: Arc<str>,
+    /// Its mode when the finding was made
+    pub mode: Mode,
 }
 
 impl CheckInfo {
@@ -111,6 +124,7 @@ impl CheckInfo {
             confidence: Confidence::High,
             location,
             evidence: evidence.into(),
+            policy: None,
         }
     }
 }

@@ -32,7 +32,7 @@ pub use diagnostic::{Diagnostic, DiagnosticSeverity, Position};
 pub use endpoint::{Endpoint, EndpointId, EndpointRef};
 pub use event::{Ending, Event, Missing, Outcome, RequestId, Source};
 pub use exchange::{Exchange, Request, Response};
-pub use finding::{Confidence, Finding, Location, Part};
+pub use finding::{Confidence, Finding, FindingPolicy, Location, Part};
 pub use message::{HeaderField, HttpVersion, RequestHead, ResponseHead, Scheme, header};
 pub use parameter::{Parameter, ParameterPlace};
 pub use principal::{ClaimValue, Confirmation, CredentialKind, EventPrincipal, Principal, Strength};

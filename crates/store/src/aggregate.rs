@@ -33,25 +33,30 @@ const DAY_S: u64 = 86_400;
 
 /// What becomes of a request: the four outcomes partition the requests.
 const ALLOWED: i64 = 0;
-const OBSERVED: i64 = 1;
-const DENIED: i64 = 2;
+pub(crate) const OBSERVED: i64 = 1;
+pub(crate) const DENIED: i64 = 2;
 const ERRORS: i64 = 3;
 
 /// A window of time cut into steps, aligned to the clock.
 #[derive(Clone, Copy, Debug)]
-struct Steps {
-    step_s: u64,
+pub(crate) struct Steps {
+    pub(crate) step_s: u64,
     first: i64,
-    count: usize,
+    pub(crate) count: usize,
 }
 
 impl Steps {
     fn of(from: Timestamp, to: Timestamp) -> Result<Self, Error> {
+        Self::at_most(STEPS_MAX, from, to)
+    }
+
+    /// As few as `most` steps; one more when the window does not begin with one.
+    pub(crate) fn at_most(most: u64, from: Timestamp, to: Timestamp) -> Result<Self, Error> {
         if from >= to {
             return Err(Error::Query(format!("the time range from {from} to {to} is empty")));
         }
         let seconds = to.micros_since(from).div_ceil(1_000_000);
-        let wanted = seconds.div_ceil(STEPS_MAX);
+        let wanted = seconds.div_ceil(most);
         let days = wanted.div_ceil(DAY_S).max(1) * DAY_S;
         let step_s = STEPS_S.into_iter().find(|step| *step >= wanted).unwrap_or(days);
         let step = Self::micros(step_s);
@@ -66,13 +71,13 @@ impl Steps {
     }
 
     /// The beginning of step `at`.
-    fn time(&self, at: usize) -> Timestamp {
+    pub(crate) fn time(&self, at: usize) -> Timestamp {
         let step = self.first.saturating_add(i64::try_from(at).unwrap_or(i64::MAX));
         Timestamp::from_micros(step.saturating_mul(Self::micros(self.step_s)))
     }
 
     /// Number of an event's step, counted from the epoch, as column `step`.
-    fn column(&self) -> Expr {
+    pub(crate) fn column(&self) -> Expr {
         let micros = cast(col("time"), DataType::Int64);
         let step = lit(Self::micros(self.step_s));
         // division rounds towards zero; before 1970 it must round down
@@ -82,7 +87,7 @@ impl Steps {
     }
 
     /// Which step a value of that column is.
-    fn index(&self, step: i64) -> Option<usize> {
+    pub(crate) fn index(&self, step: i64) -> Option<usize> {
         usize::try_from(step.checked_sub(self.first)?).ok().filter(|at| *at < self.count)
     }
 }
@@ -330,7 +335,7 @@ async fn sources(queries: &Queries, filter: &Expr) -> Result<Vec<SourceCount>, E
 }
 
 /// Groups the events that pass `filter`.
-async fn grouped(
+pub(crate) async fn grouped(
     queries: &Queries,
     filter: &Expr,
     keys: Vec<Expr>,
@@ -350,7 +355,7 @@ fn wanted(from: Timestamp, to: Timestamp, q: &str) -> Result<Expr, Error> {
 }
 
 /// Which of the four outcomes an event had.
-fn outcome() -> Expr {
+pub(crate) fn outcome() -> Expr {
     let denied = col("decision").eq(lit("deny"));
     let unfinished = col("ending").in_list(vec![lit("answered"), lit("stopped")], true);
     let failed = unfinished.or(col("status").gt_eq(lit(500)));
@@ -361,7 +366,7 @@ fn outcome() -> Expr {
     code.unwrap_or_else(|_| lit(ALLOWED)) // all branches are numbers
 }
 
-fn flag(condition: Expr) -> Expr {
+pub(crate) fn flag(condition: Expr) -> Expr {
     cast(condition, DataType::Int64)
 }
 
@@ -371,7 +376,7 @@ fn quantile(share: f64, name: &str) -> Expr {
 }
 
 /// The rows with the highest `count`; equal ones by `name`, so that the answer is always the same.
-fn top(
+pub(crate) fn top(
     frame: DataFrame,
     count: &str,
     name: &str,
@@ -380,22 +385,22 @@ fn top(
     frame.sort(vec![col(count).sort(false, false), col(name).sort(true, false)])?.limit(0, Some(limit))
 }
 
-fn rows_of(batches: &[RecordBatch]) -> impl Iterator<Item = (&RecordBatch, usize)> {
+pub(crate) fn rows_of(batches: &[RecordBatch]) -> impl Iterator<Item = (&RecordBatch, usize)> {
     batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |row| (batch, row)))
 }
 
-fn text(batch: &RecordBatch, column: &str, row: usize) -> String {
+pub(crate) fn text(batch: &RecordBatch, column: &str, row: usize) -> String {
     let column = batch.column_by_name(column);
     let value = column.and_then(|column| json::value(column, row).ok());
     value.and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 /// A count or a quantile; NULL is 0.
-fn number(batch: &RecordBatch, column: &str, row: usize) -> u64 {
+pub(crate) fn number(batch: &RecordBatch, column: &str, row: usize) -> u64 {
     u64::try_from(signed(batch, column, row)).unwrap_or_default()
 }
 
-fn signed(batch: &RecordBatch, column: &str, row: usize) -> i64 {
+pub(crate) fn signed(batch: &RecordBatch, column: &str, row: usize) -> i64 {
     let Some(column) = batch.column_by_name(column).filter(|column| !column.is_null(row)) else { return 0 };
     if let Some(numbers) = column.as_primitive_opt::<Int64Type>() {
         return numbers.value(row);

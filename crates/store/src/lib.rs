@@ -16,6 +16,7 @@ mod lock;
 mod log;
 mod maintenance;
 mod parquet_file;
+mod policies;
 mod query;
 mod reader;
 mod schema;
@@ -33,6 +34,7 @@ pub use answer::{
 };
 pub use error::Error;
 pub use filter::Filter;
+pub use policies::{EndpointHits, HitBucket, PolicyActivity, PolicyHits, PolicyScope};
 pub use state::{
     API_KEYS_MAX, ApiKeyRecord, ApiKeySet, ApiKeyState, ApiKeyUsed, CatalogEntry, KeyQuota, NewRevision, Revision,
     RevisionCause, RevisionDetail, RevisionOutcome, Role, Session, User,

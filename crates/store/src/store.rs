@@ -69,7 +69,7 @@ pub struct Store {
 
 /// What the clones of a store share.
 pub(crate) struct Inner {
-    queries: Queries,
+    pub(crate) queries: Queries,
     pub(crate) pool: SqlitePool,
     key: Secret<[u8; 32]>,
     access: Access,

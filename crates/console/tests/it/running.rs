@@ -49,6 +49,64 @@ fn the_running_configuration_shows_what_each_policy_does() {
 }
 
 #[test]
+fn a_policy_shows_what_it_would_have_denied_of_how_many_requests() {
+    let world = World::new(1000);
+    let admin = world.admin();
+    let report = admin.get("/policies").expect(200).json;
+    let [enforced, observing, rate] = [0, 1, 2].map(|at| report["policies"][at].clone());
+    assert_eq!(
+        (&enforced["name"], &enforced["kind"], &enforced["mode"]),
+        (&json!("no-deletes"), &json!("methods"), &json!("enforce"))
+    );
+    assert_eq!(
+        (&enforced["requests"], &enforced["denied"], &enforced["observed"]),
+        (&json!(500), &json!(100), &json!(0))
+    );
+    assert_eq!(
+        (&observing["requests"], &observing["denied"], &observing["observed"]),
+        (&json!(1000), &json!(0), &json!(100))
+    );
+    assert_eq!((&rate["requests"], &rate["scope_query"]), (&json!(100), &json!("api:shop path:/orders,/orders/*")));
+    assert_eq!((&rate["last_hit"], &rate["observed"]), (&Value::Null, &json!(0)));
+    let check = &observing["checks"][0];
+    assert_eq!((&check["check"], &check["count"]), (&json!("LIM-103"), &json!(100)));
+    assert_ne!(check["title"], check["check"]);
+    assert_eq!(observing["endpoints"][0]["template"], "/products");
+    assert!((4..=6).contains(&observing["clients"].as_u64().unwrap()), "{observing}");
+    let hits = |policy: &Value, word: &str| -> u64 {
+        policy["series"].as_array().unwrap().iter().map(|bucket| bucket[word].as_u64().unwrap()).sum()
+    };
+    assert_eq!((hits(&enforced, "denied"), hits(&observing, "observed")), (100, 100));
+    assert_eq!(report["former"], json!([]));
+
+    let earlier = admin.get("/policies?from=2020-01-01T00:00:00Z&to=2020-01-02T00:00:00Z").expect(200).json;
+    assert_eq!((&earlier["policies"][1]["requests"], &earlier["policies"][1]["observed"]), (&json!(0), &json!(0)));
+    admin.get("/policies?from=2020-01-02T00:00:00Z&to=2020-01-01T00:00:00Z").expect(400);
+    world.stranger().get("/policies").expect(401);
+}
+
+#[test]
+fn a_rate_limit_shows_whom_it_counts_and_how_many_are_near_it() {
+    let world = World::new(1000);
+    let admin = world.admin();
+    let limits = admin.get("/limits").expect(200).json;
+    assert_eq!(limits["policies"].as_array().unwrap().len(), 1, "of rate policies only");
+    let rate = &limits["policies"][0];
+    assert_eq!(
+        (&rate["name"], &rate["mode"], &rate["key"]),
+        (&json!("few-orders"), &json!("observe"), &json!("address"))
+    );
+    let quota = &rate["limits"][0];
+    assert_eq!(
+        (&quota["kind"], &quota["most"], &quota["per_ms"]),
+        (&json!("quota"), &json!(1_000_000), &json!(3_600_000))
+    );
+    assert_eq!(quota["state"], json!({"keys": 7, "near": 2, "spent": 1, "bytes": 4096, "overflowed_total": 0}));
+    assert_eq!(rate["requests"], 25, "of the last quarter of an hour");
+    world.stranger().get("/limits").expect(401);
+}
+
+#[test]
 fn the_history_lists_revisions_and_gives_each_in_full() {
     let world = World::new(0);
     let admin = world.admin();

@@ -38,6 +38,14 @@ policies:
     mode: observe
     limits:
       target_bytes_max: 100
+  - name: few-orders
+    mode: observe
+    scope:
+      apis: [shop]
+      paths: [/orders/**]
+    rate:
+      key: [address]
+      quota: { requests: 1000000, per: 1h }
 ";
 
 /// What the traffic left behind.

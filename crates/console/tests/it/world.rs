@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use bartizan_catalog::Catalog;
 use bartizan_console::{
-    CatalogView, Control, KeyDesk, KeyRefused, MadeKey, NewKey, Options, Parts, QueueCounters, ReloadOutcome, Reloaded,
-    RunningConfig, SetupToken, SourceHealth, SourceState, TargetState, TokenHash, UpstreamState, serve,
+    CatalogView, Control, KeyDesk, KeyRefused, LimitState, MadeKey, NewKey, Options, Parts, QueueCounters,
+    ReloadOutcome, Reloaded, RunningConfig, SetupToken, SourceHealth, SourceState, TargetState, TokenHash,
+    UpstreamState, serve,
 };
 use bartizan_engine::CHECKS;
 use bartizan_model::{Event, Secret, Timestamp};
@@ -198,6 +199,10 @@ fn control(levers: &Arc<Levers>) -> Control {
                 events: 0,
                 detail: String::new(),
             }]
+        }),
+        limits: Arc::new(|| {
+            let (policy, kind) = ("few-orders".to_owned(), "quota".to_owned());
+            vec![LimitState { policy, kind, keys: 7, near: 2, spent: 1, bytes: 4096, overflowed_total: 0 }]
         }),
         queue: Arc::new(move || {
             assert!(!for_queue.broken.load(Ordering::SeqCst), "broken on purpose");

@@ -55,6 +55,17 @@ pub(crate) struct Taken {
     pub(crate) slot: Slot,
 }
 
+/// How full a limit's counts are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Keys of which something is counted
+    pub keys: u64,
+    /// Those of them that have at most a tenth of the limit left
+    pub near: u64,
+    /// Those that have nothing left
+    pub spent: u64,
+}
+
 /// One limit's counts.
 pub(crate) struct Table {
     meter: Meter,
@@ -167,6 +178,35 @@ impl Table {
             let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
             (keys + shard.used as u64, bytes + (shard.words.capacity() + shard.overflow.len()) as u64 * 8)
         })
+    }
+
+    /// How full the counts are at `now`. Nothing is counted by it.
+    pub(crate) fn load(&self, now: u64) -> Load {
+        let mut state = vec![0; self.meter.words()];
+        self.meter.settle(&mut state, now);
+        let tenth = self.meter.remaining(&state, now).div_ceil(10);
+        let mut load = Load::default();
+        for shard in &self.shards {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            for entry in shard.words.chunks_exact(self.width()) {
+                let [high, low, counted @ ..] = entry else { continue };
+                if (*high, *low) == (0, 0) {
+                    continue;
+                }
+                state.iter_mut().zip(counted).for_each(|(word, counted)| *word = *counted);
+                self.meter.settle(&mut state, now);
+                if self.meter.expires(&state) <= now {
+                    continue;
+                }
+                load.keys += 1;
+                match self.meter.remaining(&state, now) {
+                    0 => load.spent += 1,
+                    left if left <= tenth => load.near += 1,
+                    _ => {}
+                }
+            }
+        }
+        load
     }
 
     /// How often the overflow was shared.

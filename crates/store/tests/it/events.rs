@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use bartizan_model::{
     Action, Actor, ActorKind, AuthKind, CheckId, Client, Confidence, CredentialKind, Decision, Ending, EndpointId,
-    EndpointRef, Event, EventPrincipal, Finding, HttpVersion, Location, Missing, Parameter, ParameterPlace, Part,
-    RequestId, Scheme, Severity, Source, Strength, Timestamp, ValueKind,
+    EndpointRef, Event, EventPrincipal, Finding, FindingPolicy, HttpVersion, Location, Missing, Mode, Parameter,
+    ParameterPlace, Part, RequestId, Scheme, Severity, Source, Strength, Timestamp, ValueKind,
 };
-use bartizan_store::{EventQuery, EventRow, Filter, Store};
+use bartizan_store::{EventQuery, EventRow, Filter, PolicyScope, Store};
 use proptest::prelude::*;
 
 use crate::sample::{HOUR, SECOND, START, at, denied, event, open, query, segments};
@@ -179,6 +179,41 @@ fn an_overview_partitions_the_requests_and_compares_with_the_window_before() {
 }
 
 #[test]
+fn what_a_policy_did_is_counted_in_its_scope_over_time_by_endpoint_and_check() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let mut elsewhere = denied(at(START + 40 * SECOND, 5), false);
+    elsewhere.client.ip = Some(Ipv4Addr::new(192, 0, 2, 9).into());
+    let observing = |name: &str| Some(FindingPolicy { name: name.into(), mode: Mode::Observe });
+    elsewhere.findings[1].policy = observing("methods");
+    elsewhere.findings[2].policy = observing("quo\"ted");
+    let mut other = event(6);
+    other.api = Some("shop".into());
+    store.append(&[event(1), denied(event(2), true), denied(event(3), false), elsewhere, other]);
+    store.append(&[denied(at(START - SECOND, 7), true)]); // before the window
+    store.flush().unwrap();
+    let (from, to) = (Timestamp::from_micros(START), Timestamp::from_micros(START + 48 * SECOND));
+    let scope = |policy: &str, q: &str| PolicyScope { policy: policy.into(), q: q.into() };
+    let asked = vec![scope("quo\"ted", ""), scope("methods", "api:users method:GET"), scope("off", "api:\"")];
+    let activity = store.block_on(store.policy_activity(from, to, asked)).unwrap();
+    let [quoted, methods, off] = activity.policies.try_into().unwrap();
+    assert_eq!((quoted.requests, quoted.denied, quoted.observed, quoted.beside), (Some(5), 0, 0, 1));
+    assert_eq!((methods.requests, methods.denied, methods.observed, methods.beside), (Some(4), 1, 2, 0));
+    assert_eq!((off.requests, off.last_hit, off.series.len()), (None, None, 48), "its query is none");
+    assert_eq!((methods.clients, methods.last_hit.unwrap().as_micros()), (2, START + 40 * SECOND));
+    let hits: Vec<_> = methods.series.iter().map(|bucket| (bucket.denied, bucket.observed)).collect();
+    assert_eq!((activity.step_s, hits[0], hits[40]), (1, (1, 1), (0, 1)));
+    assert_eq!(hits.iter().map(|(denied, observed)| denied + observed).sum::<u64>(), 3);
+    let [endpoint] = methods.endpoints.try_into().unwrap();
+    assert_eq!((endpoint.method.as_str(), endpoint.template.as_str(), endpoint.hits), ("GET", "/users/{id}", 3));
+    assert_eq!((methods.checks[0].check.as_str(), methods.checks[0].count), ("ACC-101", 3));
+
+    let former = store.block_on(store.policy_activity(from, to, Vec::new())).unwrap().policies;
+    assert_eq!((former[0].policy.as_str(), former[0].requests, former[0].observed), ("methods", None, 2));
+    assert!(store.block_on(store.policy_activity(to, from, Vec::new())).unwrap_err().is_query_fault());
+}
+
+#[test]
 fn a_histogram_facets_and_an_endpoints_series_follow_the_query() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());
@@ -308,6 +343,7 @@ fn findings() -> impl Strategy<Value = Vec<Finding>> {
         severity,
         confidence: Confidence::Medium,
         location: Location { part: Part::Cookie, name },
+        policy: (evidence.len() % 2 == 1).then(|| FindingPolicy { name: (&*evidence).into(), mode: Mode::Observe }),
         evidence,
     });
     prop::collection::vec(one, 0..3)

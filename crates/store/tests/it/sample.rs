@@ -83,6 +83,7 @@ pub fn finding(check: &'static str) -> Finding {
         confidence: Confidence::High,
         location: Location::named(Part::Query, "id"),
         evidence: "method `DELETE` is not allowed".into(),
+        policy: None,
     }
 }
 

@@ -92,6 +92,7 @@ pub(crate) fn of(info: &RuleInfo, found: Option<&Match>, location: Location, is_
         confidence: if is_stopping { Confidence::High } else { Confidence::Medium },
         location,
         evidence: evidence.into(),
+        policy: None,
     }
 }
 
