@@ -3,9 +3,13 @@
 //! Written → meant → running: `document.rs` is what people write, this is what it means, `engine::Snapshot` is what
 //! runs. Every field here changes behavior and has a test for that.
 
+mod browsers;
 mod rate;
+mod ssrf;
 
+pub use browsers::*;
 pub use rate::*;
+pub use ssrf::*;
 
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -277,6 +281,8 @@ pub enum PolicyRule {
     Methods {
         /// Allowed methods, upper case
         allow: Vec<String>,
+        /// What becomes of a request that names another method
+        overrides: MethodOverrides,
     },
     /// Client addresses; others are answered 403. A listed deny wins; an empty allow list allows all the rest
     Addresses {
@@ -285,6 +291,14 @@ pub enum PolicyRule {
         /// Denied networks
         deny: Vec<IpNet>,
     },
+    /// Which web pages may call; others are answered 403
+    Cors(Box<Cors>),
+    /// Where changes must come from; others are answered 403
+    Csrf(Box<Csrf>),
+    /// Fields of answers
+    ResponseHeaders(Box<ResponseHeaders>),
+    /// Where URLs in parameters may lead; others are answered 403
+    Ssrf(Box<Ssrf>),
     /// Sizes; exceeding them is answered 414, 431 or 413
     Limits {
         /// Path and query together
@@ -304,6 +318,18 @@ pub enum PolicyRule {
     Rate(Box<Rate>),
     /// Who may call; others are answered 401 or 403
     Authenticate(Box<Authenticate>),
+}
+
+/// What becomes of a request that names another method beside its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MethodOverrides {
+    /// It is refused
+    #[default]
+    Refuse,
+    /// The other method must be allowed too
+    Check,
+    /// Nothing
+    Ignore,
 }
 
 /// Threat limits.
@@ -437,6 +463,10 @@ impl PolicyRule {
         match self {
             Self::Methods { .. } => "methods",
             Self::Addresses { .. } => "addresses",
+            Self::Cors(_) => "cors",
+            Self::Csrf(_) => "csrf",
+            Self::ResponseHeaders(_) => "response_headers",
+            Self::Ssrf(_) => "ssrf",
             Self::Limits { .. } => "limits",
             Self::Threats(_) => "threats",
             Self::Content(_) => "content",

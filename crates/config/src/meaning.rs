@@ -5,9 +5,11 @@
 
 mod audit_log;
 mod authenticate;
+mod browsers;
 mod content;
 mod rate;
 mod routes;
+mod ssrf;
 mod threats;
 mod upstreams;
 mod values;

@@ -27,6 +27,9 @@ apis:
 policies:
   - { name: methods, mode: observe, methods: { allow: [GET, POST] } }
   - { name: inside, mode: enforce, scope: { apis: [shop], paths: [/v1/admin/**] }, addresses: { allow: [10.0.0.0/8] } }
+  - { name: pages, mode: enforce, scope: { apis: [shop] }, cors: { origins: [\"https://*.shop.example\"], credentials: true } }
+  - { name: changes, mode: observe, csrf: { token: { cookie: csrf } } }
+  - { name: answers, mode: enforce, response_headers: {} }
   - { name: sizes, mode: enforce, limits: { target_bytes_max: 200, header_bytes_max: 400, body_bytes_max: 32 } }
   - { name: payloads, mode: enforce, scope: { paths: [/v1/**] }, content: { limits: { json_container_depth: 2, form_field_count: 4 } } }
   - name: often

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bartizan_config::{Config, PolicyRule, Scope, Threats};
+use bartizan_config::{Config, MethodOverrides, PolicyRule, Scope, Threats};
 use bartizan_model::Mode;
 use bartizan_waf::Plan;
 
@@ -12,6 +12,10 @@ use crate::path::{Pattern, Readings};
 use crate::routes::ApiIndex;
 use crate::snapshot::Plans;
 use crate::stage::access::authenticate::Authentication;
+use crate::stage::access::cors::CorsRules;
+use crate::stage::access::csrf::CsrfRules;
+use crate::stage::access::response_headers::HeaderRules;
+use crate::stage::access::ssrf::SsrfRules;
 use crate::stage::content::ContentRules;
 use crate::stage::limit::rate::RateRules;
 use crate::stage::limit::rate::key::Fingerprinter;
@@ -24,6 +28,8 @@ pub(crate) type PolicyIndex = u32;
 pub(crate) struct Policies {
     list: Box<[Policy]>,
     has_rates: bool,
+    has_cors: bool,
+    has_watches: bool,
     /// Fields by which policies tell the upstream who calls, each with the strictest mode
     identity_headers: Box<[(Arc<str>, Mode)]>,
 }
@@ -48,8 +54,12 @@ struct CompiledScope {
 /// What a policy demands.
 #[derive(Debug)]
 pub(crate) enum Rule {
-    Methods { allow: Box<[Box<[u8]>]>, allow_field: Box<str> },
+    Methods { allow: Box<[Box<[u8]>]>, allow_field: Box<str>, overrides: MethodOverrides },
     Addresses { allow: AddressSet, deny: AddressSet },
+    Cors(Box<CorsRules>),
+    Csrf(Box<CsrfRules>),
+    ResponseHeaders(Box<HeaderRules>),
+    Ssrf(Box<SsrfRules>),
     Limits(SizeLimits),
     Threats(RuleSet),
     Content(Arc<ContentRules>),
@@ -96,12 +106,24 @@ impl Policies {
             })
             .collect();
         let has_rates = list.iter().any(|policy| matches!(policy.rule, Rule::Rate(_)));
-        Self { identity_headers: identity_headers(&list), list, has_rates }
+        let has_cors = list.iter().any(|policy| matches!(policy.rule, Rule::Cors(_)));
+        let has_watches = list.iter().any(|policy| matches!(policy.rule, Rule::Methods { .. } | Rule::Ssrf(_)));
+        Self { identity_headers: identity_headers(&list), list, has_rates, has_cors, has_watches }
     }
 
     /// Whether any policy has rate limits.
     pub(crate) fn has_rates(&self) -> bool {
         self.has_rates
+    }
+
+    /// Whether any policy says which web pages may call.
+    pub(crate) fn has_cors(&self) -> bool {
+        self.has_cors
+    }
+
+    /// Whether any policy of the access stage looks at bodies.
+    pub(crate) fn has_watches(&self) -> bool {
+        self.has_watches
     }
 
     /// Fields that only the gateway may write.
@@ -162,13 +184,18 @@ impl CompiledScope {
 impl Rule {
     fn new(policy: &bartizan_config::Policy, plans: &Plans, counters: &Counters, fingerprinter: Fingerprinter) -> Self {
         match &policy.rule {
-            PolicyRule::Methods { allow } => Self::Methods {
+            PolicyRule::Methods { allow, overrides } => Self::Methods {
                 allow: allow.iter().map(|method| method.as_bytes().into()).collect(),
                 allow_field: allow.join(", ").into(),
+                overrides: *overrides,
             },
             PolicyRule::Addresses { allow, deny } => {
                 Self::Addresses { allow: AddressSet::new(allow), deny: AddressSet::new(deny) }
             }
+            PolicyRule::Cors(written) => Self::Cors(Box::new(CorsRules::new(written))),
+            PolicyRule::Csrf(written) => Self::Csrf(Box::new(CsrfRules::new(written))),
+            PolicyRule::ResponseHeaders(written) => Self::ResponseHeaders(Box::new(HeaderRules::new(written))),
+            PolicyRule::Ssrf(written) => Self::Ssrf(Box::new(SsrfRules::new(written))),
             PolicyRule::Limits { target_bytes_max, header_bytes_max, header_count_max, body_bytes_max } => {
                 Self::Limits(SizeLimits {
                     target_bytes_max: *target_bytes_max,

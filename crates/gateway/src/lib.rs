@@ -27,6 +27,7 @@ mod proxy_header;
 mod record;
 mod refusal;
 mod response;
+mod response_edits;
 mod shared;
 mod tls;
 mod upstream;

@@ -34,6 +34,7 @@ use crate::ids;
 use crate::link::link_of;
 use crate::message;
 use crate::refusal::Refusal;
+use crate::response_edits;
 use crate::shared::Shared;
 
 const STOPPED: ErrorType = ErrorType::Custom("stopped by decision");
@@ -99,8 +100,10 @@ impl ProxyHttp for Proxy {
             };
             step = look_at_head(session, exchange, Some(reply));
         }
-        if matches!(step, Step::Stop(_)) {
-            return stop(session, exchange).await;
+        match step {
+            Step::Stop(_) => return stop(session, exchange).await,
+            Step::Answer => return answer_preflight(session, exchange).await,
+            Step::Continue | Step::Hold | Step::Ask(_) => {}
         }
         let Some(route) = exchange.inspection.route() else {
             exchange.ending = Some(Ending::NoRoute);
@@ -119,7 +122,7 @@ impl ProxyHttp for Proxy {
             exchange.body.expect_within(Duration::from_millis(limits.body_timeout_ms));
             match step {
                 Step::Hold => read_held_body(session, exchange, client_timeout).await?,
-                Step::Continue | Step::Ask(_) | Step::Stop(_) => Verdict::Pass,
+                Step::Continue | Step::Answer | Step::Ask(_) | Step::Stop(_) => Verdict::Pass,
             }
         };
         match verdict {
@@ -251,6 +254,7 @@ impl ProxyHttp for Proxy {
         for (name, value) in exchange.inspection.response_fields() {
             response.insert_header(name, value)?;
         }
+        response_edits::apply(response, &exchange.inspection.response_edits())?;
         response.insert_header(X_REQUEST_ID, exchange.id_value.clone())
     }
 
@@ -398,7 +402,14 @@ async fn answer(session: &mut Session, exchange: &Exchange, answer: bartizan_eng
     if !session.is_body_done() {
         exchange.link.linger();
     }
-    answers::send(session, answer).await;
+    answers::send(session, answer, &exchange.inspection.response_edits()).await;
+}
+
+/// Answers a preflight: the page may call.
+async fn answer_preflight(session: &mut Session, exchange: &mut Exchange) -> Result<bool> {
+    exchange.ending = Some(Ending::Answered);
+    answer(session, exchange, exchange.inspection.answer()).await;
+    Ok(true)
 }
 
 /// Answers as decided.

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bartizan_engine::{Answer, Counters, Inputs, Inspection, Snapshot, Step, answer_ending};
+use bartizan_engine::{
+    Answer, Counters, Inputs, Inspection, ResponseEdit, Snapshot, Step, answer_ending, varies_by,
+};
 use bartizan_model::{
     Connection, Ending, Event, Exchange, HeaderField, Outcome, RequestHead, RequestId, Response, ResponseHead, Source,
 };
@@ -21,6 +23,8 @@ pub struct Passed {
     pub forwarded: usize,
     /// What was to be set on the upstream's response
     pub fields: Vec<(&'static str, String)>,
+    /// The fields that the client sees, after every edit
+    pub seen_fields: Vec<(String, String)>,
 }
 
 pub fn snapshot(config: &str, endpoints: &str) -> Arc<Snapshot> {
@@ -48,7 +52,10 @@ pub fn pass(snapshot: &Arc<Snapshot>, exchange: &Exchange, source: Source, chunk
     let mut given = None;
     if stopped {
         let answer = inspection.answer();
-        outcome.ending = Ending::Stopped;
+        outcome.ending = if steps.last() == Some(&"answer") { Ending::Answered } else { Ending::Stopped };
+        if outcome.ending == Ending::Answered {
+            outcome.request_bytes = 0; // nothing of the body is read
+        }
         given = Some(answer);
     } else if inspection.route().is_none() {
         outcome.ending = Ending::NoRoute;
@@ -60,9 +67,45 @@ pub fn pass(snapshot: &Arc<Snapshot>, exchange: &Exchange, source: Source, chunk
         outcome.status = answer.status;
         outcome.response_bytes = answer.body.len() as u64;
     }
+    let seen_fields = seen_fields(&inspection, exchange, given.as_ref());
     let fields = if given.is_none() { inspection.response_fields() } else { Vec::new() };
     let event = inspection.finish(outcome, begun.plus_micros(exchange.duration_us.unwrap_or(0) as i64));
-    Passed { event, steps, answer: given, forwarded, fields }
+    Passed { event, steps, answer: given, forwarded, fields, seen_fields }
+}
+
+/// The fields of the answer as the client gets them: the upstream's, or ours.
+fn seen_fields(inspection: &Inspection, exchange: &Exchange, given: Option<&Answer>) -> Vec<(String, String)> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).to_lowercase();
+    let mut fields: Vec<(String, String)> = match (given, &exchange.response) {
+        (Some(answer), _) => answer.headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
+        (None, Some(response)) => response
+            .headers
+            .iter()
+            .map(|(name, value)| (text(name), String::from_utf8_lossy(value).into_owned()))
+            .collect(),
+        (None, None) => Vec::new(),
+    };
+    for edit in inspection.response_edits().iter() {
+        match edit {
+            ResponseEdit::Remove(name) => fields.retain(|(known, _)| **known != **name),
+            ResponseEdit::Replace(name, value) => {
+                fields.retain(|(known, _)| **known != **name);
+                fields.push((name.to_string(), value.to_string()));
+            }
+            ResponseEdit::Keep(name, value) => {
+                if !fields.iter().any(|(known, _)| **known == **name) {
+                    fields.push((name.to_string(), value.to_string()));
+                }
+            }
+            ResponseEdit::Vary(name) => {
+                let is_listed = |(known, value): &(String, String)| known == "vary" && varies_by(value.as_bytes(), name);
+                if !fields.iter().any(is_listed) {
+                    fields.push(("vary".to_owned(), (*name).to_owned()));
+                }
+            }
+        }
+    }
+    fields
 }
 
 /// The request's half of `exchange`, which then waits for its response.
@@ -85,7 +128,7 @@ fn respond(inspection: &mut Inspection, response: &Response, chunk: usize, outco
     outcome.status = response.status;
     match inspection.response_end() {
         Step::Stop(_) => outcome.ending = Ending::Stopped, // the head has gone, the body has not
-        Step::Continue | Step::Hold | Step::Ask(_) => outcome.response_bytes = body.len() as u64,
+        Step::Continue | Step::Hold | Step::Answer | Step::Ask(_) => outcome.response_bytes = body.len() as u64,
     }
     None
 }
@@ -119,6 +162,10 @@ fn request(
             Step::Hold => {
                 steps.push("hold");
                 false
+            }
+            Step::Answer => {
+                steps.push("answer");
+                true
             }
             Step::Ask(_) => unreachable!("this host answers no questions"),
             Step::Stop(_) => {

@@ -383,6 +383,10 @@ fn limit_of<'a>(policies: &'a Policies, charge: &Charge) -> Option<(&'a RateRule
         Rule::Rate(rules) => Some((rules, rules.limits.get(usize::from(charge.limit))?)),
         Rule::Methods { .. }
         | Rule::Addresses { .. }
+        | Rule::Cors(_)
+        | Rule::Csrf(_)
+        | Rule::ResponseHeaders(_)
+        | Rule::Ssrf(_)
         | Rule::Limits(_)
         | Rule::Threats(_)
         | Rule::Content(_)
