@@ -48,7 +48,9 @@ struct Summary {
 
 /// Replays a recording.
 pub(crate) fn run(options: &Replay) -> Result<u8> {
-    let Some(Valid { config, rules, .. }) = document::load_or_explain(&options.config)? else { return Ok(REFUSED) };
+    let Some(Valid { config, rules, addresses, .. }) = document::load_or_explain(&options.config)? else {
+        return Ok(REFUSED);
+    };
     let mut input = open(&options.input)?;
     let format = format(options, &mut input)?;
     let store = options.data_dir.as_deref().map(|directory| {
@@ -62,7 +64,8 @@ pub(crate) fn run(options: &Replay) -> Result<u8> {
     let plans = rules.plans();
     let compile = |endpoints: &[_]| {
         let counters = &Counters::default(); // each pass counts for itself, on the recorded clock
-        Arc::new(Snapshot::compile(&config, Inputs { generation: 1, endpoints, plans, counters, key }))
+        let snapshot = Snapshot::compile(&config, Inputs { generation: 1, endpoints, plans, counters, key });
+        Arc::new(snapshot.with_address_data(addresses.data()))
     };
 
     let snapshot = compile(&known.learned());

@@ -40,7 +40,7 @@ pub(crate) fn serve(
     exchanges: Option<ExchangeSink>,
     started: impl FnOnce(GatewayHandle) -> Result<()>,
 ) -> Result<u8> {
-    let Some(Valid { text, mut config, rules }) = document::load_or_explain(&options.config)? else {
+    let Some(Valid { text, mut config, rules, addresses }) = document::load_or_explain(&options.config)? else {
         return Ok(REFUSED);
     };
     if let Some(directory) = &options.data_dir {
@@ -57,7 +57,7 @@ pub(crate) fn serve(
         }
     };
     let (path, data_dir) = (options.config.clone(), options.data_dir.clone());
-    let start = Start { path, data_dir, text, config: config.clone(), rules };
+    let start = Start { path, data_dir, text, config: config.clone(), rules, addresses };
     let control = Arc::new(Control::new(start, learned.learned(), *key.expose()));
     let queue = Queue::new(data.queue_events_max.get());
     let sinks = Sinks { events: queue.sink(), exchanges };

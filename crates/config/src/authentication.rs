@@ -320,6 +320,7 @@ impl Config {
             PolicyRule::Authenticate(authenticate) => authenticate.key_sources().collect::<Vec<_>>(),
             PolicyRule::Methods { .. }
             | PolicyRule::Addresses { .. }
+            | PolicyRule::Networks(_)
             | PolicyRule::Cors(_)
             | PolicyRule::Csrf(_)
             | PolicyRule::ResponseHeaders(_)

@@ -4,10 +4,14 @@
 //! runs. Every field here changes behavior and has a test for that.
 
 mod browsers;
+mod hours;
+mod networks;
 mod rate;
 mod ssrf;
 
 pub use browsers::*;
+pub use hours::*;
+pub use networks::*;
 pub use rate::*;
 pub use ssrf::*;
 
@@ -33,6 +37,8 @@ pub struct Config {
     pub policies: Vec<Policy>,
     /// Addresses whose forwarding headers and PROXY headers are believed
     pub trusted_proxies: Vec<IpNet>,
+    /// Where addresses are, and on which lists; names unique
+    pub address_data: Vec<AddressData>,
     /// Hard limits of the listener side
     pub limits: Limits,
     /// Where events and state are kept, and for how long
@@ -272,6 +278,8 @@ pub struct Scope {
     pub methods: Vec<String>,
     /// Paths
     pub paths: Vec<PathPattern>,
+    /// Hours; `None` = always
+    pub hours: Option<Hours>,
 }
 
 /// What a policy demands.
@@ -291,6 +299,8 @@ pub enum PolicyRule {
         /// Denied networks
         deny: Vec<IpNet>,
     },
+    /// Where clients may call from; others are answered 403
+    Networks(Box<Networks>),
     /// Which web pages may call; others are answered 403
     Cors(Box<Cors>),
     /// Where changes must come from; others are answered 403
@@ -463,6 +473,7 @@ impl PolicyRule {
         match self {
             Self::Methods { .. } => "methods",
             Self::Addresses { .. } => "addresses",
+            Self::Networks(_) => "networks",
             Self::Cors(_) => "cors",
             Self::Csrf(_) => "csrf",
             Self::ResponseHeaders(_) => "response_headers",

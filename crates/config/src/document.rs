@@ -7,6 +7,8 @@ mod audit_log;
 mod authenticate;
 mod browsers;
 mod content;
+mod hours;
+mod networks;
 mod rate;
 mod ssrf;
 mod threats;
@@ -18,6 +20,8 @@ pub use self::authenticate::{
 };
 pub use self::browsers::{Cors, Csrf, ExistingHeader, ReferrerPolicy, ResponseHeaders};
 pub use self::content::{Content, Pattern, PatternPart};
+pub use self::hours::{Day, Hours, HoursWindow};
+pub use self::networks::{AddressData, AddressDataKind, Networks};
 pub(crate) use self::rate::MONTH;
 pub use self::rate::{Attempts, Login, Quota, QuotaWindow, Rate, RateCount, RateKey};
 pub use self::ssrf::Ssrf;
@@ -118,6 +122,10 @@ pub struct Document {
     #[serde(default)]
     #[schemars(example = vec!["10.0.0.0/8", "2001:db8::/32", "192.0.2.7"])]
     pub trusted_proxies: Vec<String>,
+    /// Files that say where addresses are (country, network operator), or on which list. Of two that know it the first is
+    /// believed.
+    #[serde(default)]
+    pub address_data: Vec<AddressData>,
     /// Hard limits on what a client may send, before any policy is asked.
     #[serde(default)]
     pub limits: Limits,
@@ -374,7 +382,7 @@ pub struct Api {
     pub streaming: Vec<String>,
 }
 
-/// What must hold for a part of the traffic: exactly one of `methods`, `addresses`, `cors`, `csrf`, `response_headers`, `ssrf`,
+/// What must hold for a part of the traffic: exactly one of `methods`, `addresses`, `networks`, `cors`, `csrf`, `response_headers`, `ssrf`,
 /// `limits`,
 /// `threats`, `content`, `rate` and `authenticate`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -393,6 +401,8 @@ pub struct Policy {
     pub methods: Option<Methods>,
     /// Client addresses; the denied are answered 403.
     pub addresses: Option<Addresses>,
+    /// Where clients may call from, by country, network operator or list; others are answered 403.
+    pub networks: Option<Networks>,
     /// Which web pages may call (CORS); others are answered 403.
     pub cors: Option<Cors>,
     /// Changes only from pages of the API itself; others are answered 403. `csrf: {}` takes the defaults.
@@ -439,6 +449,8 @@ pub struct Scope {
     /// Path patterns: `*` stands for one segment, a final `**` for any rest.
     #[schemars(example = vec!["/admin/**"])]
     pub paths: Vec<String>,
+    /// Hours of the day. Without it, always.
+    pub hours: Option<Hours>,
 }
 
 /// A list of allowed methods.

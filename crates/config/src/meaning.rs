@@ -7,6 +7,8 @@ mod audit_log;
 mod authenticate;
 mod browsers;
 mod content;
+mod hours;
+mod networks;
 mod rate;
 mod routes;
 mod ssrf;
@@ -45,6 +47,7 @@ pub(crate) fn of(document: &document::Document, tree: &Node, base_dir: &Path, re
         apis,
         policies,
         trusted_proxies: checker.networks(&root.key("trusted_proxies"), &document.trusted_proxies),
+        address_data: networks::files(&mut checker, &root.key("address_data"), &document.address_data),
         limits: limits(&mut checker, &root.key("limits"), &document.limits),
         data: data(&mut checker, &root.key("data"), &document.data),
         audit_logs: audit_log::all(&mut checker, &root.key("audit_logs"), &document.audit_logs),
@@ -57,6 +60,7 @@ pub(crate) fn of(document: &document::Document, tree: &Node, base_dir: &Path, re
         ),
     };
     contradictions(&mut checker, &root, &config);
+    networks::unanswered(&mut checker, &root, &config);
     config
 }
 

@@ -235,6 +235,7 @@ fn summary(rule: &PolicyRule) -> String {
             (false, true) => format!("only from {}", list(allow)),
             (false, false) => format!("only from {}, and not from {}", list(allow), list(deny)),
         },
+        PolicyRule::Networks(networks) => networks.summary(),
         PolicyRule::Cors(cors) => cors.summary(),
         PolicyRule::Csrf(csrf) => csrf.summary(),
         PolicyRule::ResponseHeaders(headers) => headers.summary(),

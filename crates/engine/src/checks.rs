@@ -3,8 +3,8 @@
 use bartizan_model::{CheckInfo, Severity};
 
 use crate::stage::access::checks as callers;
+use crate::stage::access::{cors, csrf, networks, overrides, response_headers, ssrf};
 use crate::stage::content::checks as content;
-use crate::stage::access::{cors, csrf, overrides, response_headers, ssrf};
 use crate::stage::{access, limit, route, threat};
 
 /// The host could not parse the request; it says so through [`crate::Inspection::malformed`].
@@ -38,6 +38,8 @@ pub const CHECKS: &[&CheckInfo] = &[
     &access::addresses::DENIED,
     &access::addresses::NOT_ALLOWED,
     &overrides::INFO,
+    &networks::DENIED,
+    &networks::NOT_ALLOWED,
     &cors::ORIGIN,
     &cors::PREFLIGHT,
     &cors::PRIVATE_NETWORK,

@@ -30,6 +30,8 @@ policies:
   - { name: pages, mode: enforce, scope: { apis: [shop] }, cors: { origins: [\"https://*.shop.example\"], credentials: true } }
   - { name: changes, mode: observe, csrf: { token: { cookie: csrf } } }
   - { name: answers, mode: enforce, response_headers: {} }
+  - { name: urls, mode: observe, ssrf: {} }
+  - { name: hooks, mode: enforce, scope: { apis: [shop] }, ssrf: { parameters: [url, \"items.*.href\"], body_bytes_max: 1KiB } }
   - { name: sizes, mode: enforce, limits: { target_bytes_max: 200, header_bytes_max: 400, body_bytes_max: 32 } }
   - { name: payloads, mode: enforce, scope: { paths: [/v1/**] }, content: { limits: { json_container_depth: 2, form_field_count: 4 } } }
   - name: often

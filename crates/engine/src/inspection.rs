@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use bartizan_model::{
-    CheckInfo, Client, Connection, Decision, Event, Finding, HttpVersion, Location, Missing, Mode, Outcome, Part, Principal,
-    RequestHead, RequestId, ResponseHead, Scheme, Source, Timestamp,
+    CheckInfo, Client, Connection, Decision, Event, Finding, HttpVersion, Location, Missing, Mode, Outcome, Part,
+    Principal, RequestHead, RequestId, ResponseHead, Scheme, Source, Timestamp,
 };
 use smallvec::SmallVec;
 
@@ -527,6 +527,7 @@ impl Inspection {
             match &policy.rule {
                 Rule::Methods { allow_field, .. } => Some(&**allow_field),
                 Rule::Addresses { .. }
+                | Rule::Networks(_)
                 | Rule::Cors(_)
                 | Rule::Csrf(_)
                 | Rule::ResponseHeaders(_)

@@ -117,7 +117,13 @@ impl AddressFile {
                 AddressFileInfo {
                     name,
                     built: built.map(Timestamp::from_millis),
-                    kind: metadata.database_type.chars().filter(|c| !c.is_control()).take(LABEL_BYTES_MAX).collect::<String>().into(),
+                    kind: metadata
+                        .database_type
+                        .chars()
+                        .filter(|c| !c.is_control())
+                        .take(LABEL_BYTES_MAX)
+                        .collect::<String>()
+                        .into(),
                     networks: None,
                 }
             }
@@ -356,7 +362,9 @@ mod tests {
     fn an_address_is_on_every_list_that_holds_it() {
         let text = "10.0.0.0/8,inside\n10.1.0.0/16,office\n10.1.2.0/24,inside\n10.0.0.0/9,inside\n";
         let data = AddressData::new(vec![csv(AddressFileKind::Labels, text).unwrap()]);
-        let labels = |address: &str| data.find(address.parse().unwrap()).labels.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let labels = |address: &str| {
+            data.find(address.parse().unwrap()).labels.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
         assert_eq!(labels("10.1.9.9"), ["inside", "office"]);
         assert_eq!(labels("10.200.0.1"), ["inside"]);
         assert_eq!(labels("11.0.0.0"), [""; 0]);

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use bartizan_config::{Config, MethodOverrides, PolicyRule, Scope, Threats};
-use bartizan_model::Mode;
+use bartizan_config::{Config, Hours, MethodOverrides, PolicyRule, Scope, Threats};
+use bartizan_model::{Mode, Timestamp};
 use bartizan_waf::Plan;
 
 use crate::address::AddressSet;
@@ -14,6 +14,7 @@ use crate::snapshot::Plans;
 use crate::stage::access::authenticate::Authentication;
 use crate::stage::access::cors::CorsRules;
 use crate::stage::access::csrf::CsrfRules;
+use crate::stage::access::networks::NetworkRules;
 use crate::stage::access::response_headers::HeaderRules;
 use crate::stage::access::ssrf::SsrfRules;
 use crate::stage::content::ContentRules;
@@ -49,6 +50,7 @@ struct CompiledScope {
     apis: Option<Box<[ApiIndex]>>,
     methods: Box<[Box<[u8]>]>,
     paths: Box<[Pattern]>,
+    hours: Option<Hours>,
 }
 
 /// What a policy demands.
@@ -56,6 +58,7 @@ struct CompiledScope {
 pub(crate) enum Rule {
     Methods { allow: Box<[Box<[u8]>]>, allow_field: Box<str>, overrides: MethodOverrides },
     Addresses { allow: AddressSet, deny: AddressSet },
+    Networks(Box<NetworkRules>),
     Cors(Box<CorsRules>),
     Csrf(Box<CsrfRules>),
     ResponseHeaders(Box<HeaderRules>),
@@ -90,6 +93,7 @@ pub(crate) struct SizeLimits {
 pub(crate) struct Subject<'a> {
     pub(crate) method: &'a [u8],
     pub(crate) readings: &'a Readings<'a>,
+    pub(crate) now: Timestamp,
     /// The API of the route, and those that other readings of the path lead to
     pub(crate) apis: &'a [ApiIndex],
 }
@@ -166,6 +170,7 @@ impl CompiledScope {
             apis,
             methods: scope.methods.iter().map(|method| method.as_bytes().into()).collect(),
             paths: scope.paths.iter().map(Pattern::new).collect(),
+            hours: scope.hours.clone(),
         }
     }
 
@@ -178,6 +183,7 @@ impl CompiledScope {
                 || self.methods.iter().any(|method| method.eq_ignore_ascii_case(subject.method)))
             && (self.paths.is_empty()
                 || subject.readings.any(|path| self.paths.iter().any(|pattern| pattern.is_match_in_any_case(path))))
+            && self.hours.as_ref().is_none_or(|hours| hours.holds(subject.now))
     }
 }
 
@@ -192,6 +198,7 @@ impl Rule {
             PolicyRule::Addresses { allow, deny } => {
                 Self::Addresses { allow: AddressSet::new(allow), deny: AddressSet::new(deny) }
             }
+            PolicyRule::Networks(written) => Self::Networks(Box::new(NetworkRules::new(written))),
             PolicyRule::Cors(written) => Self::Cors(Box::new(CorsRules::new(written))),
             PolicyRule::Csrf(written) => Self::Csrf(Box::new(CsrfRules::new(written))),
             PolicyRule::ResponseHeaders(written) => Self::ResponseHeaders(Box::new(HeaderRules::new(written))),

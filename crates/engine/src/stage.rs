@@ -23,6 +23,7 @@ use crate::edits::Edits;
 use crate::fields::Fields;
 use crate::held::HeldBody;
 use crate::host::Host;
+use crate::networks::AddressFacts;
 use crate::path::Readings;
 use crate::policy::{Policy, PolicyIndex};
 use crate::question::Asked;
@@ -85,6 +86,14 @@ pub(crate) struct HeadContext<'a> {
     /// What was counted for it
     pub(crate) rates: &'a mut Rates,
     pub(crate) notices: &'a mut Notices,
+}
+
+impl HeadContext<'_> {
+    /// What is known of the client's address.
+    pub(crate) fn address_facts(&self) -> AddressFacts {
+        let data = self.snapshot.address_data();
+        self.facts.client.ip.map(|address| data.find(address)).unwrap_or_default()
+    }
 }
 
 /// What is known of an exchange once its head went through the stages.

@@ -75,7 +75,8 @@ policies:
             response.append_header(name, value).unwrap();
         }
         apply(&mut response, &inspection.response_edits()).unwrap();
-        let all = |name: &str| response.headers.get_all(name).iter().map(|value| value.to_str().unwrap()).collect::<Vec<_>>();
+        let all =
+            |name: &str| response.headers.get_all(name).iter().map(|value| value.to_str().unwrap()).collect::<Vec<_>>();
         assert_eq!(all("server"), [""; 0]);
         assert_eq!(all("x-a"), ["ours"]);
         assert_eq!(all("referrer-policy"), ["same-origin"], "the upstream's own is kept");

@@ -8,7 +8,7 @@ pub struct Cors {
     /// Origins that may call
     pub origins: Vec<OriginPattern>,
     /// `null` may call
-    pub null_origin: bool,
+    pub opaque_origin: bool,
     /// Methods, upper case
     pub methods: Vec<String>,
     /// Header fields of requests
@@ -118,7 +118,7 @@ impl Cors {
     pub fn summary(&self) -> String {
         let mut origins: Vec<String> = self.origins.iter().map(OriginPattern::words).collect();
         origins.extend(self.any_origin.then(|| "every origin".to_owned()));
-        origins.extend(self.null_origin.then(|| "null".to_owned()));
+        origins.extend(self.opaque_origin.then(|| "null".to_owned()));
         let credentials = if self.credentials { ", with cookies" } else { "" };
         format!("pages of {}: {}{credentials}", origins.join(", "), self.methods.join(", "))
     }

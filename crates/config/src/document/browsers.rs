@@ -15,9 +15,9 @@ pub struct Cors {
     /// every origin.
     #[schemars(length(min = 1), inner(length(min = 1, max = defaults::URL_CHARS_MAX)), example = vec!["https://www.shop.example", "https://*.shop.example"])]
     pub origins: Vec<String>,
-    /// Pages without an origin (`null`: local files, sandboxed frames) may call too. Anybody can make such a page.
+    /// Pages with an opaque origin (local files, sandboxed frames) may call too. Anybody can make such a page.
     #[serde(default)]
-    pub null_origin: bool,
+    pub opaque_origin: bool,
     /// Methods they may use.
     #[serde(default = "cors_methods")]
     #[schemars(length(min = 1))]

@@ -40,7 +40,12 @@ pub(super) fn rules(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &d
     let methods = &written.scope.methods;
     if written.cors.is_some() && !methods.is_empty() && !methods.iter().any(|method| method == "OPTIONS") {
         let message = "this scope leaves out preflights, which are `OPTIONS`".to_owned();
-        checker.warning(&at.key("scope").key("methods"), report::NO_EFFECT, message, "add `OPTIONS`, or remove `methods`");
+        checker.warning(
+            &at.key("scope").key("methods"),
+            report::NO_EFFECT,
+            message,
+            "add `OPTIONS`, or remove `methods`",
+        );
     }
     rules
 }
@@ -57,7 +62,7 @@ fn cors(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &document::Cor
     let cors = Cors {
         any_origin,
         origins,
-        null_origin: written.null_origin,
+        opaque_origin: written.opaque_origin,
         methods: checker.methods(&at.key("methods"), &written.methods),
         headers: header_names(checker, &at.key("headers"), &written.headers),
         exposed_headers: header_names(checker, &at.key("exposed_headers"), &written.exposed_headers),
@@ -84,14 +89,14 @@ fn credentials(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &docume
         let help = "list them: with cookies, `*` would let every page act for the user (Fetch standard)";
         checker.error(&at.key(name), report::CONTRADICTION, message, help);
     }
-    if cors.null_origin {
-        let message = "`null_origin` with `credentials` lets any page act for the user".to_owned();
+    if cors.opaque_origin {
+        let message = "`opaque_origin` with `credentials` lets any page act for the user".to_owned();
         let help = "remove one of them: any page can open a frame whose origin is `null`";
-        checker.error(&at.key("null_origin"), report::CONTRADICTION, message, help);
+        checker.error(&at.key("opaque_origin"), report::CONTRADICTION, message, help);
     }
     for (index, text) in written.origins.iter().enumerate() {
-        let name = text.strip_prefix("http://").map(|rest| rest.split(':').next().unwrap_or_default());
-        if name.is_some_and(|name| !matches!(name, "localhost" | "127.0.0.1" | "[")) {
+        let is_here = |name: &str| ["localhost", "127.0.0.1", "[::1]"].iter().any(|here| name.starts_with(here));
+        if text.strip_prefix("http://").is_some_and(|name| !is_here(name)) {
             let message = format!("`{}` is in clear text: who is on the way can be this page", excerpt(text));
             checker.warning(&at.key("origins").index(index), report::WEAK, message, "write `https://`");
         }
@@ -160,10 +165,7 @@ fn origin(checker: &mut Checker<'_, '_>, at: &SettingPath, text: &str) -> Option
                 let help = "name a domain of your own, such as `https://*.shop.example`";
                 checker.warning(at, report::WEAK, message, help);
             }
-            return Some(OriginPattern::Below {
-                scheme: format!("{scheme}://"),
-                suffix: format!("{suffix}{port}"),
-            });
+            return Some(OriginPattern::Below { scheme: format!("{scheme}://"), suffix: format!("{suffix}{port}") });
         }
         Err(help) => help,
     };
@@ -175,7 +177,7 @@ fn origin(checker: &mut Checker<'_, '_>, at: &SettingPath, text: &str) -> Option
 fn parts(text: &str) -> Result<(&str, &str, Option<u16>), &'static str> {
     const EXAMPLE: &str = "write scheme and host: `https://www.shop.example` or `https://*.shop.example`";
     if text == "null" {
-        return Err("write `null_origin: true`; anybody can make such a page");
+        return Err("write `opaque_origin: true`; anybody can make such a page");
     }
     let (scheme, rest) = text.split_once("://").ok_or(EXAMPLE)?;
     let is_scheme = scheme.starts_with(|first: char| first.is_ascii_lowercase())

@@ -80,7 +80,9 @@ fn clock(text: &str) -> Option<u16> {
 
 /// A name of the bundled database, or an offset.
 fn zone(text: &str) -> Option<TimeZone> {
-    if let Some((sign, rest)) = text.strip_prefix('+').map(|rest| (1, rest)).or(text.strip_prefix('-').map(|rest| (-1, rest))) {
+    if let Some((sign, rest)) =
+        text.strip_prefix('+').map(|rest| (1, rest)).or(text.strip_prefix('-').map(|rest| (-1, rest)))
+    {
         let seconds = i32::from(clock(rest)?) * 60 * sign;
         return Offset::from_seconds(seconds).ok().map(TimeZone::fixed);
     }

@@ -14,7 +14,7 @@ pub(super) fn files(
     at: &SettingPath,
     written: &[document::AddressData],
 ) -> Vec<AddressData> {
-    checker.names(at, "file of address data", written.iter().map(|file| file.name.as_str()));
+    checker.names(at, "address file", written.iter().map(|file| file.name.as_str()));
     written
         .iter()
         .enumerate()
@@ -58,7 +58,8 @@ fn countries(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &[String]
             Some(code) => codes.push(code.map(|letter| letter.to_ascii_uppercase())),
             None => {
                 let message = format!("`{}` is not a country's code", excerpt(text));
-                let help = "write its two letters (ISO 3166-1), such as `DE`; quote `\"NO\"`, which YAML may take for false";
+                let help =
+                    "write its two letters (ISO 3166-1), such as `DE`; quote `\"NO\"`, which YAML may take for false";
                 checker.error(&at.index(index), report::MALFORMED_NAME, message, help);
             }
         }
@@ -81,23 +82,20 @@ pub(super) fn unanswered(checker: &mut Checker<'_, '_>, root: &SettingPath, conf
                 checker.error(&at, report::UNKNOWN_NAME, message, "add one to `address_data`, with `holds`");
             }
         };
-        match &policy.rule {
-            PolicyRule::Networks(rules) => {
-                let at = at.key("networks");
-                let is_written = |allow: usize, deny: usize| allow + deny > 0;
-                let lists = &rules.countries;
-                asked(is_written(lists.allow.len(), lists.deny.len()), countries, at.key("countries"), "countries");
-                let lists = &rules.asns;
-                asked(is_written(lists.allow.len(), lists.deny.len()), asns, at.key("asns"), "operators");
-                let lists = &rules.labels;
-                asked(is_written(lists.allow.len(), lists.deny.len()), labels, at.key("labels"), "labels");
-            }
-            PolicyRule::Rate(rate) => {
-                let at = at.key("rate").key("key");
-                asked(rate.key.contains(&RateKey::Country), countries, at.clone(), "countries");
-                asked(rate.key.contains(&RateKey::Asn), asns, at, "operators");
-            }
-            _ => {}
+        if let PolicyRule::Networks(rules) = &policy.rule {
+            let at = at.key("networks");
+            let is_written = |allow: usize, deny: usize| allow + deny > 0;
+            let lists = &rules.countries;
+            asked(is_written(lists.allow.len(), lists.deny.len()), countries, at.key("countries"), "countries");
+            let lists = &rules.asns;
+            asked(is_written(lists.allow.len(), lists.deny.len()), asns, at.key("asns"), "operators");
+            let lists = &rules.labels;
+            asked(is_written(lists.allow.len(), lists.deny.len()), labels, at.key("labels"), "labels");
+        }
+        if let PolicyRule::Rate(rate) = &policy.rule {
+            let at = at.key("rate").key("key");
+            asked(rate.key.contains(&RateKey::Country), countries, at.clone(), "countries");
+            asked(rate.key.contains(&RateKey::Asn), asns, at, "operators");
         }
     }
 }

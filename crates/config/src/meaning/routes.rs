@@ -127,7 +127,7 @@ fn overlaps(checker: &mut Checker<'_, '_>, at: &SettingPath, apis: &[Api]) {
 }
 
 /// What a policy can demand, for messages.
-const KINDS: &str = "`methods`, `addresses`, `cors`, `csrf`, `response_headers`, `ssrf`, `limits`, `threats`, `content`, `rate` and `authenticate`";
+const KINDS: &str = "`methods`, `addresses`, `networks`, `cors`, `csrf`, `response_headers`, `ssrf`, `limits`, `threats`, `content`, `rate` and `authenticate`";
 
 /// Every policy.
 pub(super) fn policies(
@@ -173,15 +173,17 @@ fn scope(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &document::Sc
             checker.warning(&at.key("paths").index(index), report::NO_EFFECT, message, help);
         }
     }
-    Scope { apis: written.apis.clone(), methods: checker.methods(&at.key("methods"), &written.methods), paths }
+    Scope {
+        apis: written.apis.clone(),
+        methods: checker.methods(&at.key("methods"), &written.methods),
+        paths,
+        hours: written.hours.as_ref().and_then(|hours| super::hours::hours(checker, &at.key("hours"), hours)),
+    }
 }
 
 /// The one rule of a policy.
 fn rule(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &document::Policy) -> Option<PolicyRule> {
-    let methods = written
-        .methods
-        .as_ref()
-        .map(|methods| method_rule(checker, &at.key("methods"), methods));
+    let methods = written.methods.as_ref().map(|methods| method_rule(checker, &at.key("methods"), methods));
     let addresses = written.addresses.as_ref().map(|addresses| address_rule(checker, &at.key("addresses"), addresses));
     let browsers = super::browsers::rules(checker, at, written);
     let limits = written.limits.as_ref().map(|limits| limit_rule(checker, &at.key("limits"), limits));
@@ -199,10 +201,13 @@ fn rule(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &document::Pol
         let at = at.key("authenticate");
         PolicyRule::Authenticate(Box::new(super::authenticate::authenticate(checker, &at, authenticate)))
     });
-    let ssrf = written.ssrf.as_ref().map(|ssrf| {
-        PolicyRule::Ssrf(Box::new(super::ssrf::ssrf(checker, &at.key("ssrf"), ssrf)))
+    let ssrf =
+        written.ssrf.as_ref().map(|ssrf| PolicyRule::Ssrf(Box::new(super::ssrf::ssrf(checker, &at.key("ssrf"), ssrf))));
+    let networks = written.networks.as_ref().map(|networks| {
+        PolicyRule::Networks(Box::new(super::networks::networks(checker, &at.key("networks"), networks)))
     });
-    let rules = [methods, addresses, ssrf, limits, threats, content, rate, authenticate].into_iter().flatten();
+    let rules =
+        [methods, addresses, networks, ssrf, limits, threats, content, rate, authenticate].into_iter().flatten();
     let mut rules = rules.chain(browsers);
     match (rules.next(), rules.next()) {
         (Some(only), None) => Some(only),

@@ -33,9 +33,9 @@ fn origins_are_kept_as_browsers_write_them() {
 
 #[test]
 fn every_setting_of_cors_is_the_one_that_is_meant() {
-    let text = "cors: { origins: [\"https://a.example\"], null_origin: true, methods: [PUT], headers: [X-A], exposed_headers: [\"*\"], max_age: 7m, private_network: true }";
+    let text = "cors: { origins: [\"https://a.example\"], opaque_origin: true, methods: [PUT], headers: [X-A], exposed_headers: [\"*\"], max_age: 7m, private_network: true }";
     let PolicyRule::Cors(cors) = rule(text) else { panic!() };
-    assert!(cors.null_origin && cors.private_network && !cors.credentials && !cors.any_origin);
+    assert!(cors.opaque_origin && cors.private_network && !cors.credentials && !cors.any_origin);
     assert_eq!((cors.methods, cors.headers), (vec!["PUT".to_owned()], HeaderNames::Listed(vec!["x-a".to_owned()])));
     assert_eq!((cors.exposed_headers, cors.max_age_secs), (HeaderNames::Any, 420));
 }
@@ -57,7 +57,8 @@ fn without_words_a_csrf_policy_is_strict() {
 fn response_headers_are_set_where_they_mean_something() {
     let text = "response_headers: { strict_transport_security: { max_age: 400d, include_subdomains: true, preload: true }, permissions_policy: \"camera=()\", existing: replace, set: [{ name: X-A, value: b, existing: keep }], remove: [Server] }";
     let PolicyRule::ResponseHeaders(headers) = rule(text) else { panic!() };
-    let told: Vec<_> = headers.set.iter().map(|set| (set.name.as_str(), set.value.as_str(), set.replaces, set.on)).collect();
+    let told: Vec<_> =
+        headers.set.iter().map(|set| (set.name.as_str(), set.value.as_str(), set.replaces, set.on)).collect();
     let wanted = [
         ("strict-transport-security", "max-age=34560000; includeSubDomains; preload", true, AnswersSet::Tls),
         ("x-content-type-options", "nosniff", true, AnswersSet::All),

@@ -15,6 +15,7 @@ pub(crate) mod jwks;
 mod jwt;
 pub(crate) mod methods;
 mod mtls;
+pub(crate) mod networks;
 mod origin;
 pub(crate) mod overrides;
 pub(crate) mod response_headers;
@@ -40,14 +41,24 @@ pub(crate) fn run(ctx: &mut HeadContext<'_>) {
             Rule::Methods { .. } if ctx.facts.is_preflight() => {}
             Rule::Methods { allow, overrides, .. } => {
                 methods::check(ctx.head.method, allow, index, ctx.notices);
-                let overrides = Overrides { policy: index, what: *overrides, allow, method: ctx.head.method };
-                overrides.head(ctx.head, ctx.notices);
+                let overrides = Overrides { what: *overrides, allow, method: ctx.head.method };
+                if let Some((finding, refusal)) = overrides.head(ctx.head) {
+                    ctx.notices.push(finding, Ground::Policy(index, refusal));
+                }
             }
             Rule::Addresses { allow, deny } => {
                 let addresses = [ctx.facts.client.ip, ctx.facts.rival];
                 addresses::check(ctx.source, addresses, allow, deny, index, ctx.notices);
             }
-            Rule::Ssrf(rules) => rules.query(ctx.head.query(), index, ctx.notices),
+            Rule::Networks(rules) => {
+                let addresses = [ctx.facts.client.ip, ctx.facts.rival];
+                rules.check(ctx.source, addresses, ctx.snapshot.address_data(), index, ctx.notices);
+            }
+            Rule::Ssrf(rules) => {
+                if let Some(finding) = rules.query(ctx.head.query()) {
+                    ctx.notices.push(finding, Ground::Policy(index, Refusal::Forbidden));
+                }
+            }
             Rule::Csrf(rules) if !ctx.lacks_headers => {
                 if let Some(finding) = rules.check(ctx) {
                     ctx.notices.push(finding, Ground::Policy(index, Refusal::Forbidden));

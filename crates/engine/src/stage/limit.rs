@@ -18,6 +18,7 @@ pub(crate) fn run(ctx: &mut HeadContext<'_>) {
             }
             Rule::Methods { .. }
             | Rule::Addresses { .. }
+            | Rule::Networks(_)
             | Rule::Cors(_)
             | Rule::Csrf(_)
             | Rule::ResponseHeaders(_)

@@ -159,7 +159,8 @@ fn mismatch(key: &str, value: &str, passed: &Passed) -> Option<String> {
         }
         // `header NAME: VALUE`: a field of the answer as the client sees it
         _ if key.starts_with("header ") => {
-            let fields = passed.seen_fields.iter().filter(|(name, _)| Some(name.as_str()) == key.strip_prefix("header "));
+            let fields =
+                passed.seen_fields.iter().filter(|(name, _)| Some(name.as_str()) == key.strip_prefix("header "));
             joined(fields.map(|(_, value)| value.clone()))
         }
         "answer" => text(passed.answer.as_ref().and_then(|answer| std::str::from_utf8(&answer.body).ok())),

@@ -1,10 +1,13 @@
 //! A host as the gateway is one: drives an inspection with an exchange, chunk by chunk, and obeys each step.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
+use bartizan_config::Config;
 use bartizan_engine::{
-    Answer, Counters, Inputs, Inspection, ResponseEdit, Snapshot, Step, answer_ending, varies_by,
+    AddressData, AddressFile, Answer, Counters, Inputs, Inspection, ResponseEdit, Snapshot, Step, answer_ending,
+    varies_by,
 };
 use bartizan_model::{
     Connection, Ending, Event, Exchange, HeaderField, Outcome, RequestHead, RequestId, Response, ResponseHead, Source,
@@ -33,7 +36,21 @@ pub fn snapshot(config: &str, endpoints: &str) -> Arc<Snapshot> {
     let plans = crate::rules::plans(&config);
     let counters = Counters::default();
     let inputs = Inputs { generation: 1, endpoints: &endpoints, plans: &plans, counters: &counters, key: [7; 32] };
-    Arc::new(Snapshot::compile(&config, inputs))
+    Arc::new(Snapshot::compile(&config, inputs).with_address_data(Arc::new(address_data(&config))))
+}
+
+/// The files that a case names: of `tests/networks`, or a database made here.
+fn address_data(config: &Config) -> AddressData {
+    let networks =
+        [("203.0.113.0", 25, "SE", 64496), ("203.0.113.128", 25, "US", 64497), ("2001:db8:2::", 48, "FI", 64498)];
+    let read = |data: &bartizan_config::AddressData| {
+        let bytes = match data.file.extension().and_then(|extension| extension.to_str()) {
+            Some("mmdb") => crate::mmdb::database(&networks, 1_767_225_600),
+            _ => std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/networks").join(&data.file)).unwrap(),
+        };
+        AddressFile::read(&data.name, data.kind, bytes).unwrap()
+    };
+    AddressData::new(config.address_data.iter().map(read).collect())
 }
 
 pub fn connection(exchange: &Exchange) -> Connection {
@@ -98,7 +115,8 @@ fn seen_fields(inspection: &Inspection, exchange: &Exchange, given: Option<&Answ
                 }
             }
             ResponseEdit::Vary(name) => {
-                let is_listed = |(known, value): &(String, String)| known == "vary" && varies_by(value.as_bytes(), name);
+                let is_listed =
+                    |(known, value): &(String, String)| known == "vary" && varies_by(value.as_bytes(), name);
                 if !fields.iter().any(is_listed) {
                     fields.push(("vary".to_owned(), (*name).to_owned()));
                 }

@@ -80,6 +80,7 @@ pub(crate) fn run(ctx: &mut HeadContext<'_>) {
             Rule::Authenticate(rules) => rules,
             Rule::Methods { .. }
             | Rule::Addresses { .. }
+            | Rule::Networks(_)
             | Rule::Cors(_)
             | Rule::Csrf(_)
             | Rule::ResponseHeaders(_)

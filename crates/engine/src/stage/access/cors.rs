@@ -73,7 +73,7 @@ const SAFELISTED: [&str; 4] = ["accept", "accept-language", "content-language", 
 pub(crate) struct CorsRules {
     any_origin: bool,
     origins: OriginSet,
-    null_origin: bool,
+    opaque_origin: bool,
     methods: Box<[Box<[u8]>]>,
     headers: Option<Box<[Box<[u8]>]>>,
     credentials: bool,
@@ -105,7 +105,7 @@ impl CorsRules {
         Self {
             any_origin: cors.any_origin,
             origins: OriginSet::new(&cors.origins),
-            null_origin: cors.null_origin,
+            opaque_origin: cors.opaque_origin,
             methods: bytes(&cors.methods),
             headers: match &cors.headers {
                 HeaderNames::Any => None,
@@ -123,7 +123,7 @@ impl CorsRules {
     fn allows(&self, said: Said<'_>) -> bool {
         match said {
             Said::Nothing => true,
-            Said::Null => self.null_origin,
+            Said::Null => self.opaque_origin,
             Said::Origin(origin) => self.any_origin || self.origins.contains(origin),
             Said::Malformed => false,
         }
@@ -139,7 +139,11 @@ impl CorsRules {
             };
             return Some((&ORIGIN, "origin", evidence));
         }
-        if !self.methods.iter().any(|method| **method == *call.method || (&**method == b"GET" && call.method == b"HEAD")) {
+        if !self
+            .methods
+            .iter()
+            .any(|method| **method == *call.method || (&**method == b"GET" && call.method == b"HEAD"))
+        {
             let field = if call.is_preflight { "access-control-request-method" } else { "origin" };
             return Some((&PREFLIGHT, field, "the method is not on the list"));
         }

@@ -118,9 +118,8 @@ impl CsrfRules {
     }
 
     fn by_origin(&self, ctx: &HeadContext<'_>, said: Said<'_>) -> Source {
-        let is_welcome = |origin: &[u8]| {
-            is_same(origin, ctx.facts.host.as_ref(), ctx.head.scheme) || self.origins.contains(origin)
-        };
+        let is_welcome =
+            |origin: &[u8]| is_same(origin, ctx.facts.host.as_ref(), ctx.head.scheme) || self.origins.contains(origin);
         match said {
             Said::Origin(origin) if is_welcome(origin) => Source::Welcome,
             Said::Origin(_) => Source::Foreign("origin", "the origin is another"),

@@ -129,7 +129,7 @@ impl NetworkRules {
                 }
             }
         }
-        let is_listed = facts.labels.iter().any(|label| self.labels.allow.iter().any(|allowed| **allowed == ***label));
+        let is_listed = facts.labels.iter().any(|label| self.labels.allow.iter().any(|allowed| **allowed == **label));
         (!self.labels.allow.is_empty() && !is_listed).then(|| "the client is on none of the lists allowed".to_owned())
     }
 }

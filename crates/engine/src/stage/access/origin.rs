@@ -137,12 +137,18 @@ mod tests {
 
     #[test]
     fn an_origin_is_one_scheme_and_one_host() {
-        let said = |value: &'static str| {
-            Said::of(&[HeaderField { name: b"Origin", value: value.as_bytes() }])
-        };
+        let said = |value: &'static str| Said::of(&[HeaderField { name: b"Origin", value: value.as_bytes() }]);
         assert_eq!(said("https://a.example"), Said::Origin(b"https://a.example"));
         assert_eq!(said("null"), Said::Null);
-        for value in ["", "a.example", "https://", "https://a.example/", "https://u@a.example", "https://a, https://b", "https://a\u{e9}"] {
+        for value in [
+            "",
+            "a.example",
+            "https://",
+            "https://a.example/",
+            "https://u@a.example",
+            "https://a, https://b",
+            "https://a\u{e9}",
+        ] {
             assert_eq!(said(value), Said::Malformed, "{value}");
         }
         let field = HeaderField { name: b"origin", value: b"https://a.example" };

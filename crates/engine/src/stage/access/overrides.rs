@@ -7,14 +7,13 @@
 
 use bartizan_config::MethodOverrides;
 use bartizan_content::{Format, Limits, decode, inflate};
-use bartizan_model::{CheckInfo, Location, Part, RequestHead, Severity};
+use bartizan_model::{CheckInfo, Finding, Location, Part, RequestHead, Severity};
 
 use super::methods;
 use super::ssrf::Body;
-use crate::decide::{Ground, Notices, Refusal};
+use crate::decide::Refusal;
 use crate::edits::is_same_field;
 use crate::parameters;
-use crate::policy::PolicyIndex;
 
 pub(crate) static INFO: CheckInfo = CheckInfo {
     id: "ACC-104",
@@ -32,7 +31,8 @@ pub(crate) static INFO: CheckInfo = CheckInfo {
 const FIELDS: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
 
 /// Parameters that do.
-const PARAMETERS: [&str; 5] = ["_method", "_http_method", "x-http-method-override", "x-http-method", "x-method-override"];
+const PARAMETERS: [&str; 5] =
+    ["_method", "_http_method", "x-http-method-override", "x-http-method", "x-method-override"];
 
 /// LIMIT: bytes of a body in which a method is looked for: an API's default limit for bodies.
 pub(crate) const BODY_BYTES_MAX: usize = 1 << 20;
@@ -42,33 +42,34 @@ const METHOD_BYTES_MAX: usize = 32;
 
 /// What a policy over methods makes of them.
 pub(crate) struct Overrides<'a> {
-    pub(crate) policy: PolicyIndex,
     pub(crate) what: MethodOverrides,
     pub(crate) allow: &'a [Box<[u8]>],
     /// The request's own
     pub(crate) method: &'a [u8],
 }
 
+/// What was noticed, and how the request is refused for it.
+type Notice = (Finding, Refusal);
+
 impl Overrides<'_> {
-    /// Looks at the head.
-    pub(crate) fn head(&self, head: &RequestHead<'_>, out: &mut Notices) {
+    /// Looks at the head; tells of the first method that may not be named, which is enough to refuse the request.
+    pub(crate) fn head(&self, head: &RequestHead<'_>) -> Option<Notice> {
         if self.what == MethodOverrides::Ignore {
-            return;
+            return None;
         }
-        for field in head.headers {
-            if let Some(name) = FIELDS.iter().find(|name| is_same_field(name.as_bytes(), field.name)) {
-                self.judge(Location::named(Part::Header, name), field.value, out);
-            }
-        }
-        for (name, value) in head.query().into_iter().flat_map(parameters::query_pairs) {
-            if let Some(name) = parameter(&parameters::decode(name)) {
-                self.judge(Location::named(Part::Query, name), &parameters::decode(value), out);
-            }
-        }
+        let in_field = head.headers.iter().find_map(|field| {
+            let name = FIELDS.iter().find(|name| is_same_field(name.as_bytes(), field.name))?;
+            self.judge(Part::Header, name, field.value)
+        });
+        in_field.or_else(|| {
+            head.query().into_iter().flat_map(parameters::query_pairs).find_map(|(name, value)| {
+                self.judge(Part::Query, parameter(&parameters::decode(name))?, &parameters::decode(value))
+            })
+        })
     }
 
     /// Looks at a body: members of a form, and of an object at the top of JSON.
-    pub(crate) fn body(&self, body: &Body<'_>, out: &mut Notices) {
+    pub(crate) fn body(&self, body: &Body<'_>) -> Option<Notice> {
         let limits = Limits::default();
         let inflated = body.coding.and_then(|coding| inflate(coding, body.bytes, &limits).bytes);
         let bytes = inflated.as_deref().unwrap_or(body.bytes);
@@ -76,40 +77,40 @@ impl Overrides<'_> {
         let content = decode(format, bytes, &limits);
         match format {
             Format::Form | Format::Multipart(_) => {
-                for pair in content.roots() {
-                    if let Some(name) = parameter(pair.key()) {
-                        self.judge(Location::named(Part::Body, name), pair.value(), out);
-                    }
-                }
+                content.roots().find_map(|field| self.judge(Part::Body, parameter(field.key())?, field.value()))
             }
             Format::Json => {
                 let mut walk = content.walk();
-                while let Some((path, leaf)) = walk.next() {
-                    if let Some(name) = path.strip_prefix(b"json.").and_then(parameter) {
-                        self.judge(Location::named(Part::Body, name), leaf.value(), out);
-                    }
+                let mut found = None;
+                while let (None, Some((path, leaf))) = (&found, walk.next()) {
+                    let name = path.strip_prefix(b"json.").and_then(parameter);
+                    found = name.and_then(|name| self.judge(Part::Body, name, leaf.value()));
                 }
+                found
             }
-            Format::Raw | Format::Cookies | Format::Xml | Format::Graphql | Format::Protobuf | Format::Grpc => {}
+            Format::Raw | Format::Cookies | Format::Xml | Format::Graphql | Format::Protobuf | Format::Grpc => None,
         }
     }
 
     /// Frameworks turn the word into upper case before they compare it.
-    fn judge(&self, location: Location, named: &[u8], out: &mut Notices) {
+    fn judge(&self, part: Part, name: &str, named: &[u8]) -> Option<Notice> {
         let named = named.trim_ascii();
         let is_word = !named.is_empty() && named.len() <= METHOD_BYTES_MAX && named.iter().all(u8::is_ascii_graphic);
         if !is_word || named.eq_ignore_ascii_case(self.method) {
-            return;
+            return None;
         }
-        let (info, evidence, refusal) = match self.what {
-            MethodOverrides::Ignore => return,
-            MethodOverrides::Refuse => (&INFO, "another method than the request's own", Refusal::BadRequest),
-            MethodOverrides::Check if self.allow.iter().any(|allowed| allowed.eq_ignore_ascii_case(named)) => return,
-            MethodOverrides::Check => {
-                (&methods::INFO, "the method named beside the request's own is not on the list", Refusal::MethodNotAllowed)
+        let location = Location::named(part, name);
+        match self.what {
+            MethodOverrides::Ignore => None,
+            MethodOverrides::Refuse => {
+                Some((INFO.finding(location, "another method than the request's own"), Refusal::BadRequest))
             }
-        };
-        out.push(info.finding(location, evidence), Ground::Policy(self.policy, refusal));
+            MethodOverrides::Check if self.allow.iter().any(|allowed| allowed.eq_ignore_ascii_case(named)) => None,
+            MethodOverrides::Check => {
+                let evidence = "the method named beside the request's own is not on the list";
+                Some((methods::INFO.finding(location, evidence), Refusal::MethodNotAllowed))
+            }
+        }
     }
 }
 

@@ -13,13 +13,12 @@ pub(crate) mod url;
 use std::net::IpAddr;
 
 use bartizan_config::{HostPattern, Ssrf};
-use bartizan_content::{Format, Limits, decode, inflate};
-use bartizan_model::{CheckInfo, Location, Part, Severity};
+use bartizan_content::{FaultClass, Format, Kind, Limits, decode, inflate};
+use bartizan_model::{CheckInfo, Finding, Location, Part, Severity};
 
 use crate::address::AddressSet;
-use crate::decide::{Ground, Notices, Refusal};
+use crate::decide::Refusal;
 use crate::parameters;
-use crate::policy::PolicyIndex;
 use crate::redact;
 use address::{is_internal, spells_internal};
 use url::{Expectation, Lead, Reading, Target, read};
@@ -65,9 +64,6 @@ pub(crate) static UNSEEN: CheckInfo = info(
     "a body that is too long or broken may hold URLs that nobody has checked; access defaults to closed",
     "raise `body_bytes_max` of the policy, or narrow its scope to requests whose bodies it can read",
 );
-
-/// LIMIT: findings of one request; one is enough to refuse it.
-const FINDINGS_MAX: usize = 16;
 
 /// Endings of names that no public service has: RFC 6761, RFC 6762, RFC 8375, and those that companies and clusters use.
 const INTERNAL_ENDINGS: [&str; 12] = [
@@ -118,19 +114,17 @@ impl SsrfRules {
         }
     }
 
-    /// Looks at the query's parameters.
-    pub(crate) fn query(&self, query: Option<&[u8]>, policy: PolicyIndex, out: &mut Notices) {
-        for (name, value) in query.into_iter().flat_map(parameters::query_pairs) {
-            let (name, value) = (parameters::decode(name), parameters::decode(value));
-            self.look(Part::Query, &name, &value, policy, out);
-        }
+    /// Looks at the query's parameters; tells of the first that leads astray, which is enough to refuse the request.
+    pub(crate) fn query(&self, query: Option<&[u8]>) -> Option<Finding> {
+        query
+            .into_iter()
+            .flat_map(parameters::query_pairs)
+            .find_map(|(name, value)| self.look(Part::Query, &parameters::decode(name), &parameters::decode(value)))
     }
 
-    /// Looks at a body's values.
-    pub(crate) fn body(&self, body: &Body<'_>, policy: PolicyIndex, out: &mut Notices) {
-        let mut unseen = |evidence: &str, refusal| {
-            out.push(UNSEEN.finding(Location::part(Part::Body), evidence), Ground::Policy(policy, refusal));
-        };
+    /// Looks at a body's values, up to the first that leads astray; says how the request is refused.
+    pub(crate) fn body(&self, body: &Body<'_>) -> Option<(Finding, Refusal)> {
+        let unseen = |evidence: &str, refusal| Some((UNSEEN.finding(Location::part(Part::Body), evidence), refusal));
         if body.is_cut {
             return unseen("the body is longer than the policy looks at", Refusal::ContentTooLarge);
         }
@@ -145,38 +139,36 @@ impl SsrfRules {
             declared => declared,
         };
         let content = decode(format, bytes, &limits);
-        if content.faults().iter().any(|fault| fault.kind.class() != bartizan_content::FaultClass::Oddity) {
+        if content.faults().iter().any(|fault| fault.kind.class() != FaultClass::Oddity) {
             return unseen("the body breaks off, or is not of its media type", Refusal::BadRequest);
         }
-        match format {
+        let found = match format {
             Format::Form | Format::Multipart(_) => {
-                for pair in content.roots().filter(|pair| pair.kind() != bartizan_content::Kind::File) {
-                    self.look(Part::Body, pair.key(), pair.value(), policy, out);
-                }
+                let mut fields = content.roots().filter(|field| field.kind() != Kind::File);
+                fields.find_map(|field| self.look(Part::Body, field.key(), field.value()))
             }
             Format::Json | Format::Xml | Format::Graphql | Format::Protobuf | Format::Grpc => {
                 let mut walk = content.walk();
-                while let Some((path, leaf)) = walk.next() {
-                    self.look(Part::Body, path, leaf.value(), policy, out);
+                let mut found = None;
+                while let (None, Some((path, leaf))) = (&found, walk.next()) {
+                    found = self.look(Part::Body, path, leaf.value());
                 }
+                found
             }
-            Format::Raw | Format::Cookies => {}
-        }
+            Format::Raw | Format::Cookies => None,
+        };
+        found.map(|finding| (finding, Refusal::Forbidden))
     }
 
     /// Looks at one value.
-    fn look(&self, part: Part, name: &[u8], value: &[u8], policy: PolicyIndex, out: &mut Notices) {
+    fn look(&self, part: Part, name: &[u8], value: &[u8]) -> Option<Finding> {
         let expectation = match self.parameters.is_empty() {
             true => Expectation::Anything,
             false if self.is_meant(name) => Expectation::Url,
-            false => return,
+            false => return None,
         };
-        if let Some((info, evidence)) = self.fault(value, expectation)
-            && out.len() < FINDINGS_MAX
-        {
-            let location = Location { part, name: redact::member(part, name) };
-            out.push(info.finding(location, evidence), Ground::Policy(policy, Refusal::Forbidden));
-        }
+        let (info, evidence) = self.fault(value, expectation)?;
+        Some(info.finding(Location { part, name: redact::member(part, name) }, evidence))
     }
 
     /// Whether a member is one of those named: without case, without what roots paths, and with the items of a list.
@@ -206,7 +198,10 @@ impl SsrfRules {
         if !is_known {
             return Some((&NOT_ALLOWED, "the scheme is not on the list"));
         }
-        let Some(host) = &lead.host else { return Some((&HIDDEN, "a scheme without `//`")) };
+        let host = match &lead.host {
+            Ok(host) => host,
+            Err(reason) => return Some((&HIDDEN, reason)),
+        };
         if lead.port.is_some_and(|port| !self.ports.contains(&port)) {
             // Where it leads says more than the port.
             return self.target_fault(host).or(Some((&NOT_ALLOWED, "the port is not on the list")));
@@ -242,7 +237,8 @@ impl SsrfRules {
 
     fn name_fault(&self, name: &str) -> Option<Fault> {
         let is_listed = !self.hosts.is_empty() && !self.is_unlisted(name);
-        let is_below = |ending: &str| name.strip_suffix(ending).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+        let is_below =
+            |ending: &str| name.strip_suffix(ending).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
         if is_listed {
             None
         } else if !name.contains('.') || INTERNAL_ENDINGS.iter().any(|ending| is_below(ending)) {

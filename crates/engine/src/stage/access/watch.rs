@@ -69,19 +69,21 @@ impl Watches {
                 let (bytes, is_cut) = held.first(max);
                 Body { bytes, is_cut, content_type: self.content_type.as_deref(), coding: self.coding.as_deref() }
             };
-            if let Rule::Methods { allow, overrides, .. } = &policy.rule {
+            let noticed = if let Rule::Methods { allow, overrides, .. } = &policy.rule {
                 let body = body(overrides::BODY_BYTES_MAX);
                 if body.is_cut {
                     let words = "methods were looked for in the body's first bytes";
                     out.push(INCOMPLETE.finding(Location::part(Part::Body), words), Ground::Noted);
                 }
-                Overrides { policy: index, what: *overrides, allow, method: &self.method }.body(&body, out);
-            }
-            if let Rule::Ssrf(rules) = &policy.rule {
+                Overrides { what: *overrides, allow, method: &self.method }.body(&body)
+            } else if let Rule::Ssrf(rules) = &policy.rule {
                 let body = body(rules.body_bytes_max);
-                if !body.bytes.is_empty() {
-                    rules.body(&body, index, out);
-                }
+                if body.bytes.is_empty() { None } else { rules.body(&body) }
+            } else {
+                None
+            };
+            if let Some((finding, refusal)) = noticed {
+                out.push(finding, Ground::Policy(index, refusal));
             }
         }
     }

@@ -53,6 +53,7 @@ pub(crate) fn open(ctx: &mut HeadContext<'_>) {
             }
             Rule::Methods { .. }
             | Rule::Addresses { .. }
+            | Rule::Networks(_)
             | Rule::Cors(_)
             | Rule::Csrf(_)
             | Rule::ResponseHeaders(_)

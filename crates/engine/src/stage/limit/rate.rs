@@ -383,6 +383,7 @@ fn limit_of<'a>(policies: &'a Policies, charge: &Charge) -> Option<(&'a RateRule
         Rule::Rate(rules) => Some((rules, rules.limits.get(usize::from(charge.limit))?)),
         Rule::Methods { .. }
         | Rule::Addresses { .. }
+        | Rule::Networks(_)
         | Rule::Cors(_)
         | Rule::Csrf(_)
         | Rule::ResponseHeaders(_)

@@ -52,7 +52,7 @@ fn is_internal_v6(address: Ipv6Addr) -> bool {
         [0x2001, 0, ..] => is_internal_v4(low(bits >> 64)) || is_internal_v4(low(!bits)),
         [0x2002, ..] => is_internal_v4(low(bits >> 80)), // 6to4
         [0x2001, second, ..] if second < 0x200 || second == 0xdb8 => true, // IETF protocols, documentation
-        [0x3fff, second, ..] if second < 0x1000 => true,                   // documentation
+        [0x3fff, second, ..] if second < 0x1000 => true, // documentation
         // ISATAP
         [0x2000..0x4000, _, _, _, 0 | 0x200, 0x5efe, ..] => is_internal_v4(low(bits)),
         [0x2000..0x4000, ..] => false,
@@ -72,9 +72,10 @@ pub(crate) enum Numeric {
 /// Reads a host of letters, digits, `-`, `_` and single dots.
 pub(crate) fn numeric(host: &str) -> Option<Numeric> {
     let last = host.rsplit('.').next().unwrap_or_default();
-    let is_hex = last.strip_prefix("0x").or(last.strip_prefix("0X")).is_some_and(|digits| {
-        digits.bytes().all(|byte| byte.is_ascii_hexdigit())
-    });
+    let is_hex = last
+        .strip_prefix("0x")
+        .or(last.strip_prefix("0X"))
+        .is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
     let is_number = is_hex || (!last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit()));
     if !is_number {
         return None;
@@ -176,7 +177,7 @@ mod tests {
             ("2002:808:808::1", false),
             ("2001:0:808:808:0:0:f5ff:fffe", true), // Teredo client 10.0.0.1
             ("2001:0:a00:1:0:0:f7f7:f7f7", true),   // Teredo server 10.0.0.1
-            ("2606:4700::5efe:a00:1", false),
+            ("2606:4700::1:5efe:a00:1", false),
             ("2606:4700:0:0:0:5efe:a00:1", true),
             ("fd00:ec2::254", true),
             ("fe80::1", true),
@@ -220,7 +221,9 @@ mod tests {
         for name in ["169.254.169.254.a.example", "10-0-0-1.a.example", "ip-192-168-1-1.a.example", "x-127-0-0-1-y.b"] {
             assert!(spells_internal(name), "{name}");
         }
-        for name in ["8.8.8.8.a.example", "ec2-3-120-4-5.a.example", "10-0-0.a.example", "v10.0.0.1a.example", "a.b.c.d"] {
+        for name in
+            ["8.8.8.8.a.example", "ec2-3-120-4-5.a.example", "10-0-0.a.example", "v10.0.0.1a.example", "a.b.c.d"]
+        {
             assert!(!spells_internal(name), "{name}");
         }
     }

@@ -17,8 +17,8 @@ const NAME_BYTES_MAX: usize = 253;
 
 /// Schemes that mean something to a fetcher also without `//`.
 const FETCHED: [&[u8]; 16] = [
-    b"http", b"https", b"ftp", b"ftps", b"sftp", b"file", b"gopher", b"dict", b"ldap", b"ldaps", b"tftp", b"jar", b"netdoc",
-    b"data", b"php", b"ws",
+    b"http", b"https", b"ftp", b"ftps", b"sftp", b"file", b"gopher", b"dict", b"ldap", b"ldaps", b"tftp", b"jar",
+    b"netdoc", b"data", b"php", b"ws",
 ];
 
 /// LIMIT: bytes in which the scheme of a URL is looked for; the longest of [`FETCHED`] and a colon.
@@ -40,7 +40,7 @@ pub(crate) enum Reading {
     Nothing,
     /// One that leads to each of these, whoever reads it
     Leads(Lead),
-    /// Two readers could disagree, for this reason
+    /// Two readers could disagree whether it is one, for this reason
     Ambiguous(&'static str),
 }
 
@@ -49,11 +49,18 @@ pub(crate) enum Reading {
 pub(crate) struct Lead {
     /// Lower case; `None` when it was not said
     pub(crate) scheme: Option<Box<str>>,
-    pub(crate) host: Option<Target>,
+    /// Or why two readers could disagree about it
+    pub(crate) host: Result<Target, &'static str>,
     /// Written, not the scheme's own
     pub(crate) port: Option<u16>,
     /// The host that a reader finds who takes the query for a part of the authority
     pub(crate) second: Option<Target>,
+}
+
+impl Lead {
+    fn hidden(scheme: Option<Box<str>>, reason: &'static str) -> Self {
+        Self { scheme, host: Err(reason), port: None, second: None }
+    }
 }
 
 /// A host.
@@ -84,15 +91,21 @@ pub(crate) fn read(value: &[u8], expectation: Expectation) -> Reading {
         };
     }
     let (scheme, rest) = match scheme(value) {
-        Some((scheme, rest)) if is_port(rest) && expectation == Expectation::Url && !is_fetched(scheme) => (None, value),
+        Some((scheme, rest)) if is_port(rest) && expectation == Expectation::Url && !is_fetched(scheme) => {
+            (None, value)
+        }
         Some((scheme, rest)) => (Some(scheme), rest),
         None => (None, value),
     };
     let begins_with_two_slashes = rest.iter().take(2).filter(|byte| matches!(byte, b'/' | b'\\')).count() == 2;
     match (scheme, expectation) {
         (None, Expectation::Anything) if !begins_with_two_slashes => return Reading::Nothing,
-        (Some(scheme), Expectation::Anything) if !begins_with_two_slashes && !is_fetched(scheme) => return Reading::Nothing,
-        (None, Expectation::Url) if !begins_with_two_slashes && matches!(rest.first(), Some(b'/' | b'?' | b'#' | b'.')) => {
+        (Some(scheme), Expectation::Anything) if !begins_with_two_slashes && !is_fetched(scheme) => {
+            return Reading::Nothing;
+        }
+        (None, Expectation::Url)
+            if !begins_with_two_slashes && matches!(rest.first(), Some(b'/' | b'?' | b'#' | b'.')) =>
+        {
             return if rest.contains(&b'\\') { Reading::Ambiguous("a backslash") } else { Reading::Nothing };
         }
         _ => {}
@@ -106,13 +119,13 @@ pub(crate) fn read(value: &[u8], expectation: Expectation) -> Reading {
     let scheme = scheme.map(|scheme| String::from_utf8_lossy(scheme).to_ascii_lowercase().into());
     let after = match (rest.strip_prefix(b"//"), begins_with_two_slashes, scheme.is_some()) {
         (Some(after), ..) => after,
-        (None, true, _) => return Reading::Ambiguous("a backslash"),
-        (None, false, true) => return Reading::Leads(Lead { scheme, host: None, port: None, second: None }),
+        (None, true, _) => return Reading::Leads(Lead::hidden(scheme, "a backslash")),
+        (None, false, true) => return Reading::Leads(Lead::hidden(scheme, "a scheme without `//`")),
         (None, false, false) => rest,
     };
     match authority(after) {
-        Ok((host, port, second)) => Reading::Leads(Lead { scheme, host: Some(host), port, second }),
-        Err(reason) => Reading::Ambiguous(reason),
+        Ok((host, port, second)) => Reading::Leads(Lead { scheme, host: Ok(host), port, second }),
+        Err(reason) => Reading::Leads(Lead::hidden(scheme, reason)),
     }
 }
 
@@ -185,7 +198,8 @@ fn host_and_port(authority: &[u8]) -> Result<(Target, Option<u16>), &'static str
 }
 
 fn target(host: &[u8]) -> Result<Target, &'static str> {
-    let host = std::str::from_utf8(host).ok().filter(|host| host.is_ascii()).ok_or("letters beyond ASCII in the host")?;
+    let host =
+        std::str::from_utf8(host).ok().filter(|host| host.is_ascii()).ok_or("letters beyond ASCII in the host")?;
     if let Some(literal) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         let address: Ipv6Addr = literal.parse().map_err(|_| "an IPv6 address that is none")?;
         return Ok(Target::Address(address.into()));
@@ -220,9 +234,13 @@ mod tests {
         }
     }
 
+    fn is_hidden(reading: &Reading) -> bool {
+        matches!(reading, Reading::Ambiguous(_) | Reading::Leads(Lead { host: Err(_), .. }))
+    }
+
     fn name(value: &str) -> String {
         match lead(value, Expectation::Url).host {
-            Some(Target::Name(name)) => name.into(),
+            Ok(Target::Name(name)) => name.into(),
             other => panic!("{value}: {other:?}"),
         }
     }
@@ -231,7 +249,7 @@ mod tests {
     fn a_plain_url_leads_to_its_host() {
         let lead = lead("HTTPS://Hooks.Example.:8443/a?b=c#d", Expectation::Anything);
         assert_eq!(lead.scheme.as_deref(), Some("https"));
-        assert_eq!(lead.host, Some(Target::Name("hooks.example".into())));
+        assert_eq!(lead.host, Ok(Target::Name("hooks.example".into())));
         assert_eq!((lead.port, lead.second), (Some(8443), None));
         assert_eq!(name("//hooks.example/a"), "hooks.example");
         assert_eq!(name("hooks.example/a:b"), "hooks.example");
@@ -267,15 +285,16 @@ mod tests {
             "/\\127.0.0.1/",
             "/a\\b",
         ] {
-            assert!(matches!(read(value.as_bytes(), Expectation::Url), Reading::Ambiguous(_)), "{value:?}");
+            assert!(is_hidden(&read(value.as_bytes(), Expectation::Url)), "{value:?}");
         }
         let long = format!("http://a.example/{}", "a".repeat(URL_BYTES_MAX));
-        assert!(matches!(read(long.as_bytes(), Expectation::Anything), Reading::Ambiguous(_)));
+        assert!(is_hidden(&read(long.as_bytes(), Expectation::Anything)));
     }
 
     #[test]
     fn a_query_without_a_path_may_hold_a_second_host() {
-        for value in ["http://a.example?@127.0.0.1/", "http://a.example#@127.0.0.1", "http://a.example?x@127.0.0.1:80/"] {
+        for value in ["http://a.example?@127.0.0.1/", "http://a.example#@127.0.0.1", "http://a.example?x@127.0.0.1:80/"]
+        {
             let lead = lead(value, Expectation::Url);
             assert_eq!(lead.second, Some(Target::Address([127, 0, 0, 1].into())), "{value}");
         }
@@ -286,7 +305,7 @@ mod tests {
     fn a_scheme_without_slashes_is_one_all_the_same() {
         for value in ["javascript:alert(1)", "file:/etc/passwd", "http:127.0.0.1", "http:8080"] {
             let lead = lead(value, Expectation::Url);
-            assert!(lead.scheme.is_some() && lead.host.is_none(), "{value}");
+            assert!(lead.scheme.is_some() && lead.host.is_err(), "{value}");
         }
         assert_eq!(read(b"note: buy milk", Expectation::Anything), Reading::Nothing);
         assert!(lead("file:/etc/passwd", Expectation::Anything).scheme.is_some());
@@ -310,7 +329,7 @@ mod tests {
             value in proptest::collection::vec(prop::sample::select(b"htps:/\\@?#.[]%0x17aA \t-_~\xc3".to_vec()), 0..40),
         ) {
             for expectation in [Expectation::Url, Expectation::Anything] {
-                if let Reading::Leads(Lead { host: Some(Target::Name(name)), .. }) = read(&value, expectation) {
+                if let Reading::Leads(Lead { host: Ok(Target::Name(name)), .. }) = read(&value, expectation) {
                     prop_assert!(name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.')));
                     prop_assert!(!name.is_empty() && !name.starts_with('.') && !name.ends_with('.'));
                 }
@@ -323,7 +342,7 @@ mod tests {
         ) {
             let lead = lead(&format!("{scheme}://{host}:{port}{path}"), Expectation::Anything);
             prop_assert_eq!(lead.scheme.as_deref(), Some(scheme.as_str()));
-            prop_assert_eq!(lead.host, Some(Target::Name(host.into())));
+            prop_assert_eq!(lead.host, Ok(Target::Name(host.into())));
             prop_assert_eq!(lead.port, Some(port));
         }
     }
