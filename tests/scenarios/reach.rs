@@ -10,6 +10,9 @@ use crate::browsers::send;
 #[path = "../../crates/engine/tests/it/mmdb.rs"]
 mod mmdb;
 
+/// Lines of a head, a body, and the status and the check that refuse them.
+type Case<'a> = (&'a [&'a str], &'a str, u16, &'a str);
+
 fn configuration(origin: u16, policies: &str) -> String {
     format!(
         "listeners: [{{ address: \"127.0.0.1:{{port}}\" }}]
@@ -29,8 +32,8 @@ fn a_second_method_and_a_url_that_leads_inside_stop_at_the_gateway() -> Result<(
   - { name: urls, mode: enforce, ssrf: { parameters: [callback] } }";
     let mut gateway = Bartizan::start(&configuration(origin.port, policies))?;
     let (form, json) = ("Content-Type: application/x-www-form-urlencoded", "Content-Type: application/json");
-    for (lines, body, status, check) in [
-        (&["TRACE / HTTP/1.1"][..], "", 405, "ACC-101"),
+    let cases: [Case<'_>; 9] = [
+        (&["TRACE / HTTP/1.1"], "", 405, "ACC-101"),
         (&["POST /items HTTP/1.1", "X-HTTP-Method-Override: DELETE"], "", 400, "ACC-104"),
         (&["GET /items?_method=DELETE HTTP/1.1"], "", 400, "ACC-104"),
         (&["POST /items HTTP/1.1", form], "a=b&_method=delete", 400, "ACC-104"),
@@ -39,7 +42,8 @@ fn a_second_method_and_a_url_that_leads_inside_stop_at_the_gateway() -> Result<(
         (&["POST /hooks HTTP/1.1", json], r#"{"callback": "http://0x7f.1/"}"#, 403, "ACC-131"),
         (&["PUT /hooks HTTP/1.1", json], r#"{"callback": "http://a@b.example/"}"#, 403, "ACC-132"),
         (&["POST /hooks HTTP/1.1", form], "callback=file:///etc/passwd", 403, "ACC-130"),
-    ] {
+    ];
+    for (lines, body, status, check) in cases {
         let answer = send(gateway.port, lines, body)?;
         assert_eq!((answer.status, answer.check().as_str()), (status, check), "{lines:?} {body}");
     }

@@ -122,10 +122,10 @@ pub struct StrictTransportSecurity {
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReferrerPolicy {
-    /// Nothing.
-    #[default]
+    /// Nothing. Forms are sent without an origin then, also to the page's own.
     NoReferrer,
     /// The whole URL to itself, nothing to others.
+    #[default]
     SameOrigin,
     /// The origin alone, and nothing in clear text.
     StrictOrigin,

@@ -62,7 +62,7 @@ fn response_headers_are_set_where_they_mean_something() {
     let wanted = [
         ("strict-transport-security", "max-age=34560000; includeSubDomains; preload", true, AnswersSet::Tls),
         ("x-content-type-options", "nosniff", true, AnswersSet::All),
-        ("referrer-policy", "no-referrer", true, AnswersSet::All),
+        ("referrer-policy", "same-origin", true, AnswersSet::All),
         ("content-security-policy", "frame-ancestors 'none'", true, AnswersSet::All),
         ("permissions-policy", "camera=()", true, AnswersSet::All),
         ("cache-control", "no-store", true, AnswersSet::Credentials),

@@ -11,7 +11,7 @@
 use bartizan_config::{Cors, HeaderNames};
 use bartizan_model::{CheckInfo, Location, Mode, Part, RequestHead, Severity};
 
-use super::origin::{OriginSet, Said, is_same};
+use super::origin::{OriginSet, Said, Site, is_same};
 use crate::decide::{Ground, Notices, Refusal};
 use crate::policy::{PolicyIndex, Rule};
 use crate::response_edits::{ResponseEdit, ResponseEdits};
@@ -237,7 +237,9 @@ pub(crate) fn run(ctx: &mut HeadContext<'_>) -> Option<Told> {
     let is_foreign = match said {
         Said::Nothing => false,
         Said::Origin(origin) => !is_same(origin, host, ctx.head.scheme),
-        Said::Null | Said::Malformed => true,
+        // A page that tells nobody where it is (`Referrer-Policy: no-referrer`) sends `null` with its own forms too.
+        Said::Null => Site::of(ctx.head.headers) != Site::Own,
+        Said::Malformed => true,
     };
     let mut told = None;
     for (index, policy) in applying(ctx.snapshot, ctx.facts) {
@@ -249,8 +251,8 @@ pub(crate) fn run(ctx: &mut HeadContext<'_>) -> Option<Told> {
         if policy.mode == Mode::Enforce && told.is_none() {
             let origin = match said {
                 Said::Origin(origin) if is_foreign => std::str::from_utf8(origin).ok().map(Box::from),
-                Said::Null => Some("null".into()),
-                Said::Nothing | Said::Origin(_) | Said::Malformed => None,
+                Said::Null if is_foreign => Some("null".into()),
+                Said::Nothing | Said::Null | Said::Origin(_) | Said::Malformed => None,
             };
             told = Some(Told {
                 policy: index,

@@ -10,7 +10,7 @@
 use bartizan_config::Csrf;
 use bartizan_model::{AuthKind, CheckInfo, Finding, Location, Part, Severity};
 
-use super::origin::{OriginSet, Said, is_same, of_url};
+use super::origin::{OriginSet, Said, Site, is_same, of_url};
 use crate::parameters::cookie_pairs;
 use crate::stage::HeadContext;
 
@@ -105,15 +105,14 @@ impl CsrfRules {
         const SITE: &str = "sec-fetch-site";
         let said = Said::of(ctx.head.headers);
         let is_listed = matches!(said, Said::Origin(origin) if self.origins.contains(origin));
-        let mut sites = ctx.head.headers.iter().filter(|field| field.name.eq_ignore_ascii_case(SITE.as_bytes()));
-        match (sites.next().map(|field| field.value), sites.next()) {
-            (None, _) => self.by_origin(ctx, said),
-            (Some(b"same-origin" | b"none"), None) => Source::Welcome,
-            (Some(b"same-site"), None) if self.same_site => Source::Welcome,
-            (Some(b"same-site" | b"cross-site"), None) if is_listed => Source::Welcome,
-            (Some(b"same-site"), None) => Source::Foreign(SITE, "the browser says `same-site`"),
-            (Some(b"cross-site"), None) => Source::Foreign(SITE, "the browser says `cross-site`"),
-            (Some(_), _) => Source::Foreign(SITE, "a value that no browser sends"),
+        match Site::of(ctx.head.headers) {
+            Site::Unsaid => self.by_origin(ctx, said),
+            Site::Own => Source::Welcome,
+            Site::Same if self.same_site => Source::Welcome,
+            Site::Same | Site::Cross if is_listed => Source::Welcome,
+            Site::Same => Source::Foreign(SITE, "the browser says `same-site`"),
+            Site::Cross => Source::Foreign(SITE, "the browser says `cross-site`"),
+            Site::Malformed => Source::Foreign(SITE, "a value that no browser sends"),
         }
     }
 

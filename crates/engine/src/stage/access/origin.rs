@@ -55,6 +55,34 @@ impl<'a> Said<'a> {
     }
 }
 
+/// What a browser says of where a request comes from: `Sec-Fetch-Site`, which no page can write (Fetch Metadata §2.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Site {
+    /// Nothing
+    Unsaid,
+    /// From the same origin, or from nobody's page: typed, bookmarked
+    Own,
+    /// From another host of the same site
+    Same,
+    /// From elsewhere
+    Cross,
+    /// What no browser says
+    Malformed,
+}
+
+impl Site {
+    pub(crate) fn of(headers: &[HeaderField<'_>]) -> Self {
+        let mut fields = headers.iter().filter(|field| field.name.eq_ignore_ascii_case(b"sec-fetch-site"));
+        match (fields.next().map(|field| field.value), fields.next()) {
+            (None, _) => Self::Unsaid,
+            (Some(b"same-origin" | b"none"), None) => Self::Own,
+            (Some(b"same-site"), None) => Self::Same,
+            (Some(b"cross-site"), None) => Self::Cross,
+            (Some(_), _) => Self::Malformed,
+        }
+    }
+}
+
 /// The origin of an absolute URL, as far as it is written plainly: scheme and authority.
 pub(crate) fn of_url(url: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = split_scheme(url)?;

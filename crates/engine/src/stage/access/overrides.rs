@@ -34,6 +34,9 @@ const FIELDS: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-
 const PARAMETERS: [&str; 5] =
     ["_method", "_http_method", "x-http-method-override", "x-http-method", "x-method-override"];
 
+/// What stands in all of them.
+const METHOD: &[u8] = b"method";
+
 /// LIMIT: bytes of a body in which a method is looked for: an API's default limit for bodies.
 pub(crate) const BODY_BYTES_MAX: usize = 1 << 20;
 
@@ -73,6 +76,9 @@ impl Overrides<'_> {
         let limits = Limits::default();
         let inflated = body.coding.and_then(|coding| inflate(coding, body.bytes, &limits).bytes);
         let bytes = inflated.as_deref().unwrap_or(body.bytes);
+        if !may_name_a_method(bytes) {
+            return None;
+        }
         let format = Format::of(body.content_type, bytes);
         let content = decode(format, bytes, &limits);
         match format {
@@ -112,6 +118,12 @@ impl Overrides<'_> {
             }
         }
     }
+}
+
+/// PERF: whether it is worth decoding a body: a parameter's name stands in it, or is encoded (`%`, `\u`).
+fn may_name_a_method(bytes: &[u8]) -> bool {
+    let is_written = || bytes.windows(METHOD.len()).any(|word| word.eq_ignore_ascii_case(METHOD));
+    memchr::memchr(b'%', bytes).is_some() || memchr::memmem::find(bytes, b"\\u").is_some() || is_written()
 }
 
 /// The parameter of this name, as it is told.
