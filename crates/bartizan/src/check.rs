@@ -8,12 +8,13 @@ use bartizan_gateway::{FileFault, unusable_files};
 use bartizan_model::{Diagnostic, DiagnosticSeverity};
 
 use crate::arguments::Check;
-use crate::rules::RuleSets;
-use crate::{REFUSED, document, output, table};
+use crate::document::{self, Before, Document};
+use crate::{REFUSED, output, table};
 
 /// Prints diagnostics, or what a valid document sets up.
 pub(crate) fn run(options: &Check) -> Result<u8> {
-    let Parsed { config, mut diagnostics, files } = document::load(&options.file, &RuleSets::default())?.parsed;
+    let Document { parsed, addresses, .. } = document::load(&options.file, &Before::default())?;
+    let Parsed { config, mut diagnostics, files } = parsed;
     if let Some(config) = &config {
         let faults = unusable_files(config).into_iter();
         diagnostics.extend(faults.map(|fault| diagnostic(&options.file, &files, &fault)));
@@ -33,6 +34,7 @@ pub(crate) fn run(options: &Check) -> Result<u8> {
             table::count(config.apis.len(), "API", "APIs"),
             table::count(config.policies.len(), "policy", "policies"),
         ));
+        addresses.lines().iter().for_each(|line| output::print(&format!("{line}\n")));
     }
     Ok(if is_valid { 0 } else { REFUSED })
 }

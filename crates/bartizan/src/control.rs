@@ -17,7 +17,8 @@ use bartizan_model::{Diagnostic, DiagnosticSeverity, Endpoint};
 use bartizan_store::{NewRevision, RevisionCause, RevisionOutcome, Store};
 
 use crate::access::Desk;
-use crate::document::{self, Document};
+use crate::addresses::AddressFiles;
+use crate::document::{self, Before, Document};
 use crate::metrics::Traffic;
 use crate::rules::{Reading, RuleSets};
 use crate::shared_counts::SharedCounts;
@@ -61,23 +62,28 @@ pub(crate) struct Start {
     pub(crate) shared: Option<Arc<SharedCounts>>,
     /// What events count
     pub(crate) traffic: Arc<Traffic>,
+    /// The address data that it names
+    pub(crate) addresses: AddressFiles,
 }
 
 struct Current {
     snapshot: Arc<Snapshot>,
     rules: RuleSets,
+    addresses: AddressFiles,
     endpoints: Vec<Endpoint>,
 }
 
 impl Control {
     /// Compiles the first Snapshot.
     pub(crate) fn new(start: Start, endpoints: Vec<Endpoint>, key: [u8; 32]) -> Self {
-        let Start { path, data_dir, text, config, rules, shared, traffic } = start;
+        let Start { path, data_dir, text, config, rules, addresses, shared, traffic } = start;
         traffic.know(&config);
         let counters = shared.as_ref().map(|shared| Arc::clone(shared.counters())).unwrap_or_default();
         let inputs = Inputs { generation: 1, endpoints: &endpoints, plans: rules.plans(), counters: &counters, key };
         let desk = Desk::new(&config, shared);
-        let snapshot = Arc::new(Snapshot::compile(&config, inputs).with_access(desk.state()));
+        let snapshot = Snapshot::compile(&config, inputs).with_access(desk.state());
+        let snapshot = Arc::new(snapshot.with_address_data(addresses.data()));
+        addresses.lines().iter().for_each(|line| tracing::info!("{line}"));
         let running = ArcSwap::from_pointee(RunningConfig {
             revision: 0,
             generation: 1,
@@ -87,7 +93,7 @@ impl Control {
             config: Arc::new(config.clone()),
             restart_needed: Vec::new(),
         });
-        let current = Mutex::new(Current { snapshot, rules, endpoints });
+        let current = Mutex::new(Current { snapshot, rules, addresses, endpoints });
         let (gateway, store) = (OnceLock::new(), OnceLock::new());
         let asked = AtomicU64::new(0);
         Self { path, data_dir, started: config, running, current, gateway, store, desk, counters, key, asked, traffic }
@@ -151,16 +157,16 @@ impl Control {
         if cause != RevisionCause::File {
             self.asked.fetch_add(1, Ordering::Relaxed);
         }
-        let before = self.lock().rules.clone();
+        let before = self.before();
         let document = document::load(&self.path, &before); // without the lock: the pipeline waits for nobody's disk
         let mut current = self.lock();
-        let Document { text, parsed, rules } = match document {
+        let Document { text, parsed, rules, addresses } = match document {
             Ok(document) => document,
             Err(error) => return self.refuse(cause, author, "", vec![self.fault(&output::words(&error))]),
         };
         let running = self.running();
         let Some(mut config) = parsed.config else { return self.refuse(cause, author, &text, parsed.diagnostics) };
-        if text == running.yaml && rules.is_same(&current.rules) {
+        if text == running.yaml && rules.is_same(&current.rules) && addresses.is_same(&current.addresses) {
             return self.renew(cause, author, &current, parsed.diagnostics);
         }
         if let Some(directory) = &self.data_dir {
@@ -171,6 +177,7 @@ impl Control {
         let inputs = Inputs { generation, endpoints: &current.endpoints, plans: rules.plans(), counters, key };
         self.desk.read_files(&config);
         let snapshot = Snapshot::compile(&config, inputs).with_access(self.desk.state());
+        let snapshot = snapshot.with_address_data(addresses.data());
         let snapshot = Arc::new(snapshot.following(&current.snapshot));
         let mut restart_needed = restart_needed(&self.started, &config);
         match self.gateway.get().map(|gateway| gateway.reload(&config, Arc::clone(&snapshot))) {
@@ -181,6 +188,8 @@ impl Control {
         current.snapshot = snapshot;
         current.rules = rules;
         self.traffic.know(&config);
+        addresses.lines().iter().for_each(|line| tracing::info!("{line}"));
+        current.addresses = addresses;
         let message = message(&config, &restart_needed);
         tracing::info!(cause = cause.as_str(), author, "configuration applied: {message}");
         let revision = self.record(cause, author, &text, &parsed.diagnostics, Ok(message));
@@ -214,13 +223,19 @@ impl Control {
 
     /// Validates text as if it stood in the file. Files that it names are not read.
     pub(crate) fn check(&self, text: &str) -> Vec<Diagnostic> {
-        let before = self.lock().rules.clone();
+        let before = self.before();
         document::parse(text.to_owned(), &self.path, &before, Reading::Nothing).parsed.diagnostics
     }
 
     /// What an attack rule says about itself.
     pub(crate) fn rule_note(&self, check: &str) -> Option<RuleNote> {
         self.lock().rules.note(check)
+    }
+
+    /// What was read for the configuration that runs.
+    fn before(&self) -> Before {
+        let current = self.lock();
+        Before { rules: current.rules.clone(), addresses: current.addresses.clone() }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Current> {

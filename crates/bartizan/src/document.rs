@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use bartizan_config::{Config, Parsed};
 use bartizan_model::{Diagnostic, DiagnosticSeverity};
 
+use crate::addresses::AddressFiles;
 use crate::rules::{Reading, RuleSets};
 use crate::{output, table};
 
@@ -20,6 +21,17 @@ pub(crate) struct Document {
     pub(crate) parsed: Parsed,
     /// The rules that it names
     pub(crate) rules: RuleSets,
+    /// The address data that it names
+    pub(crate) addresses: AddressFiles,
+}
+
+/// What was read for the configuration before; taken again where nothing changed.
+#[derive(Clone, Default)]
+pub(crate) struct Before {
+    /// Rules
+    pub(crate) rules: RuleSets,
+    /// Address data
+    pub(crate) addresses: AddressFiles,
 }
 
 /// A valid configuration.
@@ -30,10 +42,12 @@ pub(crate) struct Valid {
     pub(crate) config: Config,
     /// The rules that it names
     pub(crate) rules: RuleSets,
+    /// The address data that it names
+    pub(crate) addresses: AddressFiles,
 }
 
-/// Reads and validates `path`, and the rules that it names; those of `before` are taken where nothing changed.
-pub(crate) fn load(path: &Path, before: &RuleSets) -> Result<Document> {
+/// Reads and validates `path`, and the files that it names; those of `before` are taken where nothing changed.
+pub(crate) fn load(path: &Path, before: &Before) -> Result<Document> {
     let metadata = std::fs::metadata(path).with_context(|| shown(path, "cannot be read"))?;
     anyhow::ensure!(metadata.is_file(), "configuration `{}` is not a regular file", path.display());
     let size = metadata.len();
@@ -43,28 +57,32 @@ pub(crate) fn load(path: &Path, before: &RuleSets) -> Result<Document> {
     Ok(parse(text, path, before, Reading::Files))
 }
 
-/// Validates text as if it stood in `path`, and the rules that it names as far as files may be read.
-pub(crate) fn parse(text: String, path: &Path, before: &RuleSets, reading: Reading) -> Document {
+/// Validates text as if it stood in `path`, and the files that it names as far as files may be read.
+pub(crate) fn parse(text: String, path: &Path, before: &Before, reading: Reading) -> Document {
     let base = path.parent().unwrap_or(Path::new(""));
     let file = path.display().to_string();
     let mut parsed = bartizan_config::parse(&text, &file, base);
     let mut rules = RuleSets::default();
+    let mut addresses = AddressFiles::default();
     if let Some(config) = &parsed.config {
-        let (loaded, diagnostics) = RuleSets::load(config, &file, before, reading);
+        let (loaded, mut diagnostics) = RuleSets::load(config, &file, &before.rules, reading);
+        let (data, of_addresses) = AddressFiles::load(config, &file, &before.addresses, reading);
+        addresses = data;
+        diagnostics.extend(of_addresses);
         if diagnostics.iter().any(|found| found.severity == DiagnosticSeverity::Error) {
             parsed.config = None;
         }
         rules = loaded;
         parsed.diagnostics.extend(diagnostics);
     }
-    Document { text, parsed, rules }
+    Document { text, parsed, rules, addresses }
 }
 
 /// The configuration in `path`, with diagnostics on standard error; `None` when it has errors.
 pub(crate) fn load_or_explain(path: &Path) -> Result<Option<Valid>> {
-    let Document { text, parsed, rules } = load(path, &RuleSets::default())?;
+    let Document { text, parsed, rules, addresses } = load(path, &Before::default())?;
     explain(&parsed.diagnostics);
-    Ok(parsed.config.map(|config| Valid { text, config, rules }))
+    Ok(parsed.config.map(|config| Valid { text, config, rules, addresses }))
 }
 
 /// Prints diagnostics and their count on standard error.

@@ -16,13 +16,15 @@ use crate::{REFUSED, catalog, clock, document, keys, output};
 
 /// Judges the request and prints the trace.
 pub(crate) fn run(options: &Explain) -> Result<u8> {
-    let Some(Valid { config, rules, .. }) = document::load_or_explain(&options.config)? else { return Ok(REFUSED) };
+    let Some(Valid { config, rules, addresses, .. }) = document::load_or_explain(&options.config)? else {
+        return Ok(REFUSED);
+    };
     let mut callers = Offline::new(&config, options.online)?;
     let endpoints = known(options, &callers.state())?;
     let counters = Counters::default();
     let inputs =
         Inputs { generation: 1, endpoints: &endpoints, plans: rules.plans(), counters: &counters, key: [0; 32] };
-    let snapshot = Snapshot::compile(&config, inputs).with_access(callers.state());
+    let snapshot = Snapshot::compile(&config, inputs).with_access(callers.state()).with_address_data(addresses.data());
     let mut exchange = exchange(options)?;
     if let Err(fault) = admit(&mut exchange.request, &config.limits) {
         output::print(&refused(&fault, options.json));

@@ -4,6 +4,7 @@
 //! were skipped or some events could not be read.
 
 mod access;
+mod addresses;
 mod arguments;
 mod audit;
 mod catalog;

@@ -51,7 +51,9 @@ struct Summary {
 
 /// Replays a recording.
 pub(crate) fn run(options: &Replay) -> Result<u8> {
-    let Some(Valid { config, rules, .. }) = document::load_or_explain(&options.config)? else { return Ok(REFUSED) };
+    let Some(Valid { config, rules, addresses, .. }) = document::load_or_explain(&options.config)? else {
+        return Ok(REFUSED);
+    };
     let mut input = open(&options.input)?;
     let format = format(options, &mut input)?;
     let store = options.data_dir.as_deref().map(|directory| {
@@ -67,8 +69,8 @@ pub(crate) fn run(options: &Replay) -> Result<u8> {
     let access = callers.state();
     let compile = |endpoints: &[_]| {
         let counters = &Counters::default(); // each pass counts for itself, on the recorded clock
-        let inputs = Inputs { generation: 1, endpoints, plans, counters, key };
-        Arc::new(Snapshot::compile(&config, inputs).with_access(Arc::clone(&access)))
+        let snapshot = Snapshot::compile(&config, Inputs { generation: 1, endpoints, plans, counters, key });
+        Arc::new(snapshot.with_access(Arc::clone(&access)).with_address_data(addresses.data()))
     };
     let mut judge = |snapshot: &Arc<Snapshot>, exchange: &Exchange, id: RequestId, read_at: Timestamp| -> Judged {
         let mut answer = |question| callers.answer(question);

@@ -42,7 +42,7 @@ pub(crate) fn serve(
     exchanges: Option<ExchangeSink>,
     started: impl FnOnce(GatewayHandle) -> Result<()>,
 ) -> Result<u8> {
-    let Some(Valid { text, mut config, rules }) = document::load_or_explain(&options.config)? else {
+    let Some(Valid { text, mut config, rules, addresses }) = document::load_or_explain(&options.config)? else {
         return Ok(REFUSED);
     };
     if let Some(directory) = &options.data_dir {
@@ -59,8 +59,8 @@ pub(crate) fn serve(
     let reading = store.clone().map_or_else(|| Store::open_read_only(&data.directory), Ok)?;
     let (learned, key) = (catalog::load(&reading)?, reading.installation_key());
     let (path, data_dir) = (options.config.clone(), options.data_dir.clone());
-    let traffic = Arc::clone(&metrics.traffic);
-    let start = Start { path, data_dir, text, config: config.clone(), rules, shared: shared.clone(), traffic };
+    let (shared, traffic) = (shared.clone(), Arc::clone(&metrics.traffic));
+    let start = Start { path, data_dir, text, config: config.clone(), rules, addresses, shared, traffic };
     let control = Arc::new(Control::new(start, learned.learned(), *key.expose()));
     let keeper = Keeper::new(control.desk().state(), reading)?;
     keeper.keep()?;

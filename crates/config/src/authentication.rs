@@ -343,6 +343,11 @@ impl Config {
             PolicyRule::Authenticate(authenticate) => authenticate.key_sources().collect::<Vec<_>>(),
             PolicyRule::Methods { .. }
             | PolicyRule::Addresses { .. }
+            | PolicyRule::Networks(_)
+            | PolicyRule::Cors(_)
+            | PolicyRule::Csrf(_)
+            | PolicyRule::ResponseHeaders(_)
+            | PolicyRule::Ssrf(_)
             | PolicyRule::Limits { .. }
             | PolicyRule::Threats(_)
             | PolicyRule::Content(_)

@@ -3,11 +3,19 @@
 //! Written → meant → running: `document.rs` is what people write, this is what it means, `engine::Snapshot` is what
 //! runs. Every field here changes behavior and has a test for that.
 
+mod browsers;
+mod hours;
+mod networks;
 mod rate;
 mod redis;
+mod ssrf;
 
+pub use browsers::*;
+pub use hours::*;
+pub use networks::*;
 pub use rate::*;
 pub use redis::*;
+pub use ssrf::*;
 
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -31,6 +39,8 @@ pub struct Config {
     pub policies: Vec<Policy>,
     /// Addresses whose forwarding headers and PROXY headers are believed
     pub trusted_proxies: Vec<IpNet>,
+    /// Where addresses are, and on which lists; names unique
+    pub address_data: Vec<AddressData>,
     /// Hard limits of the listener side
     pub limits: Limits,
     /// Where events and state are kept, and for how long
@@ -305,6 +315,8 @@ pub struct Scope {
     pub methods: Vec<String>,
     /// Paths
     pub paths: Vec<PathPattern>,
+    /// Hours; `None` = always
+    pub hours: Option<Hours>,
 }
 
 /// What a policy demands.
@@ -314,6 +326,8 @@ pub enum PolicyRule {
     Methods {
         /// Allowed methods, upper case
         allow: Vec<String>,
+        /// What becomes of a request that names another method
+        overrides: MethodOverrides,
     },
     /// Client addresses; others are answered 403. A listed deny wins; an empty allow list allows all the rest
     Addresses {
@@ -322,6 +336,16 @@ pub enum PolicyRule {
         /// Denied networks
         deny: Vec<IpNet>,
     },
+    /// Where clients may call from; others are answered 403
+    Networks(Box<Networks>),
+    /// Which web pages may call; others are answered 403
+    Cors(Box<Cors>),
+    /// Where changes must come from; others are answered 403
+    Csrf(Box<Csrf>),
+    /// Fields of answers
+    ResponseHeaders(Box<ResponseHeaders>),
+    /// Where URLs in parameters may lead; others are answered 403
+    Ssrf(Box<Ssrf>),
     /// Sizes; exceeding them is answered 414, 431 or 413
     Limits {
         /// Path and query together
@@ -341,6 +365,18 @@ pub enum PolicyRule {
     Rate(Box<Rate>),
     /// Who may call; others are answered 401 or 403
     Authenticate(Box<Authenticate>),
+}
+
+/// What becomes of a request that names another method beside its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MethodOverrides {
+    /// It is refused
+    #[default]
+    Refuse,
+    /// The other method must be allowed too
+    Check,
+    /// Nothing
+    Ignore,
 }
 
 /// Threat limits.
@@ -474,6 +510,11 @@ impl PolicyRule {
         match self {
             Self::Methods { .. } => "methods",
             Self::Addresses { .. } => "addresses",
+            Self::Networks(_) => "networks",
+            Self::Cors(_) => "cors",
+            Self::Csrf(_) => "csrf",
+            Self::ResponseHeaders(_) => "response_headers",
+            Self::Ssrf(_) => "ssrf",
             Self::Limits { .. } => "limits",
             Self::Threats(_) => "threats",
             Self::Content(_) => "content",

@@ -140,6 +140,12 @@ pub(crate) const SIGNATURE_AGE: Range = range(5 * MINUTE, SECOND, HOUR);
 pub(crate) const SCOPE_CHARS_MAX: u64 = 128;
 /// LIMIT: characters of a URL or of an issuer's name.
 pub(crate) const URL_CHARS_MAX: u64 = 512;
+/// Ten minutes spare most preflights, and a change is known soon.
+pub(crate) const PREFLIGHT_AGE: Range = range(10 * MINUTE, 0, DAY);
+/// A year is what browsers want before they ship with it.
+pub(crate) const HSTS_AGE: Range = range(365 * DAY, 0, 3650 * DAY);
+/// LIMIT: characters of a field's value in a policy; a content security policy is the longest that people write.
+pub(crate) const FIELD_VALUE_CHARS_MAX: u64 = 4096;
 /// What most clients send their key in.
 pub(crate) const API_KEY_HEADER: &str = "x-api-key";
 /// Said in challenges when nothing else is.

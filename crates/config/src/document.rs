@@ -5,9 +5,13 @@
 
 mod audit_log;
 mod authenticate;
+mod browsers;
 mod content;
+mod hours;
+mod networks;
 mod rate;
 mod redis;
+mod ssrf;
 mod threats;
 
 pub use self::audit_log::{AuditLog, AuditLogFormat};
@@ -15,10 +19,14 @@ pub use self::authenticate::{
     Authenticate, AuthenticationMethod, Basic, External, IdentityHeader, IdentityValue, Introspection, Jwt,
     JwtAlgorithm, Mtls, Signature, SubjectForm,
 };
+pub use self::browsers::{Cors, Csrf, ExistingHeader, ReferrerPolicy, ResponseHeaders};
 pub use self::content::{Content, Pattern, PatternPart};
+pub use self::hours::{Day, Hours, HoursWindow};
+pub use self::networks::{AddressData, AddressDataKind, Networks};
 pub(crate) use self::rate::MONTH;
 pub use self::rate::{Attempts, FailureMode, Login, Quota, QuotaWindow, Rate, RateCount, RateKey, RateSharing};
 pub use self::redis::{Redis, RedisTls};
+pub use self::ssrf::Ssrf;
 pub use self::threats::{Exclusion, RuleName, Threats};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -116,6 +124,10 @@ pub struct Document {
     #[serde(default)]
     #[schemars(example = vec!["10.0.0.0/8", "2001:db8::/32", "192.0.2.7"])]
     pub trusted_proxies: Vec<String>,
+    /// Files that say where addresses are (country, network operator), or on which list. Of two that know it the first is
+    /// believed.
+    #[serde(default)]
+    pub address_data: Vec<AddressData>,
     /// Hard limits on what a client may send, before any policy is asked.
     #[serde(default)]
     pub limits: Limits,
@@ -414,7 +426,8 @@ pub struct Api {
     pub streaming: Vec<String>,
 }
 
-/// What must hold for a part of the traffic: exactly one of `methods`, `addresses`, `limits`,
+/// What must hold for a part of the traffic: exactly one of `methods`, `addresses`, `networks`, `cors`, `csrf`, `response_headers`, `ssrf`,
+/// `limits`,
 /// `threats`, `content`, `rate` and `authenticate`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -432,6 +445,16 @@ pub struct Policy {
     pub methods: Option<Methods>,
     /// Client addresses; the denied are answered 403.
     pub addresses: Option<Addresses>,
+    /// Where clients may call from, by country, network operator or list; others are answered 403.
+    pub networks: Option<Networks>,
+    /// Which web pages may call (CORS); others are answered 403.
+    pub cors: Option<Cors>,
+    /// Changes only from pages of the API itself; others are answered 403. `csrf: {}` takes the defaults.
+    pub csrf: Option<Csrf>,
+    /// Header fields of answers. `response_headers: {}` takes the defaults.
+    pub response_headers: Option<ResponseHeaders>,
+    /// Where parameters that carry URLs may lead; others are answered 403. `ssrf: {}` looks at every value.
+    pub ssrf: Option<Ssrf>,
     /// Sizes; larger requests are answered 414, 431 or 413.
     pub limits: Option<PolicyLimits>,
     /// Attack rules; what they refuse is answered 403. `threats: {}` runs our own.
@@ -470,15 +493,33 @@ pub struct Scope {
     /// Path patterns: `*` stands for one segment, a final `**` for any rest.
     #[schemars(example = vec!["/admin/**"])]
     pub paths: Vec<String>,
+    /// Hours of the day. Without it, always.
+    pub hours: Option<Hours>,
 }
 
 /// A list of allowed methods.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct Methods {
     /// The allowed methods, upper case; at least one.
     #[schemars(length(min = 1), example = vec!["GET", "HEAD", "POST"])]
     pub allow: Vec<String>,
+    /// What becomes of a request that names another method beside its own: in `X-HTTP-Method-Override` and its kin, or in
+    /// `_method` of the query, of a form or of JSON.
+    pub overrides: MethodOverrides,
+}
+
+/// What becomes of a request that names another method beside its own.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MethodOverrides {
+    /// It is answered 400. Forms and JSON of a `POST` are held until they are known to name none.
+    #[default]
+    Refuse,
+    /// The other method must be allowed too.
+    Check,
+    /// It is not looked at.
+    Ignore,
 }
 
 /// Client addresses. A listed deny wins; without `allow`, all the rest is allowed.
@@ -593,6 +634,13 @@ pub struct Console {
     /// refused (DNS rebinding).
     #[schemars(inner(length(min = 1, max = 253)))]
     pub names: Vec<String>,
+}
+
+impl Default for Methods {
+    fn default() -> Self {
+        let ordinary = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+        Self { allow: ordinary.map(str::to_owned).to_vec(), overrides: MethodOverrides::default() }
+    }
 }
 
 impl Default for UpstreamTls {

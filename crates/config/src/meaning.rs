@@ -5,10 +5,14 @@
 
 mod audit_log;
 mod authenticate;
+mod browsers;
 mod content;
+mod hours;
+mod networks;
 mod rate;
 mod redis;
 mod routes;
+mod ssrf;
 mod threats;
 mod upstreams;
 mod values;
@@ -53,6 +57,7 @@ pub(crate) fn of(document: &document::Document, tree: &Node, base_dir: &Path, re
         apis,
         policies,
         trusted_proxies: checker.networks(&root.key("trusted_proxies"), &document.trusted_proxies),
+        address_data: networks::files(&mut checker, &root.key("address_data"), &document.address_data),
         limits: limits(&mut checker, &root.key("limits"), &document.limits),
         data: data(&mut checker, &root.key("data"), &document.data),
         audit_logs: audit_log::all(&mut checker, &root.key("audit_logs"), &document.audit_logs),
@@ -70,6 +75,7 @@ pub(crate) fn of(document: &document::Document, tree: &Node, base_dir: &Path, re
         ),
     };
     contradictions(&mut checker, &root, &config);
+    networks::unanswered(&mut checker, &root, &config);
     config
 }
 

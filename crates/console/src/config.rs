@@ -235,13 +235,18 @@ impl From<&Scope> for ScopeBody {
 pub(crate) fn summary(rule: &PolicyRule) -> String {
     let list = |networks: &[ipnet::IpNet]| networks.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     match rule {
-        PolicyRule::Methods { allow } => format!("only {}", allow.join(", ")),
+        PolicyRule::Methods { allow, .. } => format!("only {}", allow.join(", ")),
         PolicyRule::Addresses { allow, deny } => match (allow.is_empty(), deny.is_empty()) {
             (true, true) => "every address".to_owned(),
             (true, false) => format!("not from {}", list(deny)),
             (false, true) => format!("only from {}", list(allow)),
             (false, false) => format!("only from {}, and not from {}", list(allow), list(deny)),
         },
+        PolicyRule::Networks(networks) => networks.summary(),
+        PolicyRule::Cors(cors) => cors.summary(),
+        PolicyRule::Csrf(csrf) => csrf.summary(),
+        PolicyRule::ResponseHeaders(headers) => headers.summary(),
+        PolicyRule::Ssrf(ssrf) => ssrf.summary(),
         PolicyRule::Limits { target_bytes_max, header_bytes_max, header_count_max, body_bytes_max } => {
             let mut parts = Vec::new();
             parts.extend(target_bytes_max.map(|bytes| format!("target at most {bytes} B")));
@@ -336,7 +341,10 @@ mod tests {
         let network = |text: &str| text.parse().unwrap();
         let both = PolicyRule::Addresses { allow: vec![network("10.0.0.0/8")], deny: vec![network("10.9.0.0/16")] };
         assert_eq!(summary(&both), "only from 10.0.0.0/8, and not from 10.9.0.0/16");
-        let methods = PolicyRule::Methods { allow: vec!["GET".to_owned(), "POST".to_owned()] };
+        let methods = PolicyRule::Methods {
+            allow: vec!["GET".to_owned(), "POST".to_owned()],
+            overrides: bartizan_config::MethodOverrides::Refuse,
+        };
         assert_eq!(summary(&methods), "only GET, POST");
         let limits = PolicyRule::Limits {
             target_bytes_max: Some(2048),

@@ -87,6 +87,11 @@ pub fn answer(decision: &Decision, id: RequestId) -> Answer {
     problem(decision.status, check, id)
 }
 
+/// The answer to a preflight; what it allows is in the fields that policies set (Fetch, "ok status").
+pub(crate) fn preflight(id: RequestId) -> Answer {
+    Answer { status: 204, headers: vec![("x-request-id", id.to_string())], body: Vec::new() }
+}
+
 /// The answer to a request that is beyond its limits, as draft-ietf-httpapi-ratelimit-headers-10 has it; `violated` names
 /// them, where clients are told of them at all.
 pub(crate) fn quota_exceeded(decision: &Decision, violated: &[&str], id: RequestId) -> Answer {

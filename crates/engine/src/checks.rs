@@ -3,6 +3,7 @@
 use bartizan_model::{CheckInfo, Severity};
 
 use crate::stage::access::checks as callers;
+use crate::stage::access::{cors, csrf, networks, overrides, response_headers, ssrf};
 use crate::stage::content::checks as content;
 use crate::stage::{access, limit, route, threat};
 
@@ -36,6 +37,19 @@ pub const CHECKS: &[&CheckInfo] = &[
     &access::methods::INFO,
     &access::addresses::DENIED,
     &access::addresses::NOT_ALLOWED,
+    &overrides::INFO,
+    &networks::DENIED,
+    &networks::NOT_ALLOWED,
+    &cors::ORIGIN,
+    &cors::PREFLIGHT,
+    &cors::PRIVATE_NETWORK,
+    &csrf::CROSS_SITE,
+    &csrf::UNKNOWN,
+    &csrf::TOKEN,
+    &ssrf::NOT_ALLOWED,
+    &ssrf::INTERNAL,
+    &ssrf::HIDDEN,
+    &ssrf::UNSEEN,
     &callers::MISSING,
     &callers::MALFORMED,
     &callers::ALGORITHM,
@@ -88,6 +102,8 @@ pub const CHECKS: &[&CheckInfo] = &[
     &limit::rate::checks::RESPONSE,
     &limit::rate::checks::PAGE,
     &limit::rate::checks::LOGIN,
+    &response_headers::MISSING,
+    &response_headers::TELLTALE,
 ];
 
 #[cfg(test)]

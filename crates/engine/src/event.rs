@@ -84,6 +84,11 @@ impl Seen {
         self.actor = credential::network(facts.client.ip);
     }
 
+    /// Whether the request carries a credential of whatever kind, verified or not.
+    pub(crate) fn has_credential(&self) -> bool {
+        self.auth != AuthKinds::NONE
+    }
+
     /// Whether the response has no body, whatever its head says (RFC 9110 §9.3.2).
     pub(crate) fn is_head_request(&self) -> bool {
         &*self.method == "HEAD"
@@ -109,8 +114,10 @@ impl Seen {
     pub(crate) fn event(self, facts: Facts, ended: Ended) -> Event {
         let outcome = ended.outcome;
         let principal = facts.caller().map(|who| Arc::clone(&who.event));
+        let is_preflight = facts.is_preflight();
         let (api, upstream) = match facts.route {
-            Some(route) => (Some(route.api.clone()), Some(route.upstream.clone())),
+            // A preflight is answered here.
+            Some(route) => (Some(route.api.clone()), (!is_preflight).then(|| route.upstream.clone())),
             None => (None, None),
         };
         Event {

@@ -13,6 +13,7 @@ use crate::forwarded::{List, nearest_untrusted};
 use crate::path::Readings;
 use crate::stage::access::jose::{self, Compact};
 use crate::stage::access::jwks::{Keys, Lookup, Origin};
+use crate::stage::access::ssrf::url::{self, Expectation, Reading, Target};
 use crate::{AccessState, Inputs, Inspection, Snapshot, Step};
 
 /// A Snapshot with something of everything, for targets that need one.
@@ -27,6 +28,11 @@ apis:
 policies:
   - { name: methods, mode: observe, methods: { allow: [GET, POST] } }
   - { name: inside, mode: enforce, scope: { apis: [shop], paths: [/v1/admin/**] }, addresses: { allow: [10.0.0.0/8] } }
+  - { name: pages, mode: enforce, scope: { apis: [shop] }, cors: { origins: [\"https://*.shop.example\"], credentials: true } }
+  - { name: changes, mode: observe, csrf: { token: { cookie: csrf } } }
+  - { name: answers, mode: enforce, response_headers: {} }
+  - { name: urls, mode: observe, ssrf: {} }
+  - { name: hooks, mode: enforce, scope: { apis: [shop] }, ssrf: { parameters: [url, \"items.*.href\"], body_bytes_max: 1KiB } }
   - { name: sizes, mode: enforce, limits: { target_bytes_max: 200, header_bytes_max: 400, body_bytes_max: 32 } }
   - { name: payloads, mode: enforce, scope: { paths: [/v1/**] }, content: { limits: { json_container_depth: 2, form_field_count: 4 } } }
   - name: often
@@ -155,6 +161,19 @@ pub fn verified_payload(key_set: &[u8], token: &[u8]) -> Option<Vec<u8>> {
     let algorithm = jose::algorithm(token.header_text("alg").ok()??)?;
     let Lookup::Found(key) = keys.find(token.key_id().ok()?, algorithm) else { return None };
     key.verifies(algorithm, token.signed, &token.signature).then_some(token.payload)
+}
+
+/// Bytes as the value of a parameter that carries a URL: the host that they lead to is plain.
+pub fn url_parameter(bytes: &[u8]) {
+    for expectation in [Expectation::Url, Expectation::Anything] {
+        let Reading::Leads(lead) = url::read(bytes, expectation) else { continue };
+        if let Ok(Target::Name(name)) = &lead.host {
+            let is_clean = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
+            assert!(name.bytes().all(is_clean), "a name has no other letters");
+            assert!(name.split('.').all(|label| !label.is_empty()), "nor empty labels");
+            assert!(name.parse::<IpAddr>().is_err(), "an address is no name");
+        }
+    }
 }
 
 /// Bytes as a token, and as a key set that it is checked with.

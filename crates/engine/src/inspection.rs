@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use bartizan_model::{
-    CheckInfo, Client, Connection, Decision, Event, Finding, HttpVersion, Location, Missing, Outcome, Part, Principal,
-    RequestHead, RequestId, ResponseHead, Scheme, Source, Timestamp,
+    CheckInfo, Client, Connection, Decision, Event, Finding, HttpVersion, Location, Missing, Mode, Outcome, Part,
+    Principal, RequestHead, RequestId, ResponseHead, Scheme, Source, Timestamp,
 };
 use smallvec::SmallVec;
 
@@ -26,8 +26,12 @@ use crate::parameters::Parameters;
 use crate::path::Readings;
 use crate::policy::{PolicyIndex, Rule};
 use crate::question::{Asked, Question, Reply};
+use crate::response_edits::ResponseEdits;
 use crate::snapshot::{Route, Snapshot};
 use crate::stage::access::checks as callers;
+use crate::stage::access::cors;
+use crate::stage::access::response_headers::Occasion;
+use crate::stage::access::watch::Watches;
 use crate::stage::content::Contents;
 use crate::stage::limit::body::BodyGate;
 use crate::stage::limit::rate::{self, Rates};
@@ -48,6 +52,9 @@ pub enum Step {
     /// Answer the question, then call [`Inspection::reply`] with the same head; nothing goes on until then. Only hosts
     /// that said [`Inspection::can_ask`] get it, and only for a request's head
     Ask(Question),
+    /// Answer in the upstream's place with [`Inspection::answer`]: a preflight, which nothing speaks against. No body is
+    /// read, nothing goes to the upstream, and the exchange ends as answered
+    Answer,
     /// Answer in the upstream's place with [`Inspection::answer`]; nothing more goes to the upstream
     Stop(Decision),
 }
@@ -102,6 +109,7 @@ pub struct Inspection {
     seen: Option<Seen>,
     body: BodyGate,
     held: HeldBody,
+    watches: Watches,
     contents: Contents,
     threats: Threats,
     rates: Rates,
@@ -154,6 +162,7 @@ impl Inspection {
                 route: None,
                 endpoint: None,
                 policies: SmallVec::new(),
+                cors: None,
                 caller: None,
                 metered_by: None,
                 challenges: Vec::new(),
@@ -167,6 +176,7 @@ impl Inspection {
             seen: None,
             body: BodyGate::default(),
             held: HeldBody::default(),
+            watches: Watches::default(),
             contents: Contents::default(),
             threats: Threats::default(),
             rates: Rates::default(),
@@ -228,7 +238,7 @@ impl Inspection {
             }
         }
         self.next_stage = REQUEST_HEAD.len();
-        self.missing.request_body |= self.contents.is_blind || self.threats.is_blind;
+        self.missing.request_body |= self.watches.is_blind || self.contents.is_blind || self.threats.is_blind;
         let key = self.snapshot.key();
         self.seen = Some(Seen::head(head, &fields, parameters.list, &credentials, &mut self.facts, key));
         self.step()
@@ -260,6 +270,7 @@ impl Inspection {
             asked: &mut self.asked,
             body: &mut self.body,
             held: &mut self.held,
+            watches: &mut self.watches,
             contents: &mut self.contents,
             threats: &mut self.threats,
             rates: &mut self.rates,
@@ -305,6 +316,11 @@ impl Inspection {
         }
         if !self.decision.is_stop() {
             let before = self.notices.len();
+            self.watches.request_end(self.snapshot.policies(), &self.held, &mut self.notices);
+            self.decide_if_new(before);
+        }
+        if !self.decision.is_stop() {
+            let before = self.notices.len();
             self.rates.request_end(&self.held, &mut self.notices);
             self.decide_if_new(before);
         }
@@ -329,6 +345,7 @@ impl Inspection {
         self.response.is_body_expected = !is_empty;
         let has_body = !is_empty && self.seen.as_ref().is_none_or(|seen| !seen.is_head_request());
         let before = self.notices.len();
+        self.observe_response(head);
         self.rates.response_head(head, has_body, &mut self.notices);
         self.threats.response_head(head, has_body, &mut self.response.held, &mut self.notices);
         self.decide_if_new(before);
@@ -436,9 +453,12 @@ impl Inspection {
         &mut self.missing
     }
 
-    /// The answer to give after a [`Step::Stop`], with `Allow` on a 405, challenges on a 401, and on a 429 of a rate limit with
+    /// The answer to give after a [`Step::Answer`] or a [`Step::Stop`], with `Allow` on a 405, challenges on a 401, and on a 429 of a rate limit with
     /// `Retry-After` and what clients are told of their limits.
     pub fn answer(&self) -> Answer {
+        if !self.decision.is_stop() {
+            return answer::preflight(self.id);
+        }
         let check = self.decision.check.as_ref().map_or("", |check| check.as_str());
         let policies = self.snapshot.policies();
         if check == rate::checks::LOGIN.id {
@@ -468,6 +488,43 @@ impl Inspection {
         let mut fields = self.rates.response_fields(self.snapshot.policies());
         fields.extend(self.facts.fresh_nonce.clone().map(|nonce| (DPOP_NONCE, nonce)));
         fields
+    }
+
+    /// What changes in the head of an answer, the upstream's or ours, before it goes to the client. Made after
+    /// [`Self::response_fields`].
+    pub fn response_edits(&self) -> ResponseEdits {
+        let mut edits = ResponseEdits::default();
+        let policies = self.snapshot.policies();
+        let occasion = self.occasion();
+        for policy in self.facts.policies.iter().filter_map(|index| policies.policy(*index)) {
+            let Rule::ResponseHeaders(rules) = &policy.rule else { continue };
+            if policy.mode == Mode::Enforce {
+                rules.edit(occasion, &mut edits);
+            }
+        }
+        if let Some(told) = &self.facts.cors {
+            cors::edit(told, policies, &mut edits);
+        }
+        edits
+    }
+
+    /// What observed policies would change in the upstream's answer.
+    fn observe_response(&mut self, head: &ResponseHead<'_>) {
+        let occasion = self.occasion();
+        let policies = self.snapshot.policies();
+        for policy in self.facts.policies.iter().filter_map(|index| policies.policy(*index)) {
+            let Rule::ResponseHeaders(rules) = &policy.rule else { continue };
+            if policy.mode == Mode::Observe {
+                rules.observe(occasion, head, &mut self.notices);
+            }
+        }
+    }
+
+    fn occasion(&self) -> Occasion {
+        Occasion {
+            is_tls: self.scheme == Scheme::Https,
+            has_credential: self.facts.caller().is_some() || self.seen.as_ref().is_some_and(Seen::has_credential),
+        }
     }
 
     /// What changes in the head before it goes to the upstream.
@@ -502,6 +559,11 @@ impl Inspection {
             match &policy.rule {
                 Rule::Methods { allow_field, .. } => Some(&**allow_field),
                 Rule::Addresses { .. }
+                | Rule::Networks(_)
+                | Rule::Cors(_)
+                | Rule::Csrf(_)
+                | Rule::ResponseHeaders(_)
+                | Rule::Ssrf(_)
                 | Rule::Limits(_)
                 | Rule::Threats(_)
                 | Rule::Content(_)
@@ -561,6 +623,8 @@ impl Inspection {
     fn step(&self) -> Step {
         if self.decision.is_stop() {
             Step::Stop(self.decision.clone())
+        } else if self.facts.is_preflight() {
+            Step::Answer
         } else if self.body.is_held {
             Step::Hold
         } else {

@@ -125,6 +125,9 @@ fn drive(inspection: &mut Inspection, exchange: &Exchange, source: Source, calle
         let reply = callers.answer.as_mut().map_or(Reply::Unavailable, |answer| answer(question));
         step = inspection.reply(&head, reply); // an inspection asks a bounded number of questions
     }
+    if matches!(step, Step::Answer) {
+        return Outcome { status: inspection.answer().status, duration_us: exchange.duration_us, ..Outcome::default() };
+    }
     let request_bytes = body_bytes(request.body.as_deref(), request.body_bytes);
     let mut outcome = Outcome { request_bytes, duration_us: exchange.duration_us, ..Outcome::default() };
     let is_routed = inspection.route().is_some() || matches!(source, Source::Har | Source::AccessLog);
@@ -199,6 +202,7 @@ fn trace(inspection: &Inspection) -> Vec<StageTrace> {
     let mut stages: Vec<StageTrace> = inspection.trace().iter().map(cut).collect();
     for finding in findings.get(from..).unwrap_or_default() {
         let stage = match finding.check.as_str() {
+            check if check.starts_with("ACC-") || check.starts_with("POS-") => "access",
             check if check.starts_with("LIM-") => "limit",
             check if check.starts_with("CON-") => "content",
             _ => "threat",

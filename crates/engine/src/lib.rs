@@ -32,11 +32,13 @@ mod held;
 mod host;
 mod inspection;
 mod judge;
+mod networks;
 mod parameters;
 mod path;
 mod policy;
 mod question;
 mod redact;
+mod response_edits;
 mod routes;
 mod rule_records;
 mod snapshot;
@@ -52,7 +54,9 @@ pub use edits::Edits;
 pub use host::host_name;
 pub use inspection::{Engine, Inspection, Step};
 pub use judge::{Callers, Judged, StageTrace, judge, judge_callers};
+pub use networks::{AddressData, AddressFacts, AddressFile, AddressFileFault, AddressFileInfo, Country};
 pub use question::{PasswordCheck, Question, Reply};
+pub use response_edits::{ResponseEdit, ResponseEdits, varies_by};
 pub use snapshot::{Inputs, Plans, Route, Snapshot};
 pub use stage::access::api_key::{
     API_KEY_RANDOM_BYTES, ApiKey, ApiKeyGrant, ApiKeyQuota, ApiKeyRefused, ApiKeyUse, ApiKeys, NewApiKey,

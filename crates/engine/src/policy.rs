@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use bartizan_config::{Config, PolicyRule, Scope, Threats};
-use bartizan_model::Mode;
+use bartizan_config::{Config, Hours, MethodOverrides, PolicyRule, Scope, Threats};
+use bartizan_model::{Mode, Timestamp};
 use bartizan_waf::Plan;
 
 use crate::address::AddressSet;
@@ -12,6 +12,11 @@ use crate::path::{Pattern, Readings};
 use crate::routes::ApiIndex;
 use crate::snapshot::Plans;
 use crate::stage::access::authenticate::Authentication;
+use crate::stage::access::cors::CorsRules;
+use crate::stage::access::csrf::CsrfRules;
+use crate::stage::access::networks::NetworkRules;
+use crate::stage::access::response_headers::HeaderRules;
+use crate::stage::access::ssrf::SsrfRules;
 use crate::stage::content::ContentRules;
 use crate::stage::limit::rate::RateRules;
 use crate::stage::limit::rate::key::Fingerprinter;
@@ -24,6 +29,8 @@ pub(crate) type PolicyIndex = u32;
 pub(crate) struct Policies {
     list: Box<[Policy]>,
     has_rates: bool,
+    has_cors: bool,
+    has_watches: bool,
     /// Fields by which policies tell the upstream who calls, each with the strictest mode
     identity_headers: Box<[(Arc<str>, Mode)]>,
 }
@@ -43,13 +50,19 @@ struct CompiledScope {
     apis: Option<Box<[ApiIndex]>>,
     methods: Box<[Box<[u8]>]>,
     paths: Box<[Pattern]>,
+    hours: Option<Hours>,
 }
 
 /// What a policy demands.
 #[derive(Debug)]
 pub(crate) enum Rule {
-    Methods { allow: Box<[Box<[u8]>]>, allow_field: Box<str> },
+    Methods { allow: Box<[Box<[u8]>]>, allow_field: Box<str>, overrides: MethodOverrides },
     Addresses { allow: AddressSet, deny: AddressSet },
+    Networks(Box<NetworkRules>),
+    Cors(Box<CorsRules>),
+    Csrf(Box<CsrfRules>),
+    ResponseHeaders(Box<HeaderRules>),
+    Ssrf(Box<SsrfRules>),
     Limits(SizeLimits),
     Threats(RuleSet),
     Content(Arc<ContentRules>),
@@ -80,6 +93,7 @@ pub(crate) struct SizeLimits {
 pub(crate) struct Subject<'a> {
     pub(crate) method: &'a [u8],
     pub(crate) readings: &'a Readings<'a>,
+    pub(crate) now: Timestamp,
     /// The API of the route, and those that other readings of the path lead to
     pub(crate) apis: &'a [ApiIndex],
 }
@@ -96,12 +110,24 @@ impl Policies {
             })
             .collect();
         let has_rates = list.iter().any(|policy| matches!(policy.rule, Rule::Rate(_)));
-        Self { identity_headers: identity_headers(&list), list, has_rates }
+        let has_cors = list.iter().any(|policy| matches!(policy.rule, Rule::Cors(_)));
+        let has_watches = list.iter().any(|policy| matches!(policy.rule, Rule::Methods { .. } | Rule::Ssrf(_)));
+        Self { identity_headers: identity_headers(&list), list, has_rates, has_cors, has_watches }
     }
 
     /// Whether any policy has rate limits.
     pub(crate) fn has_rates(&self) -> bool {
         self.has_rates
+    }
+
+    /// Whether any policy says which web pages may call.
+    pub(crate) fn has_cors(&self) -> bool {
+        self.has_cors
+    }
+
+    /// Whether any policy of the access stage looks at bodies.
+    pub(crate) fn has_watches(&self) -> bool {
+        self.has_watches
     }
 
     /// Fields that only the gateway may write.
@@ -144,6 +170,7 @@ impl CompiledScope {
             apis,
             methods: scope.methods.iter().map(|method| method.as_bytes().into()).collect(),
             paths: scope.paths.iter().map(Pattern::new).collect(),
+            hours: scope.hours.clone(),
         }
     }
 
@@ -156,19 +183,26 @@ impl CompiledScope {
                 || self.methods.iter().any(|method| method.eq_ignore_ascii_case(subject.method)))
             && (self.paths.is_empty()
                 || subject.readings.any(|path| self.paths.iter().any(|pattern| pattern.is_match_in_any_case(path))))
+            && self.hours.as_ref().is_none_or(|hours| hours.holds(subject.now))
     }
 }
 
 impl Rule {
     fn new(policy: &bartizan_config::Policy, plans: &Plans, counters: &Counters, fingerprinter: Fingerprinter) -> Self {
         match &policy.rule {
-            PolicyRule::Methods { allow } => Self::Methods {
+            PolicyRule::Methods { allow, overrides } => Self::Methods {
                 allow: allow.iter().map(|method| method.as_bytes().into()).collect(),
                 allow_field: allow.join(", ").into(),
+                overrides: *overrides,
             },
             PolicyRule::Addresses { allow, deny } => {
                 Self::Addresses { allow: AddressSet::new(allow), deny: AddressSet::new(deny) }
             }
+            PolicyRule::Networks(written) => Self::Networks(Box::new(NetworkRules::new(written))),
+            PolicyRule::Cors(written) => Self::Cors(Box::new(CorsRules::new(written))),
+            PolicyRule::Csrf(written) => Self::Csrf(Box::new(CsrfRules::new(written))),
+            PolicyRule::ResponseHeaders(written) => Self::ResponseHeaders(Box::new(HeaderRules::new(written))),
+            PolicyRule::Ssrf(written) => Self::Ssrf(Box::new(SsrfRules::new(written))),
             PolicyRule::Limits { target_bytes_max, header_bytes_max, header_count_max, body_bytes_max } => {
                 Self::Limits(SizeLimits {
                     target_bytes_max: *target_bytes_max,

@@ -14,6 +14,7 @@ use bartizan_waf::{CollectionCounts, Collections, Plan};
 use crate::address::AddressSet;
 use crate::counters::Counters;
 use crate::endpoints::EndpointRouter;
+use crate::networks::AddressData;
 use crate::policy::Policies;
 use crate::routes::Routes;
 use crate::rule_records;
@@ -60,6 +61,7 @@ pub struct Snapshot {
     core: Arc<Core>,
     endpoints: EndpointRouter,
     access: Arc<AccessState>,
+    address_data: Arc<AddressData>,
     rule_records: Arc<Collections>,
 }
 
@@ -87,6 +89,7 @@ impl Snapshot {
             core: Arc::new(core),
             endpoints: EndpointRouter::new(inputs.endpoints),
             access: Arc::default(),
+            address_data: Arc::default(),
             rule_records: rule_records::new(&inputs.key),
         }
     }
@@ -99,6 +102,7 @@ impl Snapshot {
             core: Arc::clone(&self.core),
             endpoints: EndpointRouter::new(endpoints),
             access: Arc::clone(&self.access),
+            address_data: Arc::clone(&self.address_data),
             rule_records: Arc::clone(&self.rule_records),
         }
     }
@@ -109,6 +113,17 @@ impl Snapshot {
     pub fn with_access(mut self, access: Arc<AccessState>) -> Self {
         self.access = access;
         self
+    }
+
+    /// The same Snapshot with what files say of addresses; without it nothing is known of any.
+    #[must_use]
+    pub fn with_address_data(mut self, data: Arc<AddressData>) -> Self {
+        self.address_data = data;
+        self
+    }
+
+    pub(crate) fn address_data(&self) -> &AddressData {
+        &self.address_data
     }
 
     /// Keys, and what is remembered of callers.

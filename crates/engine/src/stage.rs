@@ -23,12 +23,15 @@ use crate::edits::Edits;
 use crate::fields::Fields;
 use crate::held::HeldBody;
 use crate::host::Host;
+use crate::networks::AddressFacts;
 use crate::path::Readings;
 use crate::policy::{Policy, PolicyIndex};
 use crate::question::Asked;
 use crate::snapshot::{Route, Snapshot};
+use access::cors::Told;
 use access::signature::BodyDigest;
 use access::verified::{Verified, Who};
+use access::watch::Watches;
 use content::Contents;
 use limit::body::BodyGate;
 use limit::rate::Rates;
@@ -79,11 +82,20 @@ pub(crate) struct HeadContext<'a> {
     pub(crate) body: &'a mut BodyGate,
     /// What is kept of the body
     pub(crate) held: &'a mut HeldBody,
+    pub(crate) watches: &'a mut Watches,
     pub(crate) contents: &'a mut Contents,
     pub(crate) threats: &'a mut Threats,
     /// What was counted for it
     pub(crate) rates: &'a mut Rates,
     pub(crate) notices: &'a mut Notices,
+}
+
+impl HeadContext<'_> {
+    /// What is known of the client's address.
+    pub(crate) fn address_facts(&self) -> AddressFacts {
+        let data = self.snapshot.address_data();
+        self.facts.client.ip.map(|address| data.find(address)).unwrap_or_default()
+    }
 }
 
 /// What is known of an exchange once its head went through the stages.
@@ -97,6 +109,8 @@ pub(crate) struct Facts {
     pub(crate) endpoint: Option<EndpointRef>,
     /// Policies that apply, in the order written
     pub(crate) policies: SmallVec<[PolicyIndex; 8]>,
+    /// What browsers are told of pages of other origins
+    pub(crate) cors: Option<Told>,
     /// Who calls, by the first policy that knows
     pub(crate) caller: Option<Arc<Verified>>,
     /// The policy that let an API key in, one that enforces if there is any: it answers for the key's own quota
@@ -117,6 +131,11 @@ impl Facts {
     /// Who calls, when a policy knows.
     pub(crate) fn caller(&self) -> Option<&Who> {
         self.caller.as_ref().and_then(|verified| verified.who.as_ref().ok())
+    }
+
+    /// Whether the request is a preflight that is answered here.
+    pub(crate) fn is_preflight(&self) -> bool {
+        self.route.is_some() && self.cors.as_ref().is_some_and(|told| told.is_preflight)
     }
 }
 

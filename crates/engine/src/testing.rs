@@ -22,6 +22,7 @@ pub(crate) fn config() -> Config {
         }],
         policies: Vec::new(),
         trusted_proxies: Vec::new(),
+        address_data: Vec::new(),
         limits: Limits {
             header_bytes_max: 1 << 16,
             header_count_max: 100,

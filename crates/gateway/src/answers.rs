@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use bartizan_engine::Answer;
+use bartizan_engine::{Answer, ResponseEdits};
 use bartizan_model::RequestId;
 use bytes::Bytes;
 use http::{HeaderName, Method, header};
@@ -10,18 +10,24 @@ use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 
 use crate::refusal::Refusal;
+use crate::response_edits;
 
-/// Sends `answer` in the upstream's place. Returns whether it went out.
-pub(crate) async fn send(session: &mut Session, answer: Answer) -> bool {
-    let is_head = session.req_header().method == Method::HEAD;
+/// A status whose answers have no body, and no length of one (RFC 9110 §8.6).
+const NO_CONTENT: u16 = 204;
+
+/// Sends `answer` in the upstream's place, with what policies change in it. Returns whether it went out.
+pub(crate) async fn send(session: &mut Session, answer: Answer, edits: &ResponseEdits) -> bool {
+    let has_no_body = session.req_header().method == Method::HEAD || answer.status == NO_CONTENT;
     if !session.is_body_done() {
         session.set_keepalive(None); // what the client still sends is not read as a request
     }
-    let Ok(header) = response(&answer) else { return false };
-    if session.write_response_header(Box::new(header), is_head).await.is_err() {
+    let Ok(mut header) = response(&answer) else { return false };
+    if response_edits::apply(&mut header, edits).is_err()
+        || session.write_response_header(Box::new(header), has_no_body).await.is_err()
+    {
         return false;
     }
-    is_head || session.write_response_body(Some(Bytes::from(answer.body)), true).await.is_ok()
+    has_no_body || session.write_response_body(Some(Bytes::from(answer.body)), true).await.is_ok()
 }
 
 fn response(answer: &Answer) -> pingora::Result<ResponseHeader> {
@@ -29,7 +35,9 @@ fn response(answer: &Answer) -> pingora::Result<ResponseHeader> {
     for (name, value) in &answer.headers {
         header.insert_header(HeaderName::from_static(name), value.as_str())?;
     }
-    header.insert_header(header::CONTENT_LENGTH, answer.body.len())?;
+    if answer.status != NO_CONTENT {
+        header.insert_header(header::CONTENT_LENGTH, answer.body.len())?;
+    }
     Ok(header)
 }
 

@@ -220,7 +220,7 @@ impl Body {
 
 fn verdict(step: &Step) -> Verdict {
     match step {
-        Step::Continue | Step::Hold | Step::Ask(_) => Verdict::Pass, // bodies ask nothing
+        Step::Continue | Step::Hold | Step::Answer | Step::Ask(_) => Verdict::Pass, // bodies ask nothing
         Step::Stop(_) => Verdict::Stop,
     }
 }

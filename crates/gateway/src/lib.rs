@@ -28,6 +28,7 @@ mod proxy_header;
 mod record;
 mod refusal;
 mod response;
+mod response_edits;
 mod sealed;
 mod shared;
 mod tls;

@@ -34,6 +34,7 @@ use crate::ids;
 use crate::link::{Link, link_of};
 use crate::message;
 use crate::refusal::Refusal;
+use crate::response_edits;
 use crate::shared::Shared;
 use crate::upgrade::peer_for_upgrade;
 
@@ -101,8 +102,10 @@ impl ProxyHttp for Proxy {
             };
             step = look_at_head(session, exchange, Some(reply));
         }
-        if matches!(step, Step::Stop(_)) {
-            return stop(session, exchange).await;
+        match step {
+            Step::Stop(_) => return stop(session, exchange).await,
+            Step::Answer => return answer_preflight(session, exchange).await,
+            Step::Continue | Step::Hold | Step::Ask(_) => {}
         }
         let Some(route) = exchange.inspection.route() else {
             exchange.ending = Some(Ending::NoRoute);
@@ -121,7 +124,7 @@ impl ProxyHttp for Proxy {
             exchange.body.expect_within(Duration::from_millis(limits.body_timeout_ms));
             match step {
                 Step::Hold => read_held_body(session, exchange, client_timeout).await?,
-                Step::Continue | Step::Ask(_) | Step::Stop(_) => Verdict::Pass,
+                Step::Continue | Step::Answer | Step::Ask(_) | Step::Stop(_) => Verdict::Pass,
             }
         };
         match verdict {
@@ -265,6 +268,7 @@ impl ProxyHttp for Proxy {
         for (name, value) in exchange.inspection.response_fields() {
             response.insert_header(name, value)?;
         }
+        response_edits::apply(response, &exchange.inspection.response_edits())?;
         response.insert_header(X_REQUEST_ID, exchange.id_value.clone())
     }
 
@@ -412,7 +416,14 @@ async fn answer(session: &mut Session, exchange: &Exchange, answer: bartizan_eng
     if !session.is_body_done() {
         exchange.link.linger();
     }
-    answers::send(session, answer).await;
+    answers::send(session, answer, &exchange.inspection.response_edits()).await;
+}
+
+/// Answers a preflight: the page may call.
+async fn answer_preflight(session: &mut Session, exchange: &mut Exchange) -> Result<bool> {
+    exchange.ending = Some(Ending::Answered);
+    answer(session, exchange, exchange.inspection.answer()).await;
+    Ok(true)
 }
 
 /// Answers as decided.

@@ -44,6 +44,10 @@ pub enum RateKey {
     ApiKey,
     /// Client address, of IPv6 the /64
     Address,
+    /// Country of the client's address
+    Country,
+    /// Network operator of the client's address
+    Asn,
     /// Endpoint
     Endpoint,
     /// API
@@ -177,6 +181,8 @@ impl RateKey {
             Self::Principal => "principal".to_owned(),
             Self::ApiKey => "api_key".to_owned(),
             Self::Address => "address".to_owned(),
+            Self::Country => "country".to_owned(),
+            Self::Asn => "asn".to_owned(),
             Self::Endpoint => "endpoint".to_owned(),
             Self::Api => "api".to_owned(),
             Self::Global => "global".to_owned(),

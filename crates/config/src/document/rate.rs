@@ -67,6 +67,10 @@ pub enum RateKey {
     ApiKey,
     /// The client's address; of IPv6 the /64.
     Address,
+    /// The country of the client's address, as `address_data` has it.
+    Country,
+    /// The network operator of the client's address, as `address_data` has it.
+    Asn,
     /// The endpoint; before it is learned, method and API.
     Endpoint,
     /// The API.

@@ -117,6 +117,8 @@ fn key(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &[document::Rat
             document::RateKey::Principal => RateKey::Principal,
             document::RateKey::ApiKey => RateKey::ApiKey,
             document::RateKey::Address => RateKey::Address,
+            document::RateKey::Country => RateKey::Country,
+            document::RateKey::Asn => RateKey::Asn,
             document::RateKey::Endpoint => RateKey::Endpoint,
             document::RateKey::Api => RateKey::Api,
             document::RateKey::Global => RateKey::Global,

@@ -3,7 +3,7 @@
 use bartizan_model::{Mode, excerpt};
 
 use super::Checker;
-use crate::config::{Api, HostHeader, HostPattern, Policy, PolicyRule, Scope, Upstream};
+use crate::config::{Api, HostHeader, HostPattern, MethodOverrides, Policy, PolicyRule, Scope, Upstream};
 use crate::defaults::{self, Range};
 use crate::document::{self, Document};
 use crate::path::SettingPath;
@@ -127,7 +127,7 @@ fn overlaps(checker: &mut Checker<'_, '_>, at: &SettingPath, apis: &[Api]) {
 }
 
 /// What a policy can demand, for messages.
-const KINDS: &str = "`methods`, `addresses`, `limits`, `threats`, `content`, `rate` and `authenticate`";
+const KINDS: &str = "`methods`, `addresses`, `networks`, `cors`, `csrf`, `response_headers`, `ssrf`, `limits`, `threats`, `content`, `rate` and `authenticate`";
 
 /// Every policy.
 pub(super) fn policies(
@@ -173,16 +173,19 @@ fn scope(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &document::Sc
             checker.warning(&at.key("paths").index(index), report::NO_EFFECT, message, help);
         }
     }
-    Scope { apis: written.apis.clone(), methods: checker.methods(&at.key("methods"), &written.methods), paths }
+    Scope {
+        apis: written.apis.clone(),
+        methods: checker.methods(&at.key("methods"), &written.methods),
+        paths,
+        hours: written.hours.as_ref().and_then(|hours| super::hours::hours(checker, &at.key("hours"), hours)),
+    }
 }
 
 /// The one rule of a policy.
 fn rule(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &document::Policy) -> Option<PolicyRule> {
-    let methods = written
-        .methods
-        .as_ref()
-        .map(|methods| PolicyRule::Methods { allow: checker.methods(&at.key("methods").key("allow"), &methods.allow) });
+    let methods = written.methods.as_ref().map(|methods| method_rule(checker, &at.key("methods"), methods));
     let addresses = written.addresses.as_ref().map(|addresses| address_rule(checker, &at.key("addresses"), addresses));
+    let browsers = super::browsers::rules(checker, at, written);
     let limits = written.limits.as_ref().map(|limits| limit_rule(checker, &at.key("limits"), limits));
     let threats = written
         .threats
@@ -198,7 +201,14 @@ fn rule(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &document::Pol
         let at = at.key("authenticate");
         PolicyRule::Authenticate(Box::new(super::authenticate::authenticate(checker, &at, authenticate)))
     });
-    let mut rules = [methods, addresses, limits, threats, content, rate, authenticate].into_iter().flatten();
+    let ssrf =
+        written.ssrf.as_ref().map(|ssrf| PolicyRule::Ssrf(Box::new(super::ssrf::ssrf(checker, &at.key("ssrf"), ssrf))));
+    let networks = written.networks.as_ref().map(|networks| {
+        PolicyRule::Networks(Box::new(super::networks::networks(checker, &at.key("networks"), networks)))
+    });
+    let rules =
+        [methods, addresses, networks, ssrf, limits, threats, content, rate, authenticate].into_iter().flatten();
+    let mut rules = rules.chain(browsers);
     match (rules.next(), rules.next()) {
         (Some(only), None) => Some(only),
         (None, _) => {
@@ -212,6 +222,23 @@ fn rule(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &document::Pol
             None
         }
     }
+}
+
+fn method_rule(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &document::Methods) -> PolicyRule {
+    let allow = checker.methods(&at.key("allow"), &written.allow);
+    for (index, method) in allow.iter().enumerate() {
+        if matches!(method.as_str(), "TRACE" | "CONNECT") {
+            let message = format!("`{method}` is no method of an API");
+            let help = "remove it: `TRACE` shows a page what it must not see, `CONNECT` makes a proxy of the upstream";
+            checker.warning(&at.key("allow").index(index), report::WEAK, message, help);
+        }
+    }
+    let overrides = match written.overrides {
+        document::MethodOverrides::Refuse => MethodOverrides::Refuse,
+        document::MethodOverrides::Check => MethodOverrides::Check,
+        document::MethodOverrides::Ignore => MethodOverrides::Ignore,
+    };
+    PolicyRule::Methods { allow, overrides }
 }
 
 fn address_rule(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &document::Addresses) -> PolicyRule {

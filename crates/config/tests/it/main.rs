@@ -1,5 +1,6 @@
 //! What the crate promises, from outside: faulty files and their diagnostics, the examples, the generated documents.
 
+mod browsers;
 mod corpus;
 mod documents;
 mod examples;

@@ -6,6 +6,7 @@ pub(crate) mod rate;
 pub(crate) mod target;
 
 use crate::policy::Rule;
+use crate::stage::access::watch;
 use crate::stage::{HeadContext, applying};
 
 pub(crate) fn run(ctx: &mut HeadContext<'_>) {
@@ -17,6 +18,11 @@ pub(crate) fn run(ctx: &mut HeadContext<'_>) {
             }
             Rule::Methods { .. }
             | Rule::Addresses { .. }
+            | Rule::Networks(_)
+            | Rule::Cors(_)
+            | Rule::Csrf(_)
+            | Rule::ResponseHeaders(_)
+            | Rule::Ssrf(_)
             | Rule::Threats(_)
             | Rule::Content(_)
             | Rule::Rate(_)
@@ -24,5 +30,6 @@ pub(crate) fn run(ctx: &mut HeadContext<'_>) {
         }
     }
     body::open(ctx);
+    watch::open(ctx);
     rate::run(ctx);
 }

@@ -62,7 +62,7 @@ pub(crate) fn run(ctx: &mut HeadContext<'_>) {
             }
         }
     }
-    let subject = Subject { method: ctx.head.method, readings: ctx.readings, apis: &apis };
+    let subject = Subject { method: ctx.head.method, readings: ctx.readings, now: ctx.now, apis: &apis };
     ctx.facts.policies.extend(ctx.snapshot.policies().applying(&subject));
     if ctx.facts.route.is_none() {
         ctx.notices.push(NO_ROUTE.finding(Location::part(Part::Path), "no API has this host and path"), Ground::Noted);

@@ -134,7 +134,8 @@ fn malformed(snapshot: &Arc<Snapshot>, reason: String) -> Passed {
     assert_eq!(Some(&answer), answer_ending(Ending::Malformed, ID).as_ref(), "one answer for one fault");
     let outcome = Outcome { ending: Ending::Malformed, status: answer.status, ..Outcome::default() };
     let event = inspection.finish(outcome, now);
-    Passed { event, steps: vec!["stop"], answer: Some(answer), forwarded: 0, fields: Vec::new() }
+    let seen_fields = Vec::new();
+    Passed { event, steps: vec!["stop"], answer: Some(answer), forwarded: 0, fields: Vec::new(), seen_fields }
 }
 
 /// What the host refuses by itself, as it says so.
@@ -151,6 +152,7 @@ fn refused_by_host(snapshot: &Arc<Snapshot>, say: &dyn Fn(&mut Inspection)) -> P
         answer: Some(answer),
         forwarded: 0,
         fields: Vec::new(),
+        seen_fields: Vec::new(),
     }
 }
 
@@ -174,6 +176,12 @@ fn mismatch(key: &str, value: &str, passed: &Passed) -> Option<String> {
         "retry-after" | "ratelimit" | "ratelimit-policy" => {
             let fields = passed.answer.as_ref().map_or(&passed.fields, |answer| &answer.headers);
             text(fields.iter().find(|(name, _)| *name == key).map(|(_, value)| value.as_str()))
+        }
+        // `header NAME: VALUE`: a field of the answer as the client sees it
+        _ if key.starts_with("header ") => {
+            let fields =
+                passed.seen_fields.iter().filter(|(name, _)| Some(name.as_str()) == key.strip_prefix("header "));
+            joined(fields.map(|(_, value)| value.clone()))
         }
         "answer" => text(passed.answer.as_ref().and_then(|answer| std::str::from_utf8(&answer.body).ok())),
         "challenge" => {

@@ -32,6 +32,11 @@ fn paths_of_the_corpus_pass() {
 }
 
 #[test]
+fn urls_of_the_corpus_pass() {
+    replay("engine_url_parameter", fuzz::url_parameter);
+}
+
+#[test]
 fn tokens_of_the_corpus_pass() {
     replay("engine_json_web_token", fuzz::json_web_token);
 }

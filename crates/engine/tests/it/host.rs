@@ -1,9 +1,14 @@
 //! A host as the gateway is one: drives an inspection with an exchange, chunk by chunk, and obeys each step.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
-use bartizan_engine::{Answer, Counters, Inputs, Inspection, Question, Reply, Snapshot, Step, answer_ending};
+use bartizan_config::Config;
+use bartizan_engine::{
+    AddressData, AddressFile, Answer, Counters, Inputs, Inspection, Question, Reply, ResponseEdit, Snapshot, Step,
+    answer_ending, varies_by,
+};
 use bartizan_model::{
     Connection, Ending, Event, Exchange, HeaderField, Outcome, RequestHead, RequestId, Response, ResponseHead, Source,
 };
@@ -21,6 +26,8 @@ pub struct Passed {
     pub forwarded: usize,
     /// What was to be set on the upstream's response
     pub fields: Vec<(&'static str, String)>,
+    /// The fields that the client sees, after every edit
+    pub seen_fields: Vec<(String, String)>,
 }
 
 pub fn snapshot(config: &str, endpoints: &str) -> Arc<Snapshot> {
@@ -29,7 +36,21 @@ pub fn snapshot(config: &str, endpoints: &str) -> Arc<Snapshot> {
     let plans = crate::rules::plans(&config);
     let counters = Counters::default();
     let inputs = Inputs { generation: 1, endpoints: &endpoints, plans: &plans, counters: &counters, key: [7; 32] };
-    Arc::new(Snapshot::compile(&config, inputs))
+    Arc::new(Snapshot::compile(&config, inputs).with_address_data(Arc::new(address_data(&config))))
+}
+
+/// The files that a case names: of `tests/networks`, or a database made here.
+fn address_data(config: &Config) -> AddressData {
+    let networks =
+        [("203.0.113.0", 25, "SE", 64496), ("203.0.113.128", 25, "US", 64497), ("2001:db8:2::", 48, "FI", 64498)];
+    let read = |data: &bartizan_config::AddressData| {
+        let bytes = match data.file.extension().and_then(|extension| extension.to_str()) {
+            Some("mmdb") => crate::mmdb::database(&networks, 1_767_225_600),
+            _ => std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/networks").join(&data.file)).unwrap(),
+        };
+        AddressFile::read(&data.name, data.kind, bytes).unwrap()
+    };
+    AddressData::new(config.address_data.iter().map(read).collect())
 }
 
 pub fn connection(exchange: &Exchange) -> Connection {
@@ -48,7 +69,10 @@ pub fn pass(snapshot: &Arc<Snapshot>, exchange: &Exchange, source: Source, chunk
     let mut given = None;
     if stopped {
         let answer = inspection.answer();
-        outcome.ending = Ending::Stopped;
+        outcome.ending = if steps.last() == Some(&"answer") { Ending::Answered } else { Ending::Stopped };
+        if outcome.ending == Ending::Answered {
+            outcome.request_bytes = 0; // nothing of the body is read
+        }
         given = Some(answer);
     } else if inspection.route().is_none() {
         outcome.ending = Ending::NoRoute;
@@ -60,9 +84,46 @@ pub fn pass(snapshot: &Arc<Snapshot>, exchange: &Exchange, source: Source, chunk
         outcome.status = answer.status;
         outcome.response_bytes = answer.body.len() as u64;
     }
+    let seen_fields = seen_fields(&inspection, exchange, given.as_ref());
     let fields = if given.is_none() { inspection.response_fields() } else { Vec::new() };
     let event = inspection.finish(outcome, begun.plus_micros(exchange.duration_us.unwrap_or(0) as i64));
-    Passed { event, steps, answer: given, forwarded, fields }
+    Passed { event, steps, answer: given, forwarded, fields, seen_fields }
+}
+
+/// The fields of the answer as the client gets them: the upstream's, or ours.
+fn seen_fields(inspection: &Inspection, exchange: &Exchange, given: Option<&Answer>) -> Vec<(String, String)> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).to_lowercase();
+    let mut fields: Vec<(String, String)> = match (given, &exchange.response) {
+        (Some(answer), _) => answer.headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
+        (None, Some(response)) => response
+            .headers
+            .iter()
+            .map(|(name, value)| (text(name), String::from_utf8_lossy(value).into_owned()))
+            .collect(),
+        (None, None) => Vec::new(),
+    };
+    for edit in inspection.response_edits().iter() {
+        match edit {
+            ResponseEdit::Remove(name) => fields.retain(|(known, _)| **known != **name),
+            ResponseEdit::Replace(name, value) => {
+                fields.retain(|(known, _)| **known != **name);
+                fields.push((name.to_string(), value.to_string()));
+            }
+            ResponseEdit::Keep(name, value) => {
+                if !fields.iter().any(|(known, _)| **known == **name) {
+                    fields.push((name.to_string(), value.to_string()));
+                }
+            }
+            ResponseEdit::Vary(name) => {
+                let is_listed =
+                    |(known, value): &(String, String)| known == "vary" && varies_by(value.as_bytes(), name);
+                if !fields.iter().any(is_listed) {
+                    fields.push(("vary".to_owned(), (*name).to_owned()));
+                }
+            }
+        }
+    }
+    fields
 }
 
 /// The request's half of `exchange`, which then waits for its response.
@@ -85,7 +146,7 @@ fn respond(inspection: &mut Inspection, response: &Response, chunk: usize, outco
     outcome.status = response.status;
     match inspection.response_end() {
         Step::Stop(_) => outcome.ending = Ending::Stopped, // the head has gone, the body has not
-        Step::Continue | Step::Hold | Step::Ask(_) => outcome.response_bytes = body.len() as u64,
+        Step::Continue | Step::Hold | Step::Answer | Step::Ask(_) => outcome.response_bytes = body.len() as u64,
     }
     None
 }
@@ -137,6 +198,10 @@ fn request(
             Step::Hold => {
                 steps.push("hold");
                 false
+            }
+            Step::Answer => {
+                steps.push("answer");
+                true
             }
             Step::Ask(_) => unreachable!("this host answers no questions"),
             Step::Stop(_) => {

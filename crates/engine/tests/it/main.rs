@@ -5,6 +5,7 @@ mod cases;
 mod corpus;
 mod document;
 mod host;
+mod mmdb;
 mod properties;
 mod rates;
 mod rules;

@@ -226,7 +226,7 @@ async fn a_client_that_waits_for_100_continue_gets_the_origins_when_the_body_pas
 async fn a_denied_request_is_answered_without_100_continue() {
     let origin = Origin::echo().await;
     let mut config = config(&[origin.port]);
-    let rule = PolicyRule::Methods { allow: vec!["GET".into()] };
+    let rule = PolicyRule::Methods { allow: vec!["GET".into()], overrides: Default::default() };
     config.policies = vec![policy("methods", Mode::Enforce, rule)];
     let gate = Gate::start(&config);
     let mut client = Client::connect(gate.address).await;

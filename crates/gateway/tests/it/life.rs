@@ -67,7 +67,11 @@ async fn a_reload_changes_policies_and_says_what_it_cannot_change() {
     let before = config(&[origin.port]);
     let gate = Gate::start(&before);
     let mut after = before.clone();
-    after.policies = vec![policy("methods", Mode::Enforce, PolicyRule::Methods { allow: vec!["PUT".into()] })];
+    after.policies = vec![policy(
+        "methods",
+        Mode::Enforce,
+        PolicyRule::Methods { allow: vec!["PUT".into()], overrides: Default::default() },
+    )];
     assert_eq!(gate.handle.reload(&after, snapshot(&after, 2)).unwrap(), Vec::<String>::new());
     assert_eq!(request(gate.address, get("/")).await.status, 405);
     after.threads = std::num::NonZeroUsize::new(1);

@@ -77,12 +77,20 @@ pub(crate) fn run(ctx: &mut HeadContext<'_>) {
     ctx.facts.edits = Edits::default();
     ctx.facts.body_digests.clear();
     guard_identity(ctx);
+    if ctx.facts.is_preflight() {
+        return; // it carries no credential, and goes no further than here
+    }
     for index in policies {
         let Some(policy) = snapshot.policies().policy(index) else { continue };
         let rules = match &policy.rule {
             Rule::Authenticate(rules) => rules,
             Rule::Methods { .. }
             | Rule::Addresses { .. }
+            | Rule::Networks(_)
+            | Rule::Cors(_)
+            | Rule::Csrf(_)
+            | Rule::ResponseHeaders(_)
+            | Rule::Ssrf(_)
             | Rule::Limits(_)
             | Rule::Threats(_)
             | Rule::Content(_)

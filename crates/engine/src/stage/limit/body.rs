@@ -53,6 +53,11 @@ pub(crate) fn open(ctx: &mut HeadContext<'_>) {
             }
             Rule::Methods { .. }
             | Rule::Addresses { .. }
+            | Rule::Networks(_)
+            | Rule::Cors(_)
+            | Rule::Csrf(_)
+            | Rule::ResponseHeaders(_)
+            | Rule::Ssrf(_)
             | Rule::Threats(_)
             | Rule::Content(_)
             | Rule::Rate(_)

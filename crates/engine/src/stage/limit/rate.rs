@@ -568,6 +568,11 @@ fn limit_of<'a>(policies: &'a Policies, charge: &Charge) -> Option<(&'a RateRule
         Rule::Rate(rules) => Some((rules, rules.limits.get(usize::from(charge.limit))?)),
         Rule::Methods { .. }
         | Rule::Addresses { .. }
+        | Rule::Networks(_)
+        | Rule::Cors(_)
+        | Rule::Csrf(_)
+        | Rule::ResponseHeaders(_)
+        | Rule::Ssrf(_)
         | Rule::Limits(_)
         | Rule::Threats(_)
         | Rule::Content(_)

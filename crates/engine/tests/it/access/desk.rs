@@ -69,7 +69,7 @@ impl Served {
     pub fn check(&self) -> Option<String> {
         match &self.step {
             Step::Stop(decision) => decision.check.as_ref().map(ToString::to_string),
-            Step::Continue | Step::Hold | Step::Ask(_) => None,
+            Step::Continue | Step::Hold | Step::Answer | Step::Ask(_) => None,
         }
     }
 
@@ -179,7 +179,7 @@ impl Desk {
                 assert!(!served.challenges().is_empty(), "{name}: a 401 has a challenge");
                 assert_eq!(served.event.principal, None, "{name}: nobody is known");
             }
-            Step::Stop(_) | Step::Continue | Step::Hold | Step::Ask(_) => {}
+            Step::Stop(_) | Step::Continue | Step::Hold | Step::Answer | Step::Ask(_) => {}
         }
     }
 }

@@ -141,6 +141,7 @@ pub(crate) fn config(ports: &[u16]) -> Config {
         }],
         policies: Vec::new(),
         trusted_proxies: Vec::new(),
+        address_data: Vec::new(),
         limits: Limits {
             header_bytes_max: 64 << 10,
             header_count_max: 100,

@@ -114,6 +114,8 @@ mod tag {
     pub(super) const QUERY: u8 = 6;
     pub(super) const ENDPOINT: u8 = 7;
     pub(super) const API: u8 = 8;
+    pub(super) const COUNTRY: u8 = 9;
+    pub(super) const ASN: u8 = 10;
 }
 
 /// The key of a policy, compiled.
@@ -198,6 +200,20 @@ fn add(part: &RateKey, ctx: &HeadContext<'_>, material: &mut Material, is_shared
             }
             true
         }
+        RateKey::Country => match ctx.address_facts().country {
+            Some(country) => {
+                material.piece(tag::COUNTRY, &country);
+                true
+            }
+            None => false,
+        },
+        RateKey::Asn => match ctx.address_facts().asn {
+            Some(asn) => {
+                material.piece(tag::ASN, &asn.to_be_bytes());
+                true
+            }
+            None => false,
+        },
         RateKey::Api => {
             material.piece(tag::API, api(ctx.facts));
             true
