@@ -14,28 +14,32 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::signature::{Ed25519KeyPair, KeyPair};
 
 /// An issuer: its key, and its name in the key set.
-struct Issuer {
+pub(crate) struct Issuer {
     pair: Ed25519KeyPair,
     kid: &'static str,
 }
 
 impl Issuer {
-    fn new(kid: &'static str, seed: u8) -> Result<Self> {
+    pub(crate) fn new(kid: &'static str, seed: u8) -> Result<Self> {
         let pair = Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).ok().context("an Ed25519 key of 32 bytes")?;
         Ok(Self { pair, kid })
     }
 
-    fn key_set(&self) -> String {
+    pub(crate) fn key_set(&self) -> String {
         let x = URL_SAFE_NO_PAD.encode(self.pair.public_key());
         format!(r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","kid":"{}","x":"{x}"}}]}}"#, self.kid)
     }
 
     fn token(&self, scope: &str, lives: i64) -> Result<String> {
+        self.token_with(&format!(r#""scope":"{scope}""#), lives)
+    }
+
+    /// A token with further members, as JSON without its braces.
+    pub(crate) fn token_with(&self, members: &str, lives: i64) -> Result<String> {
         let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())?;
         let head = format!(r#"{{"alg":"EdDSA","kid":"{}"}}"#, self.kid);
         let expires = now + lives;
-        let claims =
-            format!(r#"{{"iss":"https://login.example","aud":"shop","sub":"ann","scope":"{scope}","exp":{expires}}}"#);
+        let claims = format!(r#"{{"iss":"https://login.example","aud":"shop","sub":"ann",{members},"exp":{expires}}}"#);
         let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(head), URL_SAFE_NO_PAD.encode(claims));
         let signature = URL_SAFE_NO_PAD.encode(self.pair.sign(signed.as_bytes()));
         Ok(format!("{signed}.{signature}"))

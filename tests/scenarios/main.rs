@@ -3,6 +3,7 @@
 mod access;
 mod admin;
 mod audit_log;
+mod authorization;
 mod bad_input;
 mod command_line;
 mod crash;

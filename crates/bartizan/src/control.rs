@@ -69,7 +69,8 @@ impl Control {
         let counters = Counters::default();
         let inputs = Inputs { generation: 1, endpoints: &endpoints, plans: rules.plans(), counters: &counters, key };
         let desk = Desk::new(&config);
-        let snapshot = Arc::new(Snapshot::compile(&config, inputs).with_access(desk.state()));
+        let snapshot = Snapshot::compile(&config, inputs).with_access(desk.state()).with_cedar(rules.cedar());
+        let snapshot = Arc::new(snapshot);
         let running = ArcSwap::from_pointee(RunningConfig {
             revision: 0,
             generation: 1,
@@ -157,7 +158,7 @@ impl Control {
         let (counters, key) = (&self.counters, self.key);
         let inputs = Inputs { generation, endpoints: &current.endpoints, plans: rules.plans(), counters, key };
         self.desk.read_files(&config);
-        let snapshot = Snapshot::compile(&config, inputs).with_access(self.desk.state());
+        let snapshot = Snapshot::compile(&config, inputs).with_access(self.desk.state()).with_cedar(rules.cedar());
         let snapshot = Arc::new(snapshot.following(&current.snapshot));
         let mut restart_needed = restart_needed(&self.started, &config);
         match self.gateway.get().map(|gateway| gateway.reload(&config, Arc::clone(&snapshot))) {

@@ -62,7 +62,8 @@ pub(crate) fn run(options: &Replay) -> Result<u8> {
     let plans = rules.plans();
     let compile = |endpoints: &[_]| {
         let counters = &Counters::default(); // each pass counts for itself, on the recorded clock
-        Arc::new(Snapshot::compile(&config, Inputs { generation: 1, endpoints, plans, counters, key }))
+        let inputs = Inputs { generation: 1, endpoints, plans, counters, key };
+        Arc::new(Snapshot::compile(&config, inputs).with_cedar(rules.cedar()))
     };
 
     let snapshot = compile(&known.learned());

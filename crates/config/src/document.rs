@@ -5,15 +5,17 @@
 
 mod audit_log;
 mod authenticate;
+mod authorize;
 mod content;
 mod rate;
 mod threats;
 
 pub use self::audit_log::{AuditLog, AuditLogFormat};
 pub use self::authenticate::{
-    Authenticate, AuthenticationMethod, Basic, IdentityHeader, IdentityValue, Introspection, Jwt, JwtAlgorithm, Mtls,
-    Signature, SubjectForm,
+    Authenticate, AuthenticationMethod, Basic, ClaimRule, IdentityHeader, IdentityValue, Introspection, Jwt,
+    JwtAlgorithm, Mtls, Signature, SubjectForm,
 };
+pub use self::authorize::{AuthorizationRule, Authorize, Cedar, ClaimType, Operation, Requirement, Unmatched, Words};
 pub use self::content::{Content, Pattern, PatternPart};
 pub(crate) use self::rate::MONTH;
 pub use self::rate::{Attempts, Login, Quota, QuotaWindow, Rate, RateCount, RateKey};
@@ -371,7 +373,7 @@ pub struct Api {
 }
 
 /// What must hold for a part of the traffic: exactly one of `methods`, `addresses`, `limits`,
-/// `threats`, `content`, `rate` and `authenticate`.
+/// `threats`, `content`, `rate`, `authenticate` and `authorize`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
@@ -398,6 +400,8 @@ pub struct Policy {
     pub rate: Option<Rate>,
     /// Who may call; others are answered 401, and those who may not do this 403.
     pub authenticate: Option<Authenticate>,
+    /// What callers may do; others are answered 403, or 401 when nobody is known.
+    pub authorize: Option<Authorize>,
 }
 
 /// How far a policy may go.

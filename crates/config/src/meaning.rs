@@ -5,6 +5,8 @@
 
 mod audit_log;
 mod authenticate;
+mod authorize;
+mod condition;
 mod content;
 mod rate;
 mod routes;

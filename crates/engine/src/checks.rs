@@ -2,6 +2,7 @@
 
 use bartizan_model::{CheckInfo, Severity};
 
+use crate::stage::access::authorize::checks as authorize;
 use crate::stage::access::checks as callers;
 use crate::stage::content::checks as content;
 use crate::stage::{access, limit, route, threat};
@@ -57,6 +58,14 @@ pub const CHECKS: &[&CheckInfo] = &[
     &callers::AMBIGUOUS,
     &callers::FORGED_IDENTITY,
     &callers::SCOPE,
+    &authorize::UNKNOWN_CALLER,
+    &authorize::UNMATCHED,
+    &authorize::ROLE,
+    &authorize::CLAIM,
+    &authorize::OBJECT,
+    &authorize::CONDITION,
+    &authorize::CEDAR,
+    &authorize::UNDECIDED,
     &content::JSON,
     &content::XML,
     &content::GRAPHQL,

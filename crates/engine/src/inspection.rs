@@ -27,6 +27,7 @@ use crate::path::Readings;
 use crate::policy::{PolicyIndex, Rule};
 use crate::question::{Asked, Question, Reply};
 use crate::snapshot::{Route, Snapshot};
+use crate::stage::access::authorize::{AuthorizationTrace, Authorizing};
 use crate::stage::content::Contents;
 use crate::stage::limit::body::BodyGate;
 use crate::stage::limit::rate::{self, Rates};
@@ -153,6 +154,7 @@ impl Inspection {
                 edits: Edits::default(),
                 proofs: SmallVec::new(),
                 body_digests: Vec::new(),
+                authorizing: Authorizing::default(),
             },
             asked: Asked::default(),
             next_stage: 0,
@@ -287,6 +289,10 @@ impl Inspection {
                     }
                 }
             }
+            let caller = self.facts.caller.as_ref().and_then(|verified| verified.who.as_ref().ok());
+            let caller = caller.map(|who| &who.principal);
+            let policies = self.snapshot.policies();
+            self.facts.authorizing.request_end(policies, caller, &self.held, &mut self.notices);
             self.decide_if_new(before);
         }
         if !self.decision.is_stop() {
@@ -474,7 +480,8 @@ impl Inspection {
                 | Rule::Threats(_)
                 | Rule::Content(_)
                 | Rule::Rate(_)
-                | Rule::Authenticate(_) => None,
+                | Rule::Authenticate(_)
+                | Rule::Authorize(_) => None,
             }
         })
     }
@@ -503,6 +510,16 @@ impl Inspection {
     /// For `judge`: the route, shared.
     pub(crate) fn shared_route(&self) -> Option<Arc<Route>> {
         self.facts.route.clone()
+    }
+
+    /// For `judge`: keeps what determined the outcome of `authorize` policies.
+    pub(crate) fn trace_authorization(&mut self) {
+        self.facts.authorizing.is_traced = true;
+    }
+
+    /// For `judge`: what they made of the request.
+    pub(crate) fn authorizations(&self) -> &[AuthorizationTrace] {
+        &self.facts.authorizing.trace
     }
 
     /// For `judge`: each stage that ran, and how many findings there were after it.

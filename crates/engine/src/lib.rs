@@ -55,6 +55,8 @@ pub use judge::{Judged, StageTrace, judge};
 pub use question::{PasswordCheck, Question, Reply};
 pub use snapshot::{Inputs, Plans, Route, Snapshot};
 pub use stage::access::api_key::{API_KEY_RANDOM_BYTES, ApiKey, ApiKeyGrant, ApiKeyRefused, ApiKeys, NewApiKey};
+pub use stage::access::authorize::AuthorizationTrace;
+pub use stage::access::authorize::cedar::{CedarFile, CedarPlan, CedarPlans, schema_text};
 pub use state::{AccessState, KeysPublished, KeysRefused};
 
 /// How bad a finding of an attack rule is, from SecLang's severity: 0 (emergency) to 7 (debug).

@@ -17,6 +17,7 @@ use crate::endpoints::EndpointRouter;
 use crate::policy::Policies;
 use crate::routes::Routes;
 use crate::rule_records;
+use crate::stage::access::authorize::cedar::CedarPlans;
 use crate::stage::limit::rate::key::Fingerprinter;
 use crate::state::AccessState;
 
@@ -61,6 +62,7 @@ pub struct Snapshot {
     endpoints: EndpointRouter,
     access: Arc<AccessState>,
     rule_records: Arc<Collections>,
+    cedar: Arc<CedarPlans>,
 }
 
 /// What comes from the configuration.
@@ -88,6 +90,7 @@ impl Snapshot {
             endpoints: EndpointRouter::new(inputs.endpoints),
             access: Arc::default(),
             rule_records: rule_records::new(&inputs.key),
+            cedar: Arc::default(),
         }
     }
 
@@ -100,7 +103,20 @@ impl Snapshot {
             endpoints: EndpointRouter::new(endpoints),
             access: Arc::clone(&self.access),
             rule_records: Arc::clone(&self.rule_records),
+            cedar: Arc::clone(&self.cedar),
         }
+    }
+
+    /// The same Snapshot with the Cedar policies of its `authorize` policies, which the host reads and compiles. Without
+    /// them what those policies judge is refused.
+    #[must_use]
+    pub fn with_cedar(mut self, plans: Arc<CedarPlans>) -> Self {
+        self.cedar = plans;
+        self
+    }
+
+    pub(crate) fn cedar(&self) -> &CedarPlans {
+        &self.cedar
     }
 
     /// The same Snapshot over the keys and the memory of `access`. A host makes one for all its Snapshots; without it a

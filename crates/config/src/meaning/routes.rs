@@ -127,7 +127,7 @@ fn overlaps(checker: &mut Checker<'_, '_>, at: &SettingPath, apis: &[Api]) {
 }
 
 /// What a policy can demand, for messages.
-const KINDS: &str = "`methods`, `addresses`, `limits`, `threats`, `content`, `rate` and `authenticate`";
+const KINDS: &str = "`methods`, `addresses`, `limits`, `threats`, `content`, `rate`, `authenticate` and `authorize`";
 
 /// Every policy.
 pub(super) fn policies(
@@ -198,7 +198,11 @@ fn rule(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &document::Pol
         let at = at.key("authenticate");
         PolicyRule::Authenticate(Box::new(super::authenticate::authenticate(checker, &at, authenticate)))
     });
-    let mut rules = [methods, addresses, limits, threats, content, rate, authenticate].into_iter().flatten();
+    let authorize = written.authorize.as_ref().map(|authorize| {
+        let at = at.key("authorize");
+        PolicyRule::Authorize(Box::new(super::authorize::authorize(checker, &at, authorize)))
+    });
+    let mut rules = [methods, addresses, limits, threats, content, rate, authenticate, authorize].into_iter().flatten();
     match (rules.next(), rules.next()) {
         (Some(only), None) => Some(only),
         (None, _) => {

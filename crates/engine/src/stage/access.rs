@@ -1,8 +1,10 @@
-//! Who may call, and how: the policies over methods and client addresses, and (a stage of its own) over callers.
+//! Who may call, and how: the policies over methods and client addresses, and (stages of their own) over callers and what
+//! they may do.
 
 pub(crate) mod addresses;
 pub(crate) mod api_key;
 pub(crate) mod authenticate;
+pub(crate) mod authorize;
 mod basic;
 pub(crate) mod checks;
 mod claims;
@@ -28,7 +30,12 @@ pub(crate) fn run(ctx: &mut HeadContext<'_>) {
                 let addresses = [ctx.facts.client.ip, ctx.facts.rival];
                 addresses::check(ctx.source, addresses, allow, deny, index, ctx.notices);
             }
-            Rule::Limits(_) | Rule::Threats(_) | Rule::Content(_) | Rule::Rate(_) | Rule::Authenticate(_) => {}
+            Rule::Limits(_)
+            | Rule::Threats(_)
+            | Rule::Content(_)
+            | Rule::Rate(_)
+            | Rule::Authenticate(_)
+            | Rule::Authorize(_) => {}
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod api_key;
 mod asked;
+mod authorize;
 pub mod desk;
 mod dpop;
 mod jwt;
@@ -17,7 +18,15 @@ use std::collections::BTreeMap;
 
 /// Adds the rows of every table: which checks they make fire, and which must stay quiet.
 pub fn tally(fires: &mut BTreeMap<String, u32>, quiet: &mut BTreeMap<String, u32>) {
-    let tables = [jwt::tally(), dpop::tally(), api_key::tally(), mtls::tally(), asked::tally(), signature::tally()];
+    let tables = [
+        jwt::tally(),
+        dpop::tally(),
+        api_key::tally(),
+        mtls::tally(),
+        asked::tally(),
+        signature::tally(),
+        authorize::tally(),
+    ];
     for (check, is_quiet) in tables.into_iter().flatten() {
         let tally = if is_quiet { &mut *quiet } else { &mut *fires };
         *tally.entry(check.to_owned()).or_insert(0) += 1;
