@@ -4,6 +4,7 @@ mod access;
 mod admin;
 mod api_keys;
 mod audit_log;
+mod authorization;
 mod bad_input;
 mod browsers;
 mod callers;

@@ -81,7 +81,7 @@ impl Control {
         let counters = shared.as_ref().map(|shared| Arc::clone(shared.counters())).unwrap_or_default();
         let inputs = Inputs { generation: 1, endpoints: &endpoints, plans: rules.plans(), counters: &counters, key };
         let desk = Desk::new(&config, shared);
-        let snapshot = Snapshot::compile(&config, inputs).with_access(desk.state());
+        let snapshot = Snapshot::compile(&config, inputs).with_access(desk.state()).with_cedar(rules.cedar());
         let snapshot = Arc::new(snapshot.with_address_data(addresses.data()));
         addresses.lines().iter().for_each(|line| tracing::info!("{line}"));
         let running = ArcSwap::from_pointee(RunningConfig {
@@ -176,7 +176,7 @@ impl Control {
         let (counters, key) = (&self.counters, self.key);
         let inputs = Inputs { generation, endpoints: &current.endpoints, plans: rules.plans(), counters, key };
         self.desk.read_files(&config);
-        let snapshot = Snapshot::compile(&config, inputs).with_access(self.desk.state());
+        let snapshot = Snapshot::compile(&config, inputs).with_access(self.desk.state()).with_cedar(rules.cedar());
         let snapshot = snapshot.with_address_data(addresses.data());
         let snapshot = Arc::new(snapshot.following(&current.snapshot));
         let mut restart_needed = restart_needed(&self.started, &config);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use bartizan_engine::{AccessState, Callers, Counters, Inputs, Judged, Snapshot, judge_callers};
+use bartizan_engine::{AccessState, AuthorizationTrace, Callers, Counters, Inputs, Judged, Snapshot, judge_callers};
 use bartizan_gateway::{FormFault, admit};
 use bartizan_model::{Action, Endpoint, Exchange, HttpVersion, Request, RequestId, Scheme, Source};
 use bartizan_store::Store;
@@ -24,7 +24,8 @@ pub(crate) fn run(options: &Explain) -> Result<u8> {
     let counters = Counters::default();
     let inputs =
         Inputs { generation: 1, endpoints: &endpoints, plans: rules.plans(), counters: &counters, key: [0; 32] };
-    let snapshot = Snapshot::compile(&config, inputs).with_access(callers.state()).with_address_data(addresses.data());
+    let snapshot = Snapshot::compile(&config, inputs).with_access(callers.state()).with_cedar(rules.cedar());
+    let snapshot = snapshot.with_address_data(addresses.data());
     let mut exchange = exchange(options)?;
     if let Err(fault) = admit(&mut exchange.request, &config.limits) {
         output::print(&refused(&fault, options.json));
@@ -93,7 +94,7 @@ fn refused(fault: &FormFault, json: bool) -> String {
         return format!("{:#}\n", json!({"form": reason, "stages": [], "decision": decision}));
     }
     format!(
-        "{:<10} {check}: {reason}\n{:<10} deny with {status} by {check}, before any policy is asked\n",
+        "{:<12} {check}: {reason}\n{:<12} deny with {status} by {check}, before any policy is asked\n",
         "form", "decision"
     )
 }
@@ -106,16 +107,35 @@ fn as_json(judged: &Judged, unread: &[String]) -> serde_json::Value {
         "endpoint": judged.event.endpoint,
         "client": judged.event.client,
         "stages": stages.collect::<Vec<_>>(),
+        "authorizations": judged.authorizations.iter().map(authorization_as_json).collect::<Vec<_>>(),
         "decision": judged.event.decision,
         "is_caller_unchecked": is_unchecked(&judged.event),
         "keys_not_read": unread,
     })
 }
 
+fn authorization_as_json(trace: &AuthorizationTrace) -> serde_json::Value {
+    let AuthorizationTrace { policy, operation, is_permitted, determined_by } = trace;
+    json!({"policy": policy, "operation": operation, "permitted": is_permitted, "determined_by": determined_by})
+}
+
+/// What determined the outcome of an `authorize` policy: ``policy `bank`, operation `readAccount`: permitted by rule `own` ``
+fn authorization_as_text(trace: &AuthorizationTrace) -> String {
+    let operation = trace.operation.as_ref().map_or(String::new(), |id| format!(", operation `{id}`"));
+    let by = trace.determined_by.join(", ");
+    let outcome = match trace.is_permitted {
+        Some(true) if by.is_empty() => "permitted: nothing speaks of it".to_owned(),
+        Some(true) => format!("permitted by {by}"),
+        Some(false) => format!("refused: {by}"),
+        None => format!("not judged: {by}"),
+    };
+    format!("policy `{}`{operation}: {outcome}", trace.policy)
+}
+
 fn as_text(judged: &Judged, unread: &[String]) -> String {
     let event = &judged.event;
     let mut text = String::new();
-    let mut line = |name: &str, value: &str| text.push_str(&format!("{name:<10} {value}\n"));
+    let mut line = |name: &str, value: &str| text.push_str(&format!("{name:<12} {value}\n"));
     line("client", &event.client.ip.map_or_else(|| "unknown".to_owned(), |ip| ip.to_string()));
     match &event.api {
         Some(api) => line("route", &format!("API `{api}` → upstream `{}`", event.upstream.as_deref().unwrap_or("?"))),
@@ -125,7 +145,11 @@ fn as_text(judged: &Judged, unread: &[String]) -> String {
         line("endpoint", &format!("{} {} {}", event.method, event.host, endpoint.template));
     }
     for stage in &judged.trace {
-        if stage.findings.is_empty() {
+        let authorizations = if stage.stage == "authorize" { judged.authorizations.as_slice() } else { &[] };
+        for authorization in authorizations {
+            line(stage.stage, &authorization_as_text(authorization));
+        }
+        if stage.findings.is_empty() && authorizations.is_empty() {
             line(stage.stage, "nothing noticed");
         }
         for found in &stage.findings {

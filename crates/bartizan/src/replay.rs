@@ -70,7 +70,8 @@ pub(crate) fn run(options: &Replay) -> Result<u8> {
     let compile = |endpoints: &[_]| {
         let counters = &Counters::default(); // each pass counts for itself, on the recorded clock
         let snapshot = Snapshot::compile(&config, Inputs { generation: 1, endpoints, plans, counters, key });
-        Arc::new(snapshot.with_access(Arc::clone(&access)).with_address_data(addresses.data()))
+        let snapshot = snapshot.with_access(Arc::clone(&access)).with_cedar(rules.cedar());
+        Arc::new(snapshot.with_address_data(addresses.data()))
     };
     let mut judge = |snapshot: &Arc<Snapshot>, exchange: &Exchange, id: RequestId, read_at: Timestamp| -> Judged {
         let mut answer = |question| callers.answer(question);

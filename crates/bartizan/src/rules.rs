@@ -3,6 +3,7 @@
 //! Every fault of every file is a diagnostic with its line, and a configuration with one is refused whole: rules that
 //! run are rules that were understood.
 
+mod cedar;
 mod files;
 mod sources;
 pub(crate) mod tally;
@@ -13,11 +14,12 @@ use std::sync::Arc;
 
 use bartizan_config::{Config, ExcludedRules, PolicyRule, Threats};
 use bartizan_console::RuleNote;
-use bartizan_engine::Plans;
+use bartizan_engine::{CedarPlans, Plans};
 use bartizan_model::{Diagnostic, DiagnosticSeverity};
 use bartizan_waf::ast::{Action, Directive, Document, TextPart};
 use bartizan_waf::{Gates, Memory, Options, Parsed, Plan};
 
+use cedar::CedarSets;
 use sources::{Disk, Read};
 
 /// Rule files or their folder cannot be used.
@@ -42,6 +44,7 @@ pub(crate) enum Reading {
 pub(crate) struct RuleSets {
     compiled: Vec<Arc<Compiled>>,
     plans: Plans,
+    cedar: CedarSets,
 }
 
 /// The rules of one policy, or of several with the same settings.
@@ -60,6 +63,7 @@ impl RuleSets {
     pub(crate) fn load(config: &Config, file: &str, before: &Self, reading: Reading) -> (Self, Vec<Diagnostic>) {
         let mut sets = Self::default();
         let mut diagnostics = Vec::new();
+        sets.cedar = CedarSets::load(config, file, &before.cedar, reading, &mut diagnostics);
         for (index, policy) in config.policies.iter().enumerate() {
             let PolicyRule::Threats(threats) = &policy.rule else { continue };
             let place = Place { file, path: format!("policies[{index}].threats") };
@@ -103,6 +107,11 @@ impl RuleSets {
         &self.plans
     }
 
+    /// Cedar policies, by the name of their policy.
+    pub(crate) fn cedar(&self) -> Arc<CedarPlans> {
+        Arc::clone(&self.cedar.plans)
+    }
+
     /// What the rule of this check (`WAF-942100`) says about itself, if a policy runs it.
     pub(crate) fn note(&self, check: &str) -> Option<RuleNote> {
         let id: u32 = check.strip_prefix("WAF-")?.parse().ok()?;
@@ -113,7 +122,8 @@ impl RuleSets {
 
     /// Whether these are the very same compiled rules.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        self.plans.len() == other.plans.len()
+        self.cedar.is_same(&other.cedar)
+            && self.plans.len() == other.plans.len()
             && self.plans.iter().all(|(name, plan)| other.plans.get(name).is_some_and(|known| Arc::ptr_eq(known, plan)))
     }
 }

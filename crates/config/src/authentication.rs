@@ -351,7 +351,8 @@ impl Config {
             | PolicyRule::Limits { .. }
             | PolicyRule::Threats(_)
             | PolicyRule::Content(_)
-            | PolicyRule::Rate(_) => Vec::new(),
+            | PolicyRule::Rate(_)
+            | PolicyRule::Authorize(_) => Vec::new(),
         });
         sources.collect()
     }

@@ -25,6 +25,7 @@ use bartizan_model::Mode;
 use ipnet::IpNet;
 
 use crate::authentication::Authenticate;
+use crate::authorization::Authorize;
 
 /// A whole, valid configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -365,6 +366,8 @@ pub enum PolicyRule {
     Rate(Box<Rate>),
     /// Who may call; others are answered 401 or 403
     Authenticate(Box<Authenticate>),
+    /// What callers may do; others are answered 403, or 401 when nobody is known
+    Authorize(Box<Authorize>),
 }
 
 /// What becomes of a request that names another method beside its own.
@@ -520,6 +523,7 @@ impl PolicyRule {
             Self::Content(_) => "content",
             Self::Rate(_) => "rate",
             Self::Authenticate(_) => "authenticate",
+            Self::Authorize(_) => "authorize",
         }
     }
 }

@@ -159,6 +159,25 @@ pub(crate) const REDIS_DATABASE_MAX: u64 = 1023;
 pub(crate) const REDIS_TIMEOUT: Range = range(50, 1, 5 * SECOND);
 /// What the keys in Redis begin with.
 pub(crate) const REDIS_KEY_PREFIX: &str = "bartizan";
+/// What Azure AD, Okta and Keycloak call the claim.
+pub(crate) const GROUPS_CLAIM: &str = "groups";
+/// JSON of ordinary calls is a few kilobytes.
+pub(crate) const AUTHORIZE_BODY_BYTES: Range = range(64 * KIB, KIB, 16 * MIB);
+/// LIMIT: operations of one `authorize` policy; large contracts have some hundred.
+pub(crate) const OPERATIONS_MAX: usize = 1000;
+/// LIMIT: rules of one `authorize` policy.
+pub(crate) const AUTHORIZATION_RULES_MAX: usize = 1000;
+/// LIMIT: alternatives of one rule, and object rules of one requirement; each is computed for each request.
+pub(crate) const ALTERNATIVES_MAX: u64 = 16;
+pub(crate) const OBJECT_RULES_MAX: u64 = 16;
+/// LIMIT: characters of an object rule: two names and a comparison.
+pub(crate) const OBJECT_RULE_CHARS_MAX: u64 = 600;
+/// LIMIT: characters of a condition; it is computed for each request.
+pub(crate) const CONDITION_CHARS_MAX: u64 = 1024;
+/// LIMIT: characters of a role's or group's name.
+pub(crate) const WORD_CHARS_MAX: u64 = 255;
+/// LIMIT: files of Cedar policies.
+pub(crate) const CEDAR_FILES_MAX: u64 = 64;
 
 /// Beside the configuration file, unless said otherwise.
 pub(crate) const DATA_DIRECTORY: &str = "bartizan-data";

@@ -5,6 +5,7 @@
 
 mod audit_log;
 mod authenticate;
+mod authorize;
 mod browsers;
 mod content;
 mod hours;
@@ -16,9 +17,10 @@ mod threats;
 
 pub use self::audit_log::{AuditLog, AuditLogFormat};
 pub use self::authenticate::{
-    Authenticate, AuthenticationMethod, Basic, External, IdentityHeader, IdentityValue, Introspection, Jwt,
+    Authenticate, AuthenticationMethod, Basic, ClaimRule, External, IdentityHeader, IdentityValue, Introspection, Jwt,
     JwtAlgorithm, Mtls, Signature, SubjectForm,
 };
+pub use self::authorize::{AuthorizationRule, Authorize, Cedar, ClaimType, Operation, Requirement, Unmatched, Words};
 pub use self::browsers::{Cors, Csrf, ExistingHeader, ReferrerPolicy, ResponseHeaders};
 pub use self::content::{Content, Pattern, PatternPart};
 pub use self::hours::{Day, Hours, HoursWindow};
@@ -427,8 +429,7 @@ pub struct Api {
 }
 
 /// What must hold for a part of the traffic: exactly one of `methods`, `addresses`, `networks`, `cors`, `csrf`, `response_headers`, `ssrf`,
-/// `limits`,
-/// `threats`, `content`, `rate` and `authenticate`.
+/// `limits`, `threats`, `content`, `rate`, `authenticate` and `authorize`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
@@ -465,6 +466,8 @@ pub struct Policy {
     pub rate: Option<Rate>,
     /// Who may call; others are answered 401, and those who may not do this 403.
     pub authenticate: Option<Authenticate>,
+    /// What callers may do; others are answered 403, or 401 when nobody is known.
+    pub authorize: Option<Authorize>,
 }
 
 /// How far a policy may go.

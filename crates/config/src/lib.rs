@@ -8,6 +8,7 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::string_slice))]
 
 mod authentication;
+mod authorization;
 mod config;
 mod defaults;
 mod document;
@@ -25,6 +26,7 @@ use std::path::{Path, PathBuf};
 use bartizan_model::{Diagnostic, Position};
 
 pub use authentication::*;
+pub use authorization::*;
 pub use config::*;
 pub use document::Document;
 pub use reference::reference_markdown;

@@ -5,7 +5,9 @@
 
 mod audit_log;
 mod authenticate;
+mod authorize;
 mod browsers;
+mod condition;
 mod content;
 mod hours;
 mod networks;

@@ -273,6 +273,20 @@ pub(crate) fn summary(rule: &PolicyRule) -> String {
             }
             parts.join(", ")
         }
+        PolicyRule::Authorize(authorize) => {
+            let mut parts = Vec::new();
+            let count =
+                |count: usize, one: &str, many: &str| format!("{count} {}", if count == 1 { one } else { many });
+            if !authorize.operations.is_empty() {
+                parts.push(count(authorize.operations.len(), "operation", "operations"));
+            }
+            if !authorize.rules.is_empty() {
+                parts.push(count(authorize.rules.len(), "rule", "rules"));
+            }
+            parts.extend(authorize.cedar.as_ref().map(|cedar| count(cedar.files.len(), "Cedar file", "Cedar files")));
+            parts.extend(authorize.is_unmatched_allowed.then(|| "other requests pass".to_owned()));
+            parts.join(", ")
+        }
         PolicyRule::Content(content) => {
             let mut parts = vec!["threat limits".to_owned()];
             parts.extend(content.refuse_malformed.then(|| "well-formed bodies".to_owned()));

@@ -2,6 +2,7 @@
 
 use bartizan_model::{CheckInfo, Severity};
 
+use crate::stage::access::authorize::checks as authorize;
 use crate::stage::access::checks as callers;
 use crate::stage::access::{cors, csrf, networks, overrides, response_headers, ssrf};
 use crate::stage::content::checks as content;
@@ -74,6 +75,14 @@ pub const CHECKS: &[&CheckInfo] = &[
     &callers::EXTERNAL,
     &callers::MISDIRECTED,
     &callers::SCOPE,
+    &authorize::UNKNOWN_CALLER,
+    &authorize::UNMATCHED,
+    &authorize::ROLE,
+    &authorize::CLAIM,
+    &authorize::OBJECT,
+    &authorize::CONDITION,
+    &authorize::CEDAR,
+    &authorize::UNDECIDED,
     &content::JSON,
     &content::XML,
     &content::GRAPHQL,

@@ -28,6 +28,7 @@ use crate::policy::{PolicyIndex, Rule};
 use crate::question::{Asked, Question, Reply};
 use crate::response_edits::ResponseEdits;
 use crate::snapshot::{Route, Snapshot};
+use crate::stage::access::authorize::{AuthorizationTrace, Authorizing};
 use crate::stage::access::checks as callers;
 use crate::stage::access::cors;
 use crate::stage::access::response_headers::Occasion;
@@ -170,6 +171,7 @@ impl Inspection {
                 proofs: SmallVec::new(),
                 fresh_nonce: None,
                 body_digests: Vec::new(),
+                authorizing: Authorizing::default(),
             },
             asked: Asked::default(),
             next_stage: 0,
@@ -312,6 +314,10 @@ impl Inspection {
                     }
                 }
             }
+            let caller = self.facts.caller.as_ref().and_then(|verified| verified.who.as_ref().ok());
+            let caller = caller.map(|who| &who.principal);
+            let policies = self.snapshot.policies();
+            self.facts.authorizing.request_end(policies, caller, &self.held, &mut self.notices);
             self.decide_if_new(before);
         }
         if !self.decision.is_stop() {
@@ -568,7 +574,8 @@ impl Inspection {
                 | Rule::Threats(_)
                 | Rule::Content(_)
                 | Rule::Rate(_)
-                | Rule::Authenticate(_) => None,
+                | Rule::Authenticate(_)
+                | Rule::Authorize(_) => None,
             }
         })
     }
@@ -597,6 +604,16 @@ impl Inspection {
     /// For `judge`: the route, shared.
     pub(crate) fn shared_route(&self) -> Option<Arc<Route>> {
         self.facts.route.clone()
+    }
+
+    /// For `judge`: keeps what determined the outcome of `authorize` policies.
+    pub(crate) fn trace_authorization(&mut self) {
+        self.facts.authorizing.is_traced = true;
+    }
+
+    /// For `judge`: what they made of the request.
+    pub(crate) fn authorizations(&self) -> &[AuthorizationTrace] {
+        &self.facts.authorizing.trace
     }
 
     /// For `judge`: each stage that ran, and how many findings there were after it.

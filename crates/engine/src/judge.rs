@@ -15,6 +15,7 @@ use bartizan_model::{
 use crate::inspection::{Inspection, Step};
 use crate::question::{Question, Reply};
 use crate::snapshot::{Route, Snapshot};
+use crate::stage::access::authorize::AuthorizationTrace;
 
 /// What came of a recorded exchange.
 #[derive(Clone, Debug)]
@@ -25,12 +26,14 @@ pub struct Judged {
     pub route: Option<Arc<Route>>,
     /// What each stage noticed, in the order they ran; a stop ends the list
     pub trace: Vec<StageTrace>,
+    /// What each `authorize` policy made of it
+    pub authorizations: Vec<AuthorizationTrace>,
 }
 
 /// What one stage noticed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StageTrace {
-    /// Name of the stage: `identify`, `route`, `access`, `authenticate`, `limit`, `content`, `threat`
+    /// Name of the stage: `identify`, `route`, `access`, `authenticate`, `authorize`, `limit`, `content`, `threat`
     pub stage: &'static str,
     /// Its findings
     pub findings: Vec<Finding>,
@@ -69,6 +72,7 @@ pub fn judge_callers(
     let peer = exchange.client.map(|ip| SocketAddr::new(ip, 0));
     let connection = Connection { peer, local: None, tls: None };
     let mut inspection = Inspection::new(Arc::clone(snapshot), &connection, id, source, begun);
+    inspection.trace_authorization();
     mark_missing(&mut inspection, exchange, source);
     if callers.are_masked {
         inspection.mask_credentials();
@@ -78,8 +82,9 @@ pub fn judge_callers(
     let outcome = drive(&mut inspection, exchange, source, &mut callers);
     let route = inspection.shared_route();
     let trace = trace(&inspection);
+    let authorizations = inspection.authorizations().to_vec();
     let now = begun.plus_micros(exchange.duration_us.and_then(|us| i64::try_from(us).ok()).unwrap_or(0));
-    Judged { event: inspection.finish(outcome, now), route, trace }
+    Judged { event: inspection.finish(outcome, now), route, trace, authorizations }
 }
 
 fn mark_missing(inspection: &mut Inspection, exchange: &Exchange, source: Source) {
@@ -202,6 +207,7 @@ fn trace(inspection: &Inspection) -> Vec<StageTrace> {
     let mut stages: Vec<StageTrace> = inspection.trace().iter().map(cut).collect();
     for finding in findings.get(from..).unwrap_or_default() {
         let stage = match finding.check.as_str() {
+            check if check.starts_with("ACC-3") => "authorize",
             check if check.starts_with("ACC-") || check.starts_with("POS-") => "access",
             check if check.starts_with("LIM-") => "limit",
             check if check.starts_with("CON-") => "content",

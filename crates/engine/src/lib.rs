@@ -62,6 +62,8 @@ pub use stage::access::api_key::{
     API_KEY_RANDOM_BYTES, ApiKey, ApiKeyGrant, ApiKeyQuota, ApiKeyRefused, ApiKeyUse, ApiKeys, NewApiKey,
     api_key_pepper,
 };
+pub use stage::access::authorize::AuthorizationTrace;
+pub use stage::access::authorize::cedar::{CedarFile, CedarPlan, CedarPlans, schema_text};
 pub use state::{AccessState, KeysPublished, KeysRefused};
 
 /// How bad a finding of an attack rule is, from SecLang's severity: 0 (emergency) to 7 (debug).

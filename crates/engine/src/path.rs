@@ -52,6 +52,10 @@ impl<'a> Readings<'a> {
         Self { raw: path, normal: Cow::Owned(normal), lax: Cow::Owned(lax), others }
     }
 
+    pub(crate) fn raw(&self) -> &'a [u8] {
+        self.raw
+    }
+
     pub(crate) fn normal(&self) -> &[u8] {
         &self.normal
     }

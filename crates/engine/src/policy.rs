@@ -12,6 +12,7 @@ use crate::path::{Pattern, Readings};
 use crate::routes::ApiIndex;
 use crate::snapshot::Plans;
 use crate::stage::access::authenticate::Authentication;
+use crate::stage::access::authorize::Authorization;
 use crate::stage::access::cors::CorsRules;
 use crate::stage::access::csrf::CsrfRules;
 use crate::stage::access::networks::NetworkRules;
@@ -68,6 +69,7 @@ pub(crate) enum Rule {
     Content(Arc<ContentRules>),
     Rate(Box<RateRules>),
     Authenticate(Box<Authentication>),
+    Authorize(Arc<Authorization>),
 }
 
 /// Attack rules of one policy.
@@ -212,6 +214,7 @@ impl Rule {
                 })
             }
             PolicyRule::Authenticate(written) => Self::Authenticate(Box::new(Authentication::new(written))),
+            PolicyRule::Authorize(written) => Self::Authorize(Arc::new(Authorization::new(written))),
             PolicyRule::Content(content) => Self::Content(Arc::new(ContentRules::new(content))),
             PolicyRule::Threats(Threats { responses, body_bytes_max, .. }) => Self::Threats(RuleSet {
                 plan: plans.get(&policy.name).cloned(),

@@ -18,6 +18,7 @@ use crate::networks::AddressData;
 use crate::policy::Policies;
 use crate::routes::Routes;
 use crate::rule_records;
+use crate::stage::access::authorize::cedar::CedarPlans;
 use crate::stage::limit::rate::key::Fingerprinter;
 use crate::state::AccessState;
 
@@ -63,6 +64,7 @@ pub struct Snapshot {
     access: Arc<AccessState>,
     address_data: Arc<AddressData>,
     rule_records: Arc<Collections>,
+    cedar: Arc<CedarPlans>,
 }
 
 /// What comes from the configuration.
@@ -91,6 +93,7 @@ impl Snapshot {
             access: Arc::default(),
             address_data: Arc::default(),
             rule_records: rule_records::new(&inputs.key),
+            cedar: Arc::default(),
         }
     }
 
@@ -104,7 +107,20 @@ impl Snapshot {
             access: Arc::clone(&self.access),
             address_data: Arc::clone(&self.address_data),
             rule_records: Arc::clone(&self.rule_records),
+            cedar: Arc::clone(&self.cedar),
         }
+    }
+
+    /// The same Snapshot with the Cedar policies of its `authorize` policies, which the host reads and compiles. Without
+    /// them what those policies judge is refused.
+    #[must_use]
+    pub fn with_cedar(mut self, plans: Arc<CedarPlans>) -> Self {
+        self.cedar = plans;
+        self
+    }
+
+    pub(crate) fn cedar(&self) -> &CedarPlans {
+        &self.cedar
     }
 
     /// The same Snapshot over the keys and the memory of `access`. A host makes one for all its Snapshots; without it a

@@ -28,6 +28,7 @@ use crate::path::Readings;
 use crate::policy::{Policy, PolicyIndex};
 use crate::question::Asked;
 use crate::snapshot::{Route, Snapshot};
+use access::authorize::Authorizing;
 use access::cors::Told;
 use access::signature::BodyDigest;
 use access::verified::{Verified, Who};
@@ -49,6 +50,7 @@ pub(crate) const REQUEST_HEAD: &[Stage] = &[
     ("route", route::run),
     ("access", access::run),
     ("authenticate", access::authenticate::run),
+    ("authorize", access::authorize::run),
     (LIMIT, limit::run),
     ("content", content::run),
     ("threat", threat::run),
@@ -125,6 +127,8 @@ pub(crate) struct Facts {
     pub(crate) fresh_nonce: Option<String>,
     /// What the body must be, by the signatures over it
     pub(crate) body_digests: Vec<BodyDigest>,
+    /// What policies have yet to see before they permit it
+    pub(crate) authorizing: Authorizing,
 }
 
 impl Facts {

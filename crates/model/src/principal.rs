@@ -84,6 +84,8 @@ pub enum ClaimValue {
     Boolean(bool),
     /// Strings
     List(Vec<Box<str>>),
+    /// Whole numbers
+    Numbers(Vec<i64>),
 }
 
 /// As whom a request acts. Never guessed: every field comes from a verified credential or from the configuration.

@@ -130,7 +130,8 @@ fn test(options: &TestRules) -> Result<u8> {
     let counters = Counters::default();
     let inputs =
         Inputs { generation: 1, endpoints: &[], plans: valid.rules.plans(), counters: &counters, key: [0; 32] };
-    let snapshot = Arc::new(Snapshot::compile(&valid.config, inputs).with_address_data(valid.addresses.data()));
+    let snapshot = Snapshot::compile(&valid.config, inputs).with_cedar(valid.rules.cedar());
+    let snapshot = Arc::new(snapshot.with_address_data(valid.addresses.data()));
     let file = File::open(&options.file).with_context(|| format!("`{}` cannot be read", options.file.display()))?;
     let mut tally = Tally::default();
     for item in Reader::open(Format::Exchanges, ReadOptions::default(), Box::new(BufReader::new(file))) {

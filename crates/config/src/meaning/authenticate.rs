@@ -162,11 +162,7 @@ fn jwt(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &document::Jwt)
             &written.keys_age_max,
             defaults::KEYS_AGE,
         )),
-        claims: written
-            .claims
-            .iter()
-            .map(|claim| ClaimRule { name: claim.name.clone(), values: claim.values.clone() })
-            .collect(),
+        claims: written.claims.iter().map(claim_rule).collect(),
         subject_claim: written.subject_claim.clone(),
         application_claim: written.application_claim.clone(),
         scopes_claim: written.scopes_claim.clone(),
@@ -449,7 +445,11 @@ fn identity_header(
 }
 
 /// Scopes: visible ASCII without `"` and `\` (RFC 6749 §3.3).
-fn scopes(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &[String]) -> Vec<String> {
+pub(super) fn claim_rule(written: &document::ClaimRule) -> ClaimRule {
+    ClaimRule { name: written.name.clone(), values: written.values.clone() }
+}
+
+pub(super) fn scopes(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &[String]) -> Vec<String> {
     for (index, scope) in written.iter().enumerate() {
         if scope.is_empty() || !scope.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\')) {
             let message = format!("`{}` is not a scope", excerpt(scope));

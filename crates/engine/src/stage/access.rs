@@ -1,8 +1,10 @@
-//! Who may call, and how: the policies over methods, client addresses and web pages, and (a stage of its own) over callers.
+//! Who may call, and how: the policies over methods, client addresses and web pages, and (stages of their own) over callers
+//! and what they may do.
 
 pub(crate) mod addresses;
 pub(crate) mod api_key;
 pub(crate) mod authenticate;
+pub(crate) mod authorize;
 mod basic;
 pub(crate) mod checks;
 mod claims;
@@ -73,7 +75,8 @@ pub(crate) fn run(ctx: &mut HeadContext<'_>) {
             | Rule::Threats(_)
             | Rule::Content(_)
             | Rule::Rate(_)
-            | Rule::Authenticate(_) => {}
+            | Rule::Authenticate(_)
+            | Rule::Authorize(_) => {}
         }
     }
 }

@@ -26,7 +26,8 @@ pub(crate) fn run(ctx: &mut HeadContext<'_>) {
             | Rule::Threats(_)
             | Rule::Content(_)
             | Rule::Rate(_)
-            | Rule::Authenticate(_) => {}
+            | Rule::Authenticate(_)
+            | Rule::Authorize(_) => {}
         }
     }
     body::open(ctx);

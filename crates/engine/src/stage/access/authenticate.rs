@@ -94,7 +94,8 @@ pub(crate) fn run(ctx: &mut HeadContext<'_>) {
             | Rule::Limits(_)
             | Rule::Threats(_)
             | Rule::Content(_)
-            | Rule::Rate(_) => continue,
+            | Rule::Rate(_)
+            | Rule::Authorize(_) => continue,
         };
         rules.run(ctx, index, policy.mode);
         if ctx.asked.pending().is_some() {
@@ -189,7 +190,7 @@ impl Authentication {
 
     /// Recordings do not say which certificate a client showed.
     fn is_unseen(&self, ctx: &HeadContext<'_>) -> bool {
-        ctx.source != Source::Gateway && self.methods.iter().any(|method| matches!(method, Method::Mtls(_)))
+        ctx.source != Source::Gateway && self.takes_certificates()
     }
 
     fn admit(
@@ -270,6 +271,21 @@ impl Authentication {
             }
         }
         challenges
+    }
+
+    /// How to come in, for who came with nothing.
+    pub(crate) fn ways_in(&self) -> Vec<String> {
+        self.challenges(None, Fault::new(&checks::MISSING, ""))
+    }
+
+    /// The protected space.
+    pub(crate) fn realm(&self) -> &str {
+        &self.realm
+    }
+
+    /// Whether a client certificate is one of its methods.
+    pub(crate) fn takes_certificates(&self) -> bool {
+        self.methods.iter().any(|method| matches!(method, Method::Mtls(_)))
     }
 
     /// The fields by which it tells the upstream who calls.
@@ -412,6 +428,10 @@ fn identity(who: &Who, value: &IdentityValue) -> Option<String> {
             ClaimValue::Number(number) => Some(number.to_string()),
             ClaimValue::Boolean(boolean) => Some(boolean.to_string()),
             ClaimValue::List(items) => list(items),
+            ClaimValue::Numbers(items) => {
+                let words: Vec<String> = items.iter().map(i64::to_string).collect();
+                (!words.is_empty()).then(|| words.join(" "))
+            }
         },
     }?;
     Some(field_value(&text))

@@ -18,6 +18,8 @@ const NAME_BYTES_MAX: usize = 255;
 /// LIMIT: further claims that a principal keeps, and items of a list among them.
 const CLAIMS_MAX: usize = 32;
 const ITEMS_MAX: usize = 64;
+/// LIMIT: objects within each other that claims are looked for in; Keycloak's `resource_access.CLIENT.roles` needs three.
+const CLAIM_DEPTH_MAX: usize = 3;
 /// Claims that are not further: they are judged, or kept by other names.
 const REGISTERED: [&str; 9] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "cnf", "scope"];
 /// Numbers beyond this are no dates, and no whole numbers in many readers (RFC 7493 §2.2).
@@ -144,11 +146,33 @@ impl Claims {
         named.filter_map(|(name, value)| Some((name.as_str().into(), value_of(value)?))).take(CLAIMS_MAX).collect()
     }
 
-    /// The claims that policies may ask for, bounded.
+    /// The claims that policies may ask for, bounded; what lies in an object is named by its path (`realm_access.roles`).
+    /// Those at the top come first: neither their names nor their room can be taken by others.
     pub(crate) fn further(&self) -> Vec<(Box<str>, ClaimValue)> {
-        let is_further = |name: &&String| !REGISTERED.contains(&name.as_str()) && is_name(name);
-        let further = self.0.iter().filter(|(name, _)| is_further(name));
-        further.filter_map(|(name, value)| Some((name.as_str().into(), value_of(value)?))).take(CLAIMS_MAX).collect()
+        let is_further = |name: &str| !REGISTERED.contains(&name) && is_name(name);
+        let top = self.0.iter().filter(|(name, _)| is_further(name)).map(|(name, value)| (name.clone(), value));
+        let mut found: Vec<(Box<str>, ClaimValue)> = Vec::new();
+        let mut level: Vec<(String, &Value)> = top.collect();
+        for _ in 0..CLAIM_DEPTH_MAX {
+            let mut below = Vec::new();
+            for (name, value) in level {
+                if found.len() == CLAIMS_MAX {
+                    return found;
+                }
+                if let Value::Object(members) = value {
+                    let path = |member: &String| format!("{name}.{member}");
+                    below.extend(
+                        members.iter().map(|(member, value)| (path(member), value)).filter(|(path, _)| is_name(path)),
+                    );
+                } else if let Some(value) = value_of(value)
+                    && !found.iter().any(|(known, _)| **known == *name)
+                {
+                    found.push((name.into(), value));
+                }
+            }
+            level = below;
+        }
+        found
     }
 }
 
@@ -158,7 +182,8 @@ fn value_of(value: &Value) -> Option<ClaimValue> {
         Value::Number(number) => number.as_i64().map(ClaimValue::Number),
         Value::Bool(boolean) => Some(ClaimValue::Boolean(*boolean)),
         Value::Array(items) if items.len() <= ITEMS_MAX => {
-            items.iter().map(|item| bounded(item.as_str()?)).collect::<Option<_>>().map(ClaimValue::List)
+            let texts = items.iter().map(|item| bounded(item.as_str()?)).collect::<Option<_>>().map(ClaimValue::List);
+            texts.or_else(|| items.iter().map(Value::as_i64).collect::<Option<_>>().map(ClaimValue::Numbers))
         }
         Value::Array(_) | Value::Object(_) | Value::Null => None,
     }

@@ -61,7 +61,8 @@ pub(crate) fn open(ctx: &mut HeadContext<'_>) {
             | Rule::Threats(_)
             | Rule::Content(_)
             | Rule::Rate(_)
-            | Rule::Authenticate(_) => None,
+            | Rule::Authenticate(_)
+            | Rule::Authorize(_) => None,
         })
         .collect();
     if let Some(route) = route.filter(|route| !route.streaming) {
@@ -81,8 +82,11 @@ pub(crate) fn open(ctx: &mut HeadContext<'_>) {
     *ctx.body = BodyGate {
         limits,
         bytes: 0,
-        // A signed body passes once it is known to be the one that was signed.
-        is_held: (is_unknown && !is_streaming) || ctx.facts.body_digests.iter().any(is_awaited),
+        // A signed body passes once it is known to be the one that was signed, and one that names objects once they are
+        // known to be the caller's.
+        is_held: (is_unknown && !is_streaming)
+            || ctx.facts.body_digests.iter().any(is_awaited)
+            || ctx.facts.authorizing.holds(policies),
         is_expected: is_unknown || declared.is_some_and(|bytes| bytes > 0),
     };
     if let Some(bytes) = declared {

@@ -576,7 +576,8 @@ fn limit_of<'a>(policies: &'a Policies, charge: &Charge) -> Option<(&'a RateRule
         | Rule::Limits(_)
         | Rule::Threats(_)
         | Rule::Content(_)
-        | Rule::Authenticate(_) => None,
+        | Rule::Authenticate(_)
+        | Rule::Authorize(_) => None,
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod api_key;
 mod asked;
+mod authorize;
 pub mod desk;
 mod dpop;
 mod external;
@@ -26,6 +27,7 @@ pub fn tally(fires: &mut BTreeMap<String, u32>, quiet: &mut BTreeMap<String, u32
         mtls::tally(),
         asked::tally(),
         signature::tally(),
+        authorize::tally(),
     ];
     for (check, is_quiet) in tables.into_iter().flatten() {
         let tally = if is_quiet { &mut *quiet } else { &mut *fires };
