@@ -144,7 +144,8 @@ fn a_consumer_that_calls_without_end_gets_its_quota_and_takes_nothing_from_other
     };
     let (greedy, honest) = std::thread::scope(|scope| {
         let greedy = scope.spawn(|| calls(&greedy, GREEDY));
-        (calls(&honest, HONEST), greedy.join())
+        let honest = calls(&honest, HONEST);
+        (greedy.join(), honest)
     });
     let greedy = greedy.ok().context("the greedy consumer")??;
     let admitted = greedy.iter().filter(|(status, _)| *status == 200).count() as u64;

@@ -502,6 +502,11 @@ fn is_unproved(ctx: &HeadContext<'_>) -> bool {
             Rule::Authenticate(rules) => rules.takes_certificates(),
             Rule::Methods { .. }
             | Rule::Addresses { .. }
+            | Rule::Networks(_)
+            | Rule::Cors(_)
+            | Rule::Csrf(_)
+            | Rule::ResponseHeaders(_)
+            | Rule::Ssrf(_)
             | Rule::Limits(_)
             | Rule::Threats(_)
             | Rule::Content(_)

@@ -56,7 +56,14 @@ impl ExternalRules {
         }
         let judged = match ctx.asked.reply_to(&name) {
             Some(Reply::External { status, body }) => self.judge(*status, body, now, privacy),
-            Some(Reply::Unavailable | Reply::Done | Reply::Introspection(_) | Reply::Password { .. }) | None => {
+            None
+            | Some(
+                Reply::Unavailable
+                | Reply::Done
+                | Reply::Introspection(_)
+                | Reply::Counted(_)
+                | Reply::Password { .. },
+            ) => {
                 let method = Arc::clone(&self.method);
                 let question = || Question::External { method, request: Secret::new(request.into_boxed_slice()) };
                 if ctx.asked.ask(name, question) {

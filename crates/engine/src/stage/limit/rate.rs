@@ -382,7 +382,14 @@ fn settle_shared(ctx: &mut HeadContext<'_>) -> bool {
     }
     let replies = match ctx.asked.reply_to(&COUNTS) {
         Some(Reply::Counted(replies)) => replies.as_slice(),
-        None | Some(Reply::Done | Reply::Introspection(_) | Reply::Password { .. } | Reply::Unavailable) => &[],
+        None
+        | Some(
+            Reply::Done
+            | Reply::Introspection(_)
+            | Reply::Password { .. }
+            | Reply::External { .. }
+            | Reply::Unavailable,
+        ) => &[],
     };
     for (number, (policy, limit, wish)) in wishes.into_iter().enumerate() {
         let counted = replies.get(number).copied().flatten();
