@@ -38,7 +38,6 @@ pub(crate) async fn create(store: &Store, new: NewKey, author: &str) -> Result<M
         };
         let record = record_of(&made.key, author);
         if store.put_api_keys(set.revision, std::slice::from_ref(&record), now).await.map_err(failure)? {
-            tracing::info!(key = record.id, application = record.application, author, "API key made");
             return Ok(MadeKey { record, text: made.text });
         }
     }
@@ -61,7 +60,6 @@ pub(crate) async fn rotate(store: &Store, id: &str, grace_ms: u64, author: &str)
         let record = record_of(&new.key, author);
         let old = ApiKeyRecord { expires: ending.expires_at, rotated: ending.rotated_at, ..old.clone() };
         if store.put_api_keys(set.revision, &[record.clone(), old], now).await.map_err(failure)? {
-            tracing::info!(key = record.id, replaces = id, application = record.application, author, "API key rotated");
             return Ok(MadeKey { record, text: new.text });
         }
     }
@@ -78,7 +76,6 @@ pub(crate) async fn revoke(store: &Store, id: &str, author: &str) -> Result<ApiK
         }
         let record = ApiKeyRecord { revoked: Some(now), revoked_by: Some(author.to_owned()), ..old };
         if store.put_api_keys(set.revision, std::slice::from_ref(&record), now).await.map_err(failure)? {
-            tracing::info!(key = record.id, application = record.application, author, "API key revoked");
             return Ok(record);
         }
     }
