@@ -27,6 +27,9 @@ const WORD_BYTES_MAX: usize = 255;
 /// LIMIT: longest time that a rotated key goes on working: 90 days, in milliseconds.
 const GRACE_MS_MAX: u64 = 90 * 86_400_000;
 
+/// LIMIT: longest life of a key that ends: 100 years, in microseconds; what lies beyond is a slip of the finger.
+const LIFE_US_MAX: u64 = 100 * 366 * 86_400 * 1_000_000;
+
 /// Makes a key.
 pub(crate) async fn create(store: &Store, new: NewKey, author: &str) -> Result<MadeKey, KeyRefused> {
     let grant = grant(new, clock::now()).map_err(KeyRefused::Bad)?;
@@ -38,7 +41,6 @@ pub(crate) async fn create(store: &Store, new: NewKey, author: &str) -> Result<M
         };
         let record = record_of(&made.key, author);
         if store.put_api_keys(set.revision, std::slice::from_ref(&record), now).await.map_err(failure)? {
-            tracing::info!(key = record.id, application = record.application, author, "API key made");
             return Ok(MadeKey { record, text: made.text });
         }
     }
@@ -61,7 +63,6 @@ pub(crate) async fn rotate(store: &Store, id: &str, grace_ms: u64, author: &str)
         let record = record_of(&new.key, author);
         let old = ApiKeyRecord { expires: ending.expires_at, rotated: ending.rotated_at, ..old.clone() };
         if store.put_api_keys(set.revision, &[record.clone(), old], now).await.map_err(failure)? {
-            tracing::info!(key = record.id, replaces = id, application = record.application, author, "API key rotated");
             return Ok(MadeKey { record, text: new.text });
         }
     }
@@ -78,7 +79,6 @@ pub(crate) async fn revoke(store: &Store, id: &str, author: &str) -> Result<ApiK
         }
         let record = ApiKeyRecord { revoked: Some(now), revoked_by: Some(author.to_owned()), ..old };
         if store.put_api_keys(set.revision, std::slice::from_ref(&record), now).await.map_err(failure)? {
-            tracing::info!(key = record.id, application = record.application, author, "API key revoked");
             return Ok(record);
         }
     }
@@ -153,6 +153,9 @@ fn grant(new: NewKey, now: Timestamp) -> Result<ApiKeyGrant, String> {
     }
     if expires.is_some_and(|expires| expires <= now) {
         return Err("a key ends in the future; this time has passed".to_owned());
+    }
+    if expires.is_some_and(|expires| expires.micros_since(now) > LIFE_US_MAX) {
+        return Err("a key ends within 100 years; one that is given no end has none".to_owned());
     }
     let quota = quota.map(|quota| ApiKeyQuota::new(quota.requests, quota.per_s).ok_or(QUOTA_FAULT)).transpose()?;
     let boxed = |words: Vec<String>| words.into_iter().map(String::into_boxed_str).collect();
@@ -238,6 +241,8 @@ mod tests {
         assert!(fault(NewKey { owner: Some(" ".to_owned()), ..new("a") }).contains("an owner"));
         assert!(fault(NewKey { plan: Some("a\u{1b}".to_owned()), ..new("a") }).contains("a plan"));
         assert!(fault(NewKey { expires: Some(Timestamp::from_micros(10)), ..new("a") }).contains("future"));
+        let never = Timestamp::from_micros(i64::MAX);
+        assert!(fault(NewKey { expires: Some(never), ..new("a") }).contains("100 years"));
         let quota = |requests, per_s| NewKey { quota: Some(KeyQuota { requests, per_s }), ..new("a") };
         assert_eq!(fault(quota(0, 1)), QUOTA_FAULT);
         assert_eq!(fault(quota(1, 0)), QUOTA_FAULT);

@@ -15,7 +15,12 @@ use bartizan_config::{Config, Data};
 use bartizan_console as console;
 use bartizan_engine::{CHECKS, LimitLoad, Load};
 use bartizan_gateway::{ExchangeSink, Gateway, GatewayHandle, GatewayOptions, Sinks};
+<<<<<<< HEAD
 use bartizan_store::{Error as StoreError, RevisionCause, Store, StoreOptions};
+=======
+use bartizan_model::Timestamp;
+use bartizan_store::{ApiKeyRecord, Error as StoreError, RevisionCause, Store, StoreOptions};
+>>>>>>> keys
 use tokio::sync::{broadcast, watch};
 
 use crate::control::{Control, Start};
@@ -272,7 +277,9 @@ impl Host {
                 let (store, keeper) = create.clone();
                 Box::pin(async move {
                     let made = keys::create(&store, new, &author).await;
-                    take(keeper).await;
+                    if let Ok(key) = &made {
+                        take(keeper, "made", &key.record, &author).await;
+                    }
                     made
                 })
             }),
@@ -280,7 +287,9 @@ impl Host {
                 let (store, keeper) = rotate.clone();
                 Box::pin(async move {
                     let made = keys::rotate(&store, &id, grace_ms, &author).await;
-                    take(keeper).await;
+                    if let Ok(key) = &made {
+                        take(keeper, "made in the place of another", &key.record, &author).await;
+                    }
                     made
                 })
             }),
@@ -288,7 +297,9 @@ impl Host {
                 let (store, keeper) = revoke.clone();
                 Box::pin(async move {
                     let revoked = keys::revoke(&store, &id, &author).await;
-                    take(keeper).await;
+                    if let Ok(key) = &revoked {
+                        take(keeper, "revoked", key, &author).await;
+                    }
                     revoked
                 })
             }),
@@ -323,8 +334,9 @@ impl Host {
     }
 }
 
-/// The gateway takes the keys as they are now.
-async fn take(keeper: Arc<Keeper>) {
+/// A key was changed here: the gateway takes the keys as they are now, and the log says who did what.
+async fn take(keeper: Arc<Keeper>, change: &'static str, record: &ApiKeyRecord, author: &str) {
+    tracing::info!(key = record.id, application = record.application, author, "API key {change}");
     let _ = tokio::task::spawn_blocking(move || keeper.refresh()).await; // a panic there is the keeper's to tell
 }
 
