@@ -13,7 +13,7 @@ use crate::encode::component;
 use crate::engine::{self, Configuration};
 use crate::sample::Sample;
 
-/// Values that rules 9598010 to 9598040 take for what people, editors and query APIs send.
+/// Values that rules 9598010 to 9598050 take for what people, editors and query APIs send.
 const LURES: [(&str, &str); 4] = [
     ("prose", "please have a look at this, thank you"),
     ("filter", "status eq 'open'"),
@@ -40,7 +40,7 @@ const LED_CLASSES: [&str; 13] = [
 
 /// Of attacks with a lure in front, in the same value: how many are stopped at least, in percent. To be raised, never
 /// lowered.
-const LED_PERCENT_MIN: [f64; 4] = [46.0, 96.0, 86.0, 96.0];
+const LED_PERCENT_MIN: [f64; 4] = [63.0, 96.0, 96.0, 96.0];
 
 fn attacks() -> Result<Vec<Sample>> {
     let mut samples = crate::generate("tuning")?;
