@@ -113,8 +113,8 @@ fn shape_fault(text: &str) -> Option<(&'static str, &'static str)> {
     if text.split(|letter: char| !letter.is_alphanumeric()).filter(is_in).count() > STEPS_MAX {
         return Some(DEEP);
     }
-    let mut chains = vec![0]; // steps of the chain at each depth of brackets
-    let mut choices = 0;
+    let mut chains = [0; BRACKETS_MAX + 1]; // steps of the chain at each depth of brackets
+    let (mut depth, mut choices): (usize, usize) = (0, 0);
     let (mut quote, mut last) = (None, ' ');
     let mut letters = text.chars();
     while let Some(letter) = letters.next() {
@@ -127,28 +127,26 @@ fn shape_fault(text: &str) -> Option<(&'static str, &'static str)> {
             last = letter;
             continue;
         }
-        let steps = chains.last_mut()?;
+        let Some(steps) = chains.get_mut(depth) else { return Some(DEEP) };
         match letter {
             '\'' | '"' if last == letter || last.is_alphanumeric() || last == '_' => return Some(PLAIN),
-            '\'' | '"' => quote = Some(letter),
             '/' if last == '/' => return Some(PLAIN),
-            '(' | '[' | '{' => {
-                *steps += 1;
-                chains.push(0);
-            }
-            ')' | ']' | '}' if chains.len() > 1 => _ = chains.pop(),
+            '\'' | '"' => quote = Some(letter),
+            ')' | ']' | '}' => depth = depth.saturating_sub(1),
             '&' | '|' | ',' | ':' => *steps = 0,
             '?' => {
                 *steps = 0;
                 choices += 1;
             }
             '.' | '+' | '-' | '*' | '/' | '%' | '<' | '>' | '=' | '!' => *steps += 1,
+            '(' | '[' | '{' => {
+                *steps += 1;
+                depth += 1;
+                chains.iter_mut().skip(depth).for_each(|steps| *steps = 0);
+            }
             _ => {}
         }
-        if chains.len() > BRACKETS_MAX + 1
-            || choices > CHOICES_MAX
-            || chains.last().is_some_and(|steps| *steps > STEPS_MAX)
-        {
+        if choices > CHOICES_MAX || chains.get(depth).is_none_or(|steps| *steps > STEPS_MAX) {
             return Some(DEEP);
         }
         last = letter;
