@@ -61,9 +61,9 @@ impl RuleSets {
     /// The rules that `config` names, taken from `before` where nothing changed. With an error among the diagnostics
     /// they must not be run. `file` is the configuration file, for diagnostics.
     pub(crate) fn load(config: &Config, file: &str, before: &Self, reading: Reading) -> (Self, Vec<Diagnostic>) {
-        let mut sets = Self::default();
         let mut diagnostics = Vec::new();
-        sets.cedar = CedarSets::load(config, file, &before.cedar, reading, &mut diagnostics);
+        let cedar = CedarSets::load(config, file, &before.cedar, reading, &mut diagnostics);
+        let mut sets = Self { cedar, ..Self::default() };
         for (index, policy) in config.policies.iter().enumerate() {
             let PolicyRule::Threats(threats) = &policy.rule else { continue };
             let place = Place { file, path: format!("policies[{index}].threats") };

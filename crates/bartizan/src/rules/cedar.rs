@@ -47,7 +47,7 @@ impl CedarSets {
             let place = Place { file, path: format!("policies[{index}].authorize.cedar") };
             let known = before.sources.get(&policy.name).zip(before.plans.get(&policy.name));
             let known = known.filter(|(source, _)| source.authorize == **authorize);
-            let files = match reading {
+            let files: Result<Vec<CedarFile>, Diagnostic> = match reading {
                 Reading::Files => settings.files.iter().enumerate().map(|(at, path)| read(path, at, &place)).collect(),
                 Reading::Nothing => Ok(Vec::new()),
             };

@@ -40,6 +40,12 @@ pub(super) fn authorize(checker: &mut Checker<'_, '_>, at: &SettingPath, written
     let operations = operations(checker, &at.key("operations"), &written.operations);
     let known: Vec<&str> = written.operations.iter().map(|operation| operation.id.as_str()).collect();
     let rules = rules(checker, &at.key("rules"), &written.rules, &known, &operations);
+    for (index, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.anonymous && written.cedar.is_some()) {
+        let message = format!("Cedar policies are about known callers, so `{}` lets nobody in", excerpt(&rule.name));
+        let help = "write operations for nobody in a policy without `cedar`";
+        let at = at.key("rules").index(index).key("anonymous");
+        checker.error(&at, report::CONTRADICTION, message, help);
+    }
     let is_unmatched_allowed = matches!(written.unmatched, document::Unmatched::Allow);
     if is_unmatched_allowed {
         let message = "what no operation names is open to everybody".to_owned();

@@ -137,6 +137,14 @@ pub(super) fn policies(
     apis: &[Api],
 ) -> Vec<Policy> {
     checker.names(at, "policy", written.iter().map(|policy| policy.name.as_str()));
+    let knows_callers = written.iter().any(|policy| policy.authenticate.is_some());
+    for (index, policy) in written.iter().enumerate().filter(|(_, policy)| policy.authorize.is_some()) {
+        if !knows_callers && !checker.is_partial {
+            let message = format!("nobody is ever known to `{}`: no policy authenticates", excerpt(&policy.name));
+            let help = "add a policy with `authenticate` over the same paths";
+            checker.warning(&at.index(index).key("authorize"), report::NO_EFFECT, message, help);
+        }
+    }
     written
         .iter()
         .enumerate()
