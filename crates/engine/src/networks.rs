@@ -223,10 +223,13 @@ fn asn_value(text: &str) -> Option<u32> {
     digits.parse().ok()
 }
 
+/// First and last address, and a value.
+type Range = (u128, u128, u32);
+
 /// Sorted ranges that do not overlap; IPv4 is mapped into IPv6.
 #[derive(Debug, Default)]
 struct Ranges {
-    list: Box<[(u128, u128, u32)]>,
+    list: Box<[Range]>,
 }
 
 impl Ranges {
@@ -293,7 +296,7 @@ fn lines(bytes: &[u8]) -> Result<Vec<Line<'_>>, AddressFileFault> {
 
 /// Ranges with one value each.
 fn valued(bytes: &[u8], read: fn(&str) -> Option<u32>) -> Result<Ranges, AddressFileFault> {
-    let mut list: Vec<(u128, u128, u32)> = Vec::new();
+    let mut list: Vec<Range> = Vec::new();
     for line in lines(bytes)? {
         let at = |fault: &str| AddressFileFault { line: Some(line.number), fault: fault.to_owned() };
         let value = read(line.value).ok_or_else(|| at("neither a country's two letters nor an operator's number"))?;
@@ -307,7 +310,7 @@ fn valued(bytes: &[u8], read: fn(&str) -> Option<u32>) -> Result<Ranges, Address
 
 /// Ranges by their labels; those of one label may overlap.
 fn labelled(bytes: &[u8]) -> Result<Vec<(Arc<str>, Ranges)>, AddressFileFault> {
-    let mut labels: Vec<(Arc<str>, Vec<(u128, u128, u32)>)> = Vec::new();
+    let mut labels: Vec<(Arc<str>, Vec<Range>)> = Vec::new();
     for line in lines(bytes)? {
         let at = |fault: String| AddressFileFault { line: Some(line.number), fault };
         let label = line.value;

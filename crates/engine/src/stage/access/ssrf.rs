@@ -85,7 +85,7 @@ const INTERNAL_ENDINGS: [&str; 12] = [
 #[derive(Debug)]
 pub(crate) struct SsrfRules {
     /// Segments of names and paths, lower case, `*` for any; empty = every value
-    parameters: Box<[Box<[Box<[u8]>]>]>,
+    parameters: Box<[Segments]>,
     schemes: Box<[Box<str>]>,
     hosts: Box<[HostPattern]>,
     ports: Box<[u16]>,
@@ -93,6 +93,9 @@ pub(crate) struct SsrfRules {
     disguises: Box<[Box<str>]>,
     pub(crate) body_bytes_max: usize,
 }
+
+/// Segments of a name or a path.
+type Segments = Box<[Box<[u8]>]>;
 
 /// What is wrong with a URL.
 type Fault = (&'static CheckInfo, &'static str);
