@@ -439,7 +439,7 @@ mod tests {
         errands.on_errand(move || {
             counter.fetch_add(1, Relaxed);
         });
-        (0..ERRANDS_MAX + 5).for_each(|_| drop(limit.without_store(key(1), NOW, 1)));
+        (0..ERRANDS_MAX + 5).for_each(|_| _ = limit.without_store(key(1), NOW, 1));
         assert_eq!((errands.take().len(), errands.dropped_total(), woken.load(Relaxed)), (ERRANDS_MAX, 5, 65_536));
     }
 }
