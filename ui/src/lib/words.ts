@@ -39,6 +39,15 @@ export const ACTOR: Record<string, string> = {
   unknown: 'Unknown',
 }
 
+export const CREDENTIAL: Record<string, string> = {
+  jwt: 'JWT',
+  introspected_token: 'Introspected token',
+  api_key: 'API key',
+  basic: 'Basic',
+  certificate: 'Certificate',
+  signature: 'Signature',
+}
+
 export const MISSING: Record<string, string> = {
   time: 'No time was recorded; the time of reading stands in',
   client: 'No client address',
@@ -60,6 +69,22 @@ export const CAUSE: Record<string, string> = {
   signal: 'Signal',
   file: 'File changed',
   console: 'Console',
+}
+
+/** How much a credential proves. */
+export const STRENGTH: Record<string, string> = {
+  shared: 'whoever knows it is let in',
+  bearer: 'whoever holds it is let in',
+  proof_of_possession: 'only the holder of its private key is let in',
+}
+
+export const LIMIT: Record<string, string> = {
+  spike_arrest: 'Spike arrest',
+  quota: 'Quota',
+  concurrency: 'In flight',
+  bandwidth: 'Bandwidth',
+  'logins of an account': 'Failed logins at an account',
+  'logins of a source': 'Failed logins from a network',
 }
 
 export const FIELD: Record<string, string> = {
