@@ -102,10 +102,15 @@ export const CHECKS = [
   { id: 'LIM-103', title: 'request target too long', severity: 'low', owasp: 'API4:2023', cwe: [770], since: '0.1', why: 'Very long targets carry payloads and cost memory in every hop.', fix: 'Move large inputs into the body; set a limit that fits the longest honest request.' },
   { id: 'LIM-104', title: 'header section too large', severity: 'low', owasp: 'API4:2023', cwe: [770], since: '0.1', why: 'Oversize header sections exhaust buffers of servers behind.', fix: 'Find the client that sends them; cookies are the usual cause.' },
   { id: 'LIM-105', title: 'request body too large', severity: 'medium', owasp: 'API4:2023', cwe: [770], since: '0.1', why: 'A body larger than the API expects costs memory and time before it is refused.', fix: 'Set the limit near the largest honest body; stream uploads on their own path.' },
+  { id: 'LIM-202', title: 'quota used up', severity: 'medium', owasp: 'API4:2023', cwe: [770], since: '0.1', why: 'Without a limit on how often it may call, one client can scrape, guess or overload at the price of everybody else.', fix: 'Look at what the client does; raise the quota when it is honest, block it when it is not.' },
+  { id: 'WAF-913100', title: 'client names itself as a scanner', severity: 'low', owasp: 'API8:2023', cwe: [200], since: '0.1', why: 'Tools that look for weaknesses come before those who use them.', fix: 'Look at what else this client asked for.' },
+  { id: 'LIM-207', title: 'too many failed logins', severity: 'high', owasp: 'API2:2023', cwe: [307], since: '0.1', why: 'Passwords are guessed and stolen lists are tried out by the thousand when nobody counts the failures.', fix: 'Keep the limit; tell the owner of the account, and ask for a second factor.' },
   { id: 'ENG-101', title: 'malformed request', severity: 'low', owasp: 'API8:2023', cwe: [444], since: '0.1', why: 'Requests that two parsers read differently are how request smuggling begins.', fix: 'Look at the client; honest ones rarely send such requests.' },
 ]
 
 const POLICIES = {
+  'per-client': { check: 'LIM-202', status: 429, location: { part: 'connection', name: null } },
+  'login-guard': { check: 'LIM-207', status: 429, location: { part: 'connection', name: null } },
   'no-tor-exits': { check: 'ACC-101', status: 403, location: { part: 'connection', name: null } },
   'bank-methods': { check: 'LIM-101', status: 405, location: { part: 'method', name: null } },
   'body-size': { check: 'LIM-105', status: 413, location: { part: 'body', name: null } },
@@ -138,7 +143,9 @@ export function makeEvent(random, endpoint, time, attack) {
   let applied = false
   let method = endpoint.method
   if (attack === 'walk') status = random() < 0.82 ? 404 : 200
-  if (attack === 'tor') [policy, applied] = ['no-tor-exits', true]
+  if (attack === 'walk' && random() < 0.6) [policy, applied] = ['per-client', false]
+  else if (!attack && endpoint.template === '/sessions' && random() < 0.02) [policy, applied] = ['login-guard', true]
+  else if (attack === 'tor') [policy, applied] = ['no-tor-exits', true]
   else if (attack === 'method') [policy, applied, method] = ['bank-methods', true, pick(random, ['TRACE', 'PROPFIND', 'DELETE'])]
   else if (random() < 0.0035) [policy, applied] = ['body-size', false]
   else if (random() < 0.0012) [policy, applied] = ['target-size', false]
@@ -257,6 +264,29 @@ policies:
   - name: target-size
     mode: observe
     limits: { target_bytes_max: 2KiB, header_bytes_max: 16KiB }
+  - name: per-client
+    mode: observe
+    rate:
+      key: [principal, endpoint]
+      spike_arrest: { requests: 20, per: 1s, burst: 40 }
+      quota: { requests: 600, per: 1h }
+  - name: partner-plan
+    mode: observe
+    scope: { apis: [partners] }
+    rate:
+      key: [api_key]
+      quota: { requests: 100000, per: month }
+      concurrency: 50
+      bandwidth: { bytes: 10GiB, per: 1d }
+      keys_max: 1000
+  - name: login-guard
+    mode: enforce
+    scope: { apis: [identity], methods: [POST], paths: [/sessions] }
+    rate:
+      login:
+        account: user.email
+        per_account: { attempts: 5, per: 15m }
+        per_source: { attempts: 50, per: 15m }
   - name: legacy-v1
     mode: off
     scope: { apis: [bank], paths: [/v1/**] }

@@ -7,6 +7,7 @@ import { createServer } from 'node:http'
 import { extname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { APPLICATIONS, CHECKS, generator, groupBy, makeEndpoints, makeEvent, makeEvents, YAML } from './data.mjs'
+import { explained, limitsReport, policiesReport } from './policies.mjs'
 import { FIELDS, compile, outcome } from './query.mjs'
 
 const DIST = fileURLToPath(new URL('../dist', import.meta.url))
@@ -115,13 +116,13 @@ function row(event) {
 
 function full(event) {
   const rule = event.rule
-  const findings = rule ? [{ check: rule.check, severity: CHECKS.find((check) => check.id === rule.check).severity, confidence: 'high', location: rule.location, evidence: rule.check === 'ACC-101' ? `client \`${event.client_ip}\` is in \`198.51.100.0/24\`` : rule.check === 'LIM-101' ? `method \`${event.method}\` is not one of GET, HEAD, POST, PUT, PATCH, DELETE` : rule.check === 'LIM-105' ? 'body of 71,302 bytes; at most 65,536 are allowed' : 'target of 2,410 bytes; at most 2,048 are allowed' }] : []
+  const findings = rule ? [{ check: rule.check, severity: CHECKS.find((check) => check.id === rule.check).severity, confidence: 'high', location: rule.location, evidence: rule.check === 'ACC-101' ? `client \`${event.client_ip}\` is in \`198.51.100.0/24\`` : rule.check === 'LIM-101' ? `method \`${event.method}\` is not one of GET, HEAD, POST, PUT, PATCH, DELETE` : rule.check === 'LIM-202' ? 'more than 600 requests in 1h by principal and endpoint' : rule.check === 'LIM-207' ? 'more than 5 failed attempts in 15m at one account' : rule.check === 'LIM-105' ? 'body of 71,302 bytes; at most 65,536 are allowed' : 'target of 2,410 bytes; at most 2,048 are allowed' }] : []
   const missing = Object.fromEntries(['time', 'client', 'headers', 'request_body', 'response', 'response_body'].map((word) => [word, event.missing.includes(word)]))
   return {
     id: event.id, time: iso(event.time), source: event.source, client: { ip: event.client_ip, via: event.source === 'gateway' ? '10.0.0.5' : null, tls_version: event.scheme === 'https' ? 'TLSv1.3' : null },
     actor: { kind: event.actor_kind, id: event.actor }, scheme: event.scheme, version: event.version, host: event.host, method: event.method, path: event.path, api: event.api,
     endpoint: event.endpoint_id ? { id: event.endpoint_id, template: event.template } : null, parameters: event.parameters, auth: event.auth,
-    principal: event.credential_id ? { subject: event.actor, application: event.application, credential_id: event.credential_id, scopes: ['invoices:read', 'reports:read'], roles: [], credential: 'api_key', strength: 'shared' } : null, user_agent: event.user_agent, request_type: event.request_type,
+    principal: event.credential_id ? { subject: event.actor, application: event.application, credential_id: event.credential_id, scopes: ['invoices:read', 'reports:read'], roles: [], credential: 'api_key', strength: 'shared' } : event.auth[0] === 'jwt' ? { subject: event.actor.replace('k_', ''), application: 'bank-app', scopes: ['accounts:read', 'transfers:write'], roles: [], credential: 'jwt', strength: 'bearer' } : null, user_agent: event.user_agent, request_type: event.request_type,
     response_type: event.response_type, ending: event.ending, status: event.status, request_bytes: event.request_bytes, response_bytes: event.response_bytes, duration_us: event.duration_us, upstream_us: event.upstream_us,
     upstream: event.upstream, findings, decision: { action: event.decision, applied: event.applied, status: event.decision_status, check: event.check, policy: event.policy }, missing,
     checks: Object.fromEntries(CHECKS.filter((check) => check.id === event.check).map((check) => [check.id, check])),
@@ -173,7 +174,7 @@ function config(state) {
   const empty = state === 'empty'
   return {
     revision: empty ? 1 : 5, generation: empty ? 1 : 48, applied_at: iso(empty ? started : revisionAt[4]), file: '/etc/bartizan/bartizan.yaml', yaml: empty ? 'listeners:\n  - address: 127.0.0.1:8080\nupstreams:\n  - name: default\n    targets:\n      - address: 127.0.0.1:9000\n' : YAML,
-    policies: empty ? [] : [policy('no-tor-exits', 'addresses', 'enforce', {}, 'not from 198.51.100.0/24'), policy('bank-methods', 'methods', 'enforce', { apis: ['bank', 'profiles'] }, 'only GET, HEAD, POST, PUT, PATCH, DELETE'), policy('body-size', 'limits', 'observe', { apis: ['bank', 'shop'], methods: ['POST', 'PUT', 'PATCH'] }, 'body at most 65536 B'), policy('target-size', 'limits', 'observe', {}, 'target at most 2048 B, header at most 16384 B'), policy('legacy-v1', 'methods', 'off', { apis: ['bank'], paths: ['/v1/**'] }, 'only GET')],
+    policies: empty ? [] : [policy('no-tor-exits', 'addresses', 'enforce', {}, 'not from 198.51.100.0/24'), policy('bank-methods', 'methods', 'enforce', { apis: ['bank', 'profiles'] }, 'only GET, HEAD, POST, PUT, PATCH, DELETE'), policy('body-size', 'limits', 'observe', { apis: ['bank', 'shop'], methods: ['POST', 'PUT', 'PATCH'] }, 'body at most 65536 B'), policy('target-size', 'limits', 'observe', {}, 'target at most 2048 B, header at most 16384 B'), policy('per-client', 'rate', 'observe', {}, '20 in 1s, 40 at once, 600 in 1h by principal and endpoint'), policy('partner-plan', 'rate', 'observe', { apis: ['partners'] }, '100000 each month, 50 in flight, 10737418240 B in 1d by api_key'), policy('login-guard', 'rate', 'enforce', { apis: ['identity'], methods: ['POST'], paths: ['/sessions'] }, '5 failed logins at an account'), policy('legacy-v1', 'methods', 'off', { apis: ['bank'], paths: ['/v1/**'] }, 'only GET')],
     apis: empty ? [{ name: 'default', hosts: [], path_prefix: '/', upstream: 'default', body_bytes_max: 10_485_760, streaming: [] }] : [api('bank', 'api.bank.example', '/', 'core'), api('profiles', 'api.bank.example', '/v2/users', 'core'), api('identity', 'login.bank.example', '/', 'identity'), api('shop', 'shop.bank.example', '/', 'shop', 1_048_576), api('partners', 'partners.bank.example', '/', 'partners')],
     upstreams: ['core', 'identity', 'shop', 'partners'].slice(0, empty ? 1 : 4).map((name, at) => ({ name: empty ? 'default' : name, targets: [{ address: `10.20.${at}.11:9000`, weight: 1 }], balance: name === 'shop' ? 'random' : 'round_robin', protocol: 'http1' })),
     listeners: empty ? [{ address: '127.0.0.1:8080', tls: false, http2: true }] : [{ address: '0.0.0.0:8443', tls: true, http2: true }, { address: '127.0.0.1:8080', tls: false, http2: true }],
@@ -341,7 +342,7 @@ async function answer(request, response, url, state) {
     }
     case 'GET events/:id':
       if (!byId.has(parts[1])) throw new Problem(404, 'not found', `no event has the id \`${parts[1]}\``)
-      return full(byId.get(parts[1]))
+      return explained(full(byId.get(parts[1])), config(state).policies, CHECKS)
     case 'GET keys': return state === 'empty' ? [] : listKeys()
     case 'POST keys':
       if (apiKeys.filter((key) => key.application === body.application && !key.revoked).length >= 2) throw new Problem(409, 'conflict', 'the application has two live keys; revoke one first')
@@ -356,6 +357,8 @@ async function answer(request, response, url, state) {
       Object.assign(apiKeys.find((key) => key.id === parts[1]), { revoked: iso(Date.now()), revoked_by: session.user.name })
       return null
     case 'POST sql': return sql(body.sql ?? '')
+    case 'GET policies': return policiesReport(config(state).policies, state === 'empty' ? [] : slice(...range()), ...range(), CHECKS)
+    case 'GET limits': return limitsReport(config(state).policies, state === 'empty' ? [] : slice(Date.now() - 900_000, Date.now()), Date.now() - 900_000, Date.now(), CHECKS)
     case 'GET config': return config(state)
     case 'GET config/revisions': return revisions.slice(0, state === 'empty' ? 1 : undefined).map(({ yaml: _y, diagnostics: _d, ...rest }) => rest).reverse()
     case 'POST config/check': return { diagnostics: diagnose(body.yaml ?? '') }

@@ -202,6 +202,31 @@ await step('a reload from the file says what came of it', async () => {
   await isAccessible()
 })
 
+await step('policies say what they blocked and would have, and limits whom they count', async () => {
+  await page.getByRole('tab', { name: /^Running/ }).click()
+  const row = (name) => page.locator('main tbody tr').filter({ hasText: name }).first()
+  await row('large-bodies').getByText(/Would have blocked [\d,.]+ of/).waitFor()
+  await row('common-methods').getByText(/^Blocked/).waitFor()
+  await row('large-bodies').getByRole('link', { name: 'large-bodies' }).click()
+  await page.locator('#opened-policy').getByText('body at most 1024 B').waitFor()
+  await shot('policy')
+  await isAccessible()
+  const [, said] = /Would have blocked ([\d,.]+) of/.exec((await row('large-bodies').locator('td.wide p').first().textContent()) ?? '') ?? []
+  await row('large-bodies').getByRole('link', { name: said, exact: true }).click()
+  await rows().first().locator('td').first().click()
+  await page.getByRole('complementary', { name: 'Exchange' }).getByText('decided, but only observes').waitFor()
+  await shot('trace')
+  await isAccessible()
+  await page.keyboard.press('Escape')
+  await go('Policies')
+  await page.getByRole('tab', { name: 'Limits' }).click()
+  const quota = page.getByRole('region', { name: 'Limits of calls' }).locator('tbody tr').first()
+  await quota.waitFor()
+  check(Number((await quota.locator('td').nth(2).textContent())?.replaceAll(',', '')) > 0, 'nobody is counted')
+  await shot('limits')
+  await isAccessible()
+})
+
 await step('the running YAML, the revisions and the validator are there', async () => {
   await page.getByRole('tab', { name: 'As written' }).click()
   await page.getByRole('region', { name: 'Configuration as running' }).waitFor()

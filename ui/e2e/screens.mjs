@@ -22,6 +22,7 @@ const api = async (path) => (await fetch(`${base}/api/v1${path}`)).json()
 const now = Date.now()
 const range = `from=${new Date(now - 86_400_000).toISOString()}&to=${new Date(now).toISOString()}`
 const endpoint = (await api('/endpoints?q=/v2/accounts/&limit=1&sort=requests')).items[0].id
+const [observed, allowed] = await Promise.all(['decision:deny+applied:false', 'decision:allow+auth:jwt'].map(async (q) => (await api(`/events?${range}&q=${q}&limit=1`)).items[0].id))
 const denied = (await api(`/events?${range}&q=decision:deny+applied:true&limit=1`)).items[0].id
 
 const PAGES = [
@@ -35,8 +36,13 @@ const PAGES = [
   { name: 'traffic-tail', path: '/traffic?tail=1', states: ['full'], wait: 2_500 },
   { name: 'exchange-panel', path: `/traffic?q=decision:deny+applied:true&event=${denied}`, states: ['full', 'error', 'slow'] },
   { name: 'exchange-page', path: `/traffic/${denied}`, states: ['full'] },
+  { name: 'exchange-observed', path: `/traffic/${observed}`, states: ['full'] },
+  { name: 'exchange-allowed', path: `/traffic/${allowed}`, states: ['full'] },
   { name: 'sql', path: '/traffic?view=sql', states: ['full'], act: (page) => page.getByRole('button', { name: 'Run' }).click() },
   { name: 'policies', path: '/policies' },
+  { name: 'policies-opened', path: '/policies?policy=per-client', states: ['full'], shift: 0.05 },
+  { name: 'policies-quiet', path: '/policies?range=15m&policy=partner-plan', states: ['full'], shift: 0.05 },
+  { name: 'policies-limits', path: '/policies?tab=limits' },
   { name: 'policies-reload', path: '/policies', states: ['full'], act: (page) => page.getByRole('button', { name: 'Reload from file' }).click() },
   { name: 'policies-yaml', path: '/policies?tab=yaml', states: ['full'] },
   { name: 'policies-revisions', path: '/policies?tab=revisions', states: ['full', 'error', 'slow'] },

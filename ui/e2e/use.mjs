@@ -111,6 +111,43 @@ await step('every number on the overview leads to as many events', 'full', async
   }
 })
 
+await step('a policy that observes says what it would have blocked, and leads to as many events', 'full', async (page) => {
+  await open(page, '/policies?range=7d')
+  const row = page.locator('main tbody tr').filter({ hasText: 'per-client' }).first()
+  const said = /Would have blocked ([\d,.]+) of [\d.]+\s*k? requests \(.+\), 1 client\./.exec((await row.locator('td.wide p').first().textContent())?.replaceAll('\u00a0', ' ') ?? '')
+  check(said, 'the sentence is missing')
+  await row.getByRole('link', { name: said[1] }).click()
+  await page.waitForURL((url) => url.pathname === '/traffic')
+  check(param(page, 'q') === 'policy:per-client applied:false' && param(page, 'range') === '7d', `${param(page, 'q')} in ${param(page, 'range')}`)
+  await page.locator('.total', { hasText: 'event' }).waitFor()
+  const shown = (await page.locator('.total').textContent())?.replace(/ events?/, '').trim()
+  check(shown === said[1], `${said[1]} on the page, ${shown} events`)
+})
+
+await step('a policy is opened without a mouse, and an event leads back to it', 'full', async (page) => {
+  await open(page, '/policies')
+  const name = page.getByRole('link', { name: 'no-tor-exits' })
+  await name.focus()
+  await page.keyboard.press('Enter')
+  await page.locator('#opened-policy').waitFor()
+  check((await name.getAttribute('aria-expanded')) === 'true', 'the link does not say that it is open')
+  await page.getByRole('link', { name: 'Show its events' }).click()
+  await rows(page).first().click()
+  const panel = page.getByRole('complementary', { name: 'Exchange' })
+  await panel.getByText('decided: denied with 403').waitFor()
+  await panel.getByRole('link', { name: 'per-client' }).first().click()
+  await page.locator('#opened-policy').waitFor()
+  check(param(page, 'policy') === 'per-client', 'it leads to another policy')
+  await page.goBack()
+  await panel.waitFor()
+})
+
+await step('limits are read again by themselves', 'full', async (page) => {
+  await open(page, '/policies?tab=limits')
+  await page.getByRole('region', { name: 'Limits of per-client' }).getByText('600 requests in any 1').waitFor()
+  await page.waitForRequest((request) => request.url().endsWith('/limits'), { timeout: 7_000 })
+})
+
 await step('a cell narrows the events', 'full', async (page) => {
   await open(page, '/traffic')
   await rows(page).first().locator('td[data-field=status]').hover({ force: true })

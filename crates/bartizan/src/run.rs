@@ -15,12 +15,7 @@ use bartizan_config::{Config, Data};
 use bartizan_console as console;
 use bartizan_engine::{CHECKS, LimitLoad, Load};
 use bartizan_gateway::{ExchangeSink, Gateway, GatewayHandle, GatewayOptions, Sinks};
-<<<<<<< HEAD
-use bartizan_store::{Error as StoreError, RevisionCause, Store, StoreOptions};
-=======
-use bartizan_model::Timestamp;
 use bartizan_store::{ApiKeyRecord, Error as StoreError, RevisionCause, Store, StoreOptions};
->>>>>>> keys
 use tokio::sync::{broadcast, watch};
 
 use crate::control::{Control, Start};

@@ -112,7 +112,7 @@ fn limits_of(policy: &str, rate: &Rate, states: &[LimitState]) -> Vec<LimitBody>
     }));
     limits.extend(rate.concurrency.map(|most| limit("concurrency", "LIM-203", most.into(), None)));
     limits.extend(rate.bandwidth.map(|most| limit("bandwidth", "LIM-204", most.bytes, Some(most.per_ms))));
-    for login in &rate.login {
+    if let Some(login) = &rate.login {
         for (kind, attempts) in [("logins of an account", login.per_account), ("logins of a source", login.per_source)]
         {
             limits.push(limit(kind, "LIM-207", attempts.attempts.into(), Some(attempts.per_ms)));

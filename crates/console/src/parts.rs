@@ -82,7 +82,7 @@ pub struct Control {
     pub upstreams: Arc<dyn Fn() -> Vec<UpstreamState> + Send + Sync>,
     /// Where events come from
     pub sources: Arc<dyn Fn() -> Vec<SourceState> + Send + Sync>,
-    /// How full the counts of rate limits are. Looks at every key, so it may take a tenth of a second
+    /// How full the counts of rate limits are. It may look at every key, so it is called off the runtime
     pub limits: Arc<dyn Fn() -> Vec<LimitState> + Send + Sync>,
     /// The event queue's counters
     pub queue: Arc<dyn Fn() -> QueueCounters + Send + Sync>,

@@ -170,8 +170,8 @@ impl Counters {
         table
     }
 
-    /// How full every limit in use is at `now`. Looks at each key once, so it takes about a tenth of a second for a
-    /// million keys; requests wait for a 256th of one limit's at most.
+    /// How full every limit in use is at `now`. Looks at each key once, a 256th of a limit at a time: requests wait for
+    /// such a part at most.
     pub fn loads(&self, now: Timestamp) -> Vec<LimitLoad> {
         let tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
         let in_use = |known: &Known| Some((known.policy.clone(), known.kind.clone(), known.table.upgrade()?));

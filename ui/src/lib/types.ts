@@ -190,6 +190,8 @@ export interface Finding {
   confidence: 'low' | 'medium' | 'high'
   location: Location | string
   evidence: string
+  /** The policy it speaks under, with its mode at the time; absent when it is only noted, or the engine's own */
+  policy?: { name: string; mode: Mode }
 }
 
 export interface CheckInfo {
@@ -252,6 +254,71 @@ export interface Policy {
   summary: string
   denied_24h: number
   observed_24h: number
+}
+
+/** What a policy did in a window of time. */
+export interface PolicyHits {
+  policy: string
+  denied: number
+  observed: number
+  /** Went through as well; another policy that observes decided */
+  beside: number
+  clients: number
+  last_hit: string | null
+  series: { time: string; denied: number; observed: number }[]
+  endpoints: { id: string; method: string; host: string; template: string; hits: number }[]
+  checks: { check: string; title: string; severity: Severity; count: number }[]
+}
+
+export interface PolicyReport extends PolicyHits {
+  name: string
+  kind: string
+  mode: Mode
+  scope: { apis: string[]; methods: string[]; paths: string[] }
+  /** Finds the requests it applies to; empty for all */
+  scope_query: string
+  summary: string
+  /** Requests it applies to; null when they were not counted */
+  requests: number | null
+}
+
+export interface PoliciesReport {
+  from: string
+  to: string
+  step_s: number
+  policies: PolicyReport[]
+  former: PolicyHits[]
+}
+
+export interface LimitState {
+  keys: number
+  near: number
+  spent: number
+  bytes: number
+  overflowed_total: number
+}
+
+export interface RateLimit {
+  kind: string
+  check: string
+  most: number
+  per_ms: number | null
+  is_calendar: boolean
+  burst: number | null
+  state: LimitState | null
+}
+
+export interface RatePolicy extends PolicyReport {
+  key: string
+  keys_max: number
+  limits: RateLimit[]
+}
+
+export interface LimitsReport {
+  from: string
+  to: string
+  step_s: number
+  policies: RatePolicy[]
 }
 
 export interface RunningConfig {

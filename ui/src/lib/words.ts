@@ -72,6 +72,22 @@ export const CAUSE: Record<string, string> = {
   console: 'Console',
 }
 
+/** How much a credential proves. */
+export const STRENGTH: Record<string, string> = {
+  shared: 'whoever knows it is let in',
+  bearer: 'whoever holds it is let in',
+  proof_of_possession: 'only the holder of its private key is let in',
+}
+
+export const LIMIT: Record<string, string> = {
+  spike_arrest: 'Spike arrest',
+  quota: 'Quota',
+  concurrency: 'In flight',
+  bandwidth: 'Bandwidth',
+  'logins of an account': 'Failed logins at an account',
+  'logins of a source': 'Failed logins from a network',
+}
+
 export const FIELD: Record<string, string> = {
   outcome: 'Outcome',
   time: 'Time',
