@@ -30,9 +30,7 @@ impl Form<'_> {
             Some(Refusal::Connect)
         } else if !is_target(self.method, self.target) {
             Some(Refusal::RequestLine)
-        } else if self.has_two_framings
-            || is_special && !(is_framing(self.headers) && is_connection(self.headers))
-        {
+        } else if self.has_two_framings || is_special && !(is_framing(self.headers) && is_connection(self.headers)) {
             Some(Refusal::Framing)
         } else if is_special && !is_expectation(self.headers) {
             Some(Refusal::Expectation)

@@ -47,7 +47,7 @@ impl Offline {
     /// Answers one question, as far as that may be.
     pub(crate) fn answer(&mut self, question: Question) -> Reply {
         let whom = match &question {
-            Question::Password(_) => None, // it is computed
+            Question::Password(_) => None,                   // it is computed
             Question::Count(_) => return Reply::Unavailable, // counts are of running gateways
             Question::Keys { source } => Some(source.to_string()),
             Question::Introspection { method, .. } => Some(method.url.clone()),

@@ -84,7 +84,17 @@ impl BasicRules {
                 return Verdict::Known(verified);
             }
             (Some(Reply::Password { .. }), _) => return wrong,
-            (None | Some(Reply::Done | Reply::Introspection(_) | Reply::External { .. } | Reply::Counted(_) | Reply::Unavailable), _) => {}
+            (
+                None
+                | Some(
+                    Reply::Done
+                    | Reply::Introspection(_)
+                    | Reply::External { .. }
+                    | Reply::Counted(_)
+                    | Reply::Unavailable,
+                ),
+                _,
+            ) => {}
         }
         let hash = entry.map_or(&self.decoy, |entry| &entry.hash);
         let check = PasswordCheck { hash: Arc::clone(hash), password: Secret::new(password.into_boxed_slice()) };

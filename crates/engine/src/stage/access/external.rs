@@ -58,11 +58,7 @@ impl ExternalRules {
             Some(Reply::External { status, body }) => self.judge(*status, body, now, privacy),
             None
             | Some(
-                Reply::Unavailable
-                | Reply::Done
-                | Reply::Introspection(_)
-                | Reply::Counted(_)
-                | Reply::Password { .. },
+                Reply::Unavailable | Reply::Done | Reply::Introspection(_) | Reply::Counted(_) | Reply::Password { .. },
             ) => {
                 let method = Arc::clone(&self.method);
                 let question = || Question::External { method, request: Secret::new(request.into_boxed_slice()) };

@@ -78,7 +78,17 @@ impl IntrospectionRules {
                 }
                 Err(fault) => return Verdict::Refused(fault),
             },
-            (None, None | Some(Reply::Done | Reply::Password { .. } | Reply::External { .. } | Reply::Counted(_) | Reply::Unavailable)) => {
+            (
+                None,
+                None
+                | Some(
+                    Reply::Done
+                    | Reply::Password { .. }
+                    | Reply::External { .. }
+                    | Reply::Counted(_)
+                    | Reply::Unavailable,
+                ),
+            ) => {
                 let question = || Question::Introspection {
                     method: Arc::clone(&self.method),
                     token: Secret::new(presented.text.into()),

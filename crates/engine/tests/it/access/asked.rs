@@ -26,7 +26,9 @@ fn basic(text: &str) -> Call {
 fn compute(question: &Question) -> Reply {
     match question {
         Question::Password(check) => PasswordCheck::run(check),
-        Question::Keys { .. } | Question::Introspection { .. } | Question::External { .. } | Question::Count(_) => Reply::Unavailable,
+        Question::Keys { .. } | Question::Introspection { .. } | Question::External { .. } | Question::Count(_) => {
+            Reply::Unavailable
+        }
     }
 }
 
