@@ -1,7 +1,7 @@
 //! JSON (RFC 8259): one pass, eight bytes at a time inside strings, no recursion.
 //!
 //! Strict where continuing would be a guess (a bad escape, a leading zero, a missing comma: decoding stops), lenient
-//! where it is not (a control character or bad UTF-8 in a string is kept as it is): either way a fault says so. An
+//! where it is not (a control character or bad UTF-8 in a string is kept as it is, a form feed is white space): either way a fault says so. An
 //! unpaired surrogate becomes U+FFFD, with a fault, so that values stay UTF-8 wherever the source is. Of two members
 //! with one name both stay in the tree: applications differ in which one they take, so both have to be looked at.
 
@@ -65,8 +65,11 @@ impl Parser<'_, '_, '_> {
     fn next_token(&mut self) -> Option<u8> {
         loop {
             let byte = *self.source.get(self.at)?;
-            if byte > b' ' || !matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
-                return Some(byte);
+            match byte {
+                b' ' | b'\t' | b'\n' | b'\r' => {}
+                // No white space of JSON, but of lenient readers, who go on behind it.
+                0x0b | 0x0c => self.out.fault(FaultKind::UnexpectedByte, self.at),
+                _ => return Some(byte),
             }
             self.at += 1;
         }

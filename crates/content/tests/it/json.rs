@@ -262,6 +262,14 @@ fn depth_bombs_cost_no_stack() {
 }
 
 #[test]
+fn blanks_that_lenient_readers_skip_are_faults_that_hide_nothing() {
+    let limits = Limits::default();
+    let content = decode(Format::Json, b"{\x0b\"a\"\x0c:\x0b1}", &limits);
+    assert_eq!(faults(&content), ["unexpected_byte"; 3]);
+    assert_eq!(leaves(&content), "json.a = 1\n");
+}
+
+#[test]
 fn what_is_there_of_a_string_that_the_end_cuts_stays() {
     for (document, kept) in [
         (r#"{"a":"text"#, "json.a = text\n"),

@@ -80,6 +80,30 @@ pub const CAUSES: &[Cause] = &[
         is_it: |case| case.is_ours && case.rule == BODY_ERROR && is_json_of_other_bytes(case.exchange()),
     },
     Cause {
+        name: "JSON with other blanks",
+        why: "libmodsecurity takes vertical tabs and form feeds between values for white space. Bartizan, too, but reports \
+              them as an error of the body (REQBODY_ERROR).",
+        reference: "RFC 8259 §2: white space is space, tab, line feed and carriage return.",
+        is_it: |case| {
+            let body = &case.exchange().body;
+            let has_blank = memchr::memchr2(0x0b, 0x0c, body).is_some();
+            case.is_ours && case.rule == BODY_ERROR && has_blank && is_of(case.exchange(), b"application/json")
+        },
+    },
+    Cause {
+        name: "odd cookies",
+        why: "libmodsecurity drops a cookie without a name (`=value`), and keeps the blank before the `;` in a value. Bartizan \
+              inspects the one and trims the other, as browsers and servers do.",
+        reference: "RFC 6265bis §5.6: a cookie may have an empty name; white space around names and values is removed.",
+        is_it: |case| {
+            let cookie = field(&case.exchange().headers, "Cookie").unwrap_or_default();
+            let is_odd = cookie
+                .split(|byte| *byte == b';')
+                .any(|pair| pair.trim_ascii().starts_with(b"=") || pair.trim_ascii_end().len() < pair.len());
+            case.is_ours && is_odd && case.line().contains("REQUEST_COOKIES")
+        },
+    },
+    Cause {
         name: "empty XML body",
         why: "libmodsecurity calls an empty body of type XML an error. Bartizan does not ask a parser about nothing.",
         reference: "RFC 9110 §6.4: there is no content to be parsed. ModSecurity 2 starts a parser with a body's first byte, \

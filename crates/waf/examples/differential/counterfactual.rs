@@ -85,7 +85,7 @@ fn cut_path(target: &[u8]) -> Vec<u8> {
 
 /// Without what stands between a NUL and the end of its value.
 fn cut_values(bytes: &[u8]) -> Vec<u8> {
-    const NULS: [&[u8]; 5] = [b"\0", b"%00", b"%2500", b"\\u0000", b"&#x0;"];
+    const NULS: [&[u8]; 8] = [b"\0", b"%00", b"%2500", b"\\u0000", b"\\x00", b"\\0", b"%5C0", b"&#x0;"];
     const ENDS: &[u8] = b"&\"<\r\n";
     let mut cut = Vec::with_capacity(bytes.len());
     let mut rest = bytes;
