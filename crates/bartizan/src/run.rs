@@ -59,8 +59,9 @@ pub(crate) fn serve(
     let reading = store.clone().map_or_else(|| Store::open_read_only(&data.directory), Ok)?;
     let (learned, key) = (catalog::load(&reading)?, reading.installation_key());
     let (path, data_dir) = (options.config.clone(), options.data_dir.clone());
-    let (shared, traffic) = (shared.clone(), Arc::clone(&metrics.traffic));
-    let start = Start { path, data_dir, text, config: config.clone(), rules, addresses, shared, traffic };
+    let traffic = Arc::clone(&metrics.traffic);
+    let (config_then, shared_then) = (config.clone(), shared.clone());
+    let start = Start { path, data_dir, text, config: config_then, rules, addresses, shared: shared_then, traffic };
     let control = Arc::new(Control::new(start, learned.learned(), *key.expose()));
     let keeper = Keeper::new(control.desk().state(), reading)?;
     keeper.keep()?;
