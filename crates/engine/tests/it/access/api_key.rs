@@ -262,7 +262,10 @@ fn a_quota_is_observed_where_its_policy_is() {
     let text = format!("policies: [{{ name: callers, mode: observe, authenticate: {POLICY} }}]");
     let desk = Desk::with_policies(&text);
     desk.access.publish_api_keys(ApiKeys::new(PEPPER, [metered(&made)]));
-    let last = (0..4).map(|_| desk.serve(&call(&made, 0))).last().unwrap();
+    for _ in 0..3 {
+        desk.serve(&call(&made, 0));
+    }
+    let last = desk.serve(&call(&made, 0));
     assert_eq!(last.step, Step::Continue);
     assert_eq!((&*last.event.findings[0].check.to_string(), last.event.decision.applied), ("LIM-202", false));
     assert!(last.answer.headers.iter().all(|(name, _)| !name.starts_with("ratelimit")), "what is observed is not told");
@@ -302,7 +305,7 @@ fn uses_are_told_once_and_survive_a_publication() {
     desk.serve(&call(&shop, 1));
     desk.serve(&call(&shop, 7));
     desk.serve(&Call::get("/").with("x-api-key", format!("{}x", shop.text.expose())));
-    desk.access.publish_api_keys(ApiKeys::new(PEPPER, [shop.key.clone(), bank.key.clone()]));
+    desk.access.publish_api_keys(ApiKeys::new(PEPPER, [shop.key.clone(), bank.key]));
     let used = ApiKeyUse { id: shop.key.id.clone(), last_at: at(7), calls: 2 };
     assert_eq!(desk.access.take_api_key_uses(), [used]);
     assert_eq!(desk.access.take_api_key_uses(), []);
