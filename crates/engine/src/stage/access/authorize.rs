@@ -124,6 +124,9 @@ pub(crate) fn run(ctx: &mut HeadContext<'_>) {
     }
 }
 
+/// What a rule asks of the body: whether its `require` does, and which alternatives do.
+type OfBody = (bool, SmallVec<[usize; 2]>);
+
 /// What the head says.
 #[derive(Default)]
 struct Judgment {
@@ -344,7 +347,7 @@ impl CompiledRule {
     }
 
     /// Whether the head lets it hold; with what must be asked of the body, if anything.
-    fn head(&self, request: &Request<'_>, one: &Match) -> Result<Option<(bool, SmallVec<[usize; 2]>)>, Fault> {
+    fn head(&self, request: &Request<'_>, one: &Match) -> Result<Option<OfBody>, Fault> {
         if request.caller.is_none() && !self.anonymous {
             return Err(Fault::new(&checks::UNKNOWN_CALLER, "nobody is known to call".to_owned(), Part::Header));
         }

@@ -54,8 +54,14 @@ pub(crate) struct Matches {
 pub(crate) struct Match {
     /// Its place in the configuration; `None` = the policy names no operations and takes every request
     pub(crate) operation: Option<usize>,
-    pub(crate) values: SmallVec<[(Box<str>, Box<[u8]>); 2]>,
+    pub(crate) values: Values,
 }
+
+/// Path parameters: name and value.
+type Values = SmallVec<[(Box<str>, Box<[u8]>); 2]>;
+
+/// What operations are sorted by: their segments, then whether they take all methods.
+type Rank = (Vec<(u8, Box<[u8]>)>, bool);
 
 impl Operations {
     pub(crate) fn new(written: &[Operation]) -> Self {
@@ -139,7 +145,7 @@ impl Compiled {
     }
 
     /// Literals before parameters before any rest; named methods before all.
-    fn rank(&self) -> (Vec<(u8, Box<[u8]>)>, bool) {
+    fn rank(&self) -> Rank {
         let rank = |part: &Part| match part {
             Part::Literal(literal) => (0, literal.clone()),
             Part::Parameter(_) => (1, Box::default()),
