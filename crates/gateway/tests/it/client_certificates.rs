@@ -347,33 +347,28 @@ async fn a_certificate_is_shown_and_good_or_its_holder_stays_outside() {
             of(Leaf { is_authority: true, ..Leaf::default() }),
             Met::Refused("client_certificate_not_acceptable"),
         ),
-        (
-            "another trust domain",
-            demand(Required),
-            of(Leaf { uris: vec!["spiffe://evil.org/ns/shop/sa/orders"], ..Leaf::default() }),
-            Met::Unauthorized("ACC-216"),
-        ),
-        (
-            "another service",
-            demand(Required),
-            of(Leaf { uris: vec!["spiffe://example.org/ns/shop/sa/admin"], ..Leaf::default() }),
-            Met::Unauthorized("ACC-216"),
-        ),
-        (
-            "two URIs",
-            demand(Required),
-            of(Leaf { uris: vec![ORDERS, "spiffe://example.org/x"], ..Leaf::default() }),
-            Met::Unauthorized("ACC-216"),
-        ),
-        (
-            "a DNS name in place of a URI",
-            demand(Required),
-            of(Leaf { uris: Vec::new(), dns: vec!["orders.example"], ..Leaf::default() }),
-            Met::Unauthorized("ACC-216"),
-        ),
     ] {
         check(name, &files, demand.clone(), &files.client(shown.clone(), ALL), expected).await;
         check(&format!("{name}, TLS 1.2"), &files, demand, &files.client(shown, TLS12), expected).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_good_certificate_of_somebody_else_is_not_enough_for_the_policy() {
+    let files = Files::new();
+    let root = authority("clients");
+    let demand = files.demand(ClientDemand::Required, &root, &[]);
+    let of = |uris: Vec<&'static str>, dns| issue(&Leaf { uris, dns, ..Leaf::default() }, &[&root]);
+    for (name, shown) in [
+        ("another trust domain", of(vec!["spiffe://evil.org/ns/shop/sa/orders"], Vec::new())),
+        ("another service", of(vec!["spiffe://example.org/ns/shop/sa/admin"], Vec::new())),
+        ("two URIs", of(vec![ORDERS, "spiffe://example.org/x"], Vec::new())),
+        ("a DNS name in place of a URI", of(Vec::new(), vec!["orders.example"])),
+    ] {
+        for versions in [ALL, TLS12] {
+            let client = files.client(Some(shown.clone()), versions);
+            check(name, &files, demand.clone(), &client, Met::Unauthorized("ACC-216")).await;
+        }
     }
 }
 
