@@ -1,9 +1,11 @@
 //! JSON (RFC 8259): one pass, eight bytes at a time inside strings, no recursion.
 //!
 //! Strict where continuing would be a guess (a bad escape, a leading zero, a missing comma: decoding stops), lenient
-//! where it is not (a control character or bad UTF-8 in a string is kept as it is, a form feed is white space): either way a fault says so. An
-//! unpaired surrogate becomes U+FFFD, with a fault, so that values stay UTF-8 wherever the source is. Of two members
-//! with one name both stay in the tree: applications differ in which one they take, so both have to be looked at.
+//! where it is not (a control character or bad UTF-8 in a string is kept as it is, a form feed between values is white
+//! space): either way a fault says so. An unpaired surrogate becomes U+FFFD, with a fault, so that values stay UTF-8
+//! wherever the source is. Of two members with one name both stay in the tree: applications differ in which one they
+//! take, so both have to be looked at. Of a document that ends inside a string, what is there of it stays too: it may
+//! have been cut for its length alone.
 
 use crate::builder::{Builder, Stop, saturated};
 use crate::encoding::{hex4, push_char};
