@@ -191,7 +191,7 @@ fn query(scope: &Scope) -> String {
 /// Text taken literally. Quotation marks take away every other character's meaning; one of its own cannot be written,
 /// so a star stands for it.
 fn written(text: &str) -> String {
-    let needs_marks = |character: char| character.is_whitespace() || ",\"*<>-".contains(character);
+    let needs_marks = |character: char| character.is_whitespace() || ",\"*".contains(character);
     if text.contains(needs_marks) { format!("\"{}\"", text.replace('"', "\"*\"")) } else { text.to_owned() }
 }
 

@@ -53,7 +53,7 @@ fn a_policy_shows_what_it_would_have_denied_of_how_many_requests() {
     let world = World::new(1000);
     let admin = world.admin();
     let report = admin.get("/policies").expect(200).json;
-    let [enforced, observing, rate] = [0, 1, 2].map(|at| report["policies"][at].clone());
+    let [enforced, observing, rate] = [0_usize, 1, 2].map(|at| report["policies"][at].clone());
     assert_eq!(
         (&enforced["name"], &enforced["kind"], &enforced["mode"]),
         (&json!("no-deletes"), &json!("methods"), &json!("enforce"))
