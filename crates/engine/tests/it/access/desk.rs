@@ -156,7 +156,7 @@ impl Desk {
         let (answer, edits) = (inspection.answer(), inspection.edits().clone());
         let response_fields = match step {
             Step::Stop(_) => Vec::new(),
-            Step::Continue | Step::Hold | Step::Ask(_) => inspection.response_fields(),
+            Step::Continue | Step::Hold | Step::Answer | Step::Ask(_) => inspection.response_fields(),
         };
         let event = inspection.finish(Outcome::default(), now);
         Served { step, event, answer, edits, questions, response_fields }
