@@ -133,5 +133,5 @@ fn the_gateways_configuration_is_valid_without_a_warning() {
     assert_eq!(told, [""; 0]);
     let config = parsed.config.unwrap();
     assert_eq!(config.apis.len(), 2);
-    assert_eq!(config.policies.len(), 7);
+    assert_eq!(config.policies.len(), 8);
 }
