@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use bartizan_waf::{Gates, Plan};
+use serde_json::Value;
 
 use crate::engine;
 use crate::harness::{Exchange, Logged, field};
@@ -29,6 +30,8 @@ pub struct Counterfactual {
     pub without_body: Ids,
     /// Values end before a NUL, however it is written
     pub with_cut_values: Ids,
+    /// JSON arrays are objects with their numbers as names, and so have no name of their own
+    pub without_arrays: Ids,
     /// The arguments of the query come in the opposite order
     pub with_reversed_query: Ids,
 }
@@ -66,6 +69,7 @@ impl Ours {
                 let headers = exchange.headers.iter().map(|(name, value)| (name.clone(), cut_values(value))).collect();
                 ids(&self.plan, &Exchange { target, body, headers, ..exchange.clone() })
             },
+            without_arrays: with_body(without_arrays(&exchange.body)),
             with_reversed_query: with_target(reversed_query(&exchange.target)),
         }
     }
@@ -100,6 +104,21 @@ fn cut_values(bytes: &[u8]) -> Vec<u8> {
         }
     }
     cut
+}
+
+/// JSON with objects for arrays; other bodies as they are.
+fn without_arrays(body: &[u8]) -> Vec<u8> {
+    fn changed(value: Value) -> Value {
+        match value {
+            Value::Array(items) => {
+                (0..).zip(items).map(|(at, item): (usize, _)| (at.to_string(), changed(item))).collect()
+            }
+            Value::Object(members) => members.into_iter().map(|(name, value)| (name, changed(value))).collect(),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value,
+        }
+    }
+    // serde_json refuses what is deeper than 128 levels.
+    serde_json::from_slice(body).map_or_else(|_| body.to_vec(), |value| changed(value).to_string().into_bytes())
 }
 
 fn reversed_query(target: &[u8]) -> Vec<u8> {
