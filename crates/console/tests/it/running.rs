@@ -69,7 +69,7 @@ fn a_policy_shows_what_it_would_have_denied_of_how_many_requests() {
     assert_eq!((&rate["requests"], &rate["scope_query"]), (&json!(100), &json!("api:shop path:/orders,/orders/*")));
     assert_eq!((&rate["last_hit"], &rate["observed"]), (&Value::Null, &json!(0)));
     let check = &observing["checks"][0];
-    assert_eq!((&check["check"], &check["count"]), (&json!("LIM-103"), &json!(100)));
+    assert_eq!((&check["check"], &check["count"]), (&json!("LIM-101"), &json!(100)));
     assert_ne!(check["title"], check["check"]);
     assert_eq!(observing["endpoints"][0]["template"], "/products");
     assert!((4..=6).contains(&observing["clients"].as_u64().unwrap()), "{observing}");
