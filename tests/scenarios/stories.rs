@@ -22,6 +22,7 @@ policies:
     mode: enforce
     scope: {{ paths: [/user/**, /admin/**, /orders] }}
     authenticate:
+      subject: plain
       methods:
         - jwt: {{ issuer: \"https://login.example\", audiences: [shop], algorithms: [EdDSA], jwks_file: \"{}\" }}
 {policies}",
