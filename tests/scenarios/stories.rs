@@ -95,7 +95,7 @@ fn one_number_changed_reads_no_other_account_and_opens_no_door_of_administrators
     for needed in ["ACC-306", "accounts", "owners", "readAccount"] {
         assert!(told.contains(needed), "the finding names {needed}: {told}");
     }
-    assert!(text(&row["actor"]).contains("ann"), "the event names who: {row}");
+    assert!(text(&row["principal"]).contains("\"ann\""), "the event names who: {row}");
     Ok(())
 }
 

@@ -47,13 +47,13 @@ impl CedarSets {
             let place = Place { file, path: format!("policies[{index}].authorize.cedar") };
             let known = before.sources.get(&policy.name).zip(before.plans.get(&policy.name));
             let known = known.filter(|(source, _)| source.authorize == **authorize);
-            let files: Result<Vec<CedarFile>, Diagnostic> = match reading {
+            let files: Result<Vec<CedarFile>, Box<Diagnostic>> = match reading {
                 Reading::Files => settings.files.iter().enumerate().map(|(at, path)| read(path, at, &place)).collect(),
                 Reading::Nothing => Ok(Vec::new()),
             };
             let files: Vec<CedarFile> = match (files, reading) {
                 (Err(fault), _) => {
-                    diagnostics.push(fault);
+                    diagnostics.push(*fault);
                     continue;
                 }
                 (Ok(files), Reading::Files) => files,
@@ -93,11 +93,12 @@ impl CedarSets {
     }
 }
 
-fn read(path: &Path, at: usize, place: &Place<'_>) -> Result<CedarFile, Diagnostic> {
+fn read(path: &Path, at: usize, place: &Place<'_>) -> Result<CedarFile, Box<Diagnostic>> {
     let name = path.display().to_string();
     let unusable = |fault: &str| {
         let message = format!("Cedar policies `{name}` {fault}");
-        place.error(&format!("files[{at}]"), message, "name a file with Cedar policies, relative to the configuration")
+        let help = "name a file with Cedar policies, relative to the configuration";
+        Box::new(place.error(&format!("files[{at}]"), message, help))
     };
     let metadata = std::fs::metadata(path).map_err(|error| unusable(&format!("cannot be read: {error}")))?;
     if !metadata.is_file() || metadata.len() > FILE_BYTES_MAX {
