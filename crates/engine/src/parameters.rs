@@ -120,6 +120,26 @@ pub(crate) fn decode(text: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(decoded)
 }
 
+/// A name in which the two letters beyond ASCII stand as those that they are without case: U+017F is `s`, U+212A is `k`
+/// (Unicode's CaseFolding.txt). Go's `encoding/json` takes members so, the last of several.
+pub(crate) fn folded(name: &[u8]) -> Cow<'_, [u8]> {
+    if name.is_ascii() {
+        return Cow::Borrowed(name);
+    }
+    let mut folded = Vec::with_capacity(name.len());
+    let mut rest = name;
+    while let Some((first, after)) = rest.split_first() {
+        let (letter, beyond) = match rest {
+            [0xc5, 0xbf, beyond @ ..] => (b's', beyond),
+            [0xe2, 0x84, 0xaa, beyond @ ..] => (b'k', beyond),
+            _ => (*first, after),
+        };
+        folded.push(letter);
+        rest = beyond;
+    }
+    Cow::Owned(folded)
+}
+
 /// Names that carry keys; the short, common ones only when the value looks like a key.
 fn is_key_name(name: &[u8], kind: ValueKind) -> bool {
     const CERTAIN: [&str; 9] = [
@@ -214,6 +234,15 @@ mod tests {
         assert_eq!(found.list.len(), 1, "names alike in their first bytes are one");
         let target = format!("/?{}", (0..5000).map(|n| format!("p{n}=1&")).collect::<String>());
         assert_eq!(read(&target, &[]).list.len(), PARAMETERS_MAX);
+    }
+
+    #[test]
+    fn letters_that_fold_into_ascii_are_those_letters() {
+        assert_eq!(&*folded("u\u{17f}er_\u{212a}ey".as_bytes()), b"user_key");
+        for same in ["user", "stra\u{df}e", "\u{17e}\u{2129}"] {
+            assert_eq!(&*folded(same.as_bytes()), same.as_bytes());
+        }
+        assert_eq!(&*folded(b"\xc5"), b"\xc5");
     }
 
     #[test]

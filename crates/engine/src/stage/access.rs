@@ -16,6 +16,7 @@ mod introspection;
 pub(crate) mod jose;
 pub(crate) mod jwks;
 mod jwt;
+mod media;
 pub(crate) mod methods;
 mod mtls;
 pub(crate) mod networks;

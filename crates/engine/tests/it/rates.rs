@@ -312,6 +312,47 @@ policies:
 }
 
 #[test]
+fn what_waits_for_a_body_is_told_once_though_a_limit_had_to_ask() {
+    let config = "
+redis: { address: \"127.0.0.1:6379\", gateways: 2 }
+apis: [{ name: default, upstream: origin, streaming: [/upload/**] }]
+policies:
+  - { name: urls, mode: observe, ssrf: { parameters: [url] } }
+  - { name: ordinary, mode: observe, methods: {} }
+  - { name: plan, mode: enforce, rate: { quota: { requests: 10, per: 1h }, shared: strict } }
+";
+    let body = br#"{"url":"http://10.0.0.1/","_method":"DELETE"}"#;
+    let told = |path: &str| {
+        let counters = Counters::shared(&SECRET, 2);
+        let snapshot = gateway(config, 7, &counters);
+        let request = format!(
+            "POST {path} HTTP/1.1\nHost: a.example\nContent-Type: application/json\nContent-Length: {}",
+            body.len()
+        );
+        let exchange = document::exchange(&request, None);
+        let begun = exchange.time.unwrap();
+        let connection = host::connection(&exchange);
+        let mut inspection = Inspection::new(snapshot, &connection, ID, Source::Gateway, begun);
+        inspection.can_ask();
+        let mut questions = 0;
+        host::head(&mut inspection, &exchange, |question| match question {
+            Question::Count(wishes) => {
+                questions += 1;
+                Reply::Counted(wishes.iter().map(says(true)).collect())
+            }
+            other => panic!("{other:?}"),
+        });
+        inspection.request_body(body);
+        inspection.request_end();
+        let event = inspection.finish(Outcome::default(), begun);
+        let checks: Vec<String> = event.findings.iter().map(|finding| finding.check.to_string()).collect();
+        (questions, checks.join(" "))
+    };
+    assert_eq!(told("/a"), (1, "ACC-131 ACC-104".to_owned()));
+    assert_eq!(told("/upload/a"), (1, "ACC-133 ENG-104".to_owned()));
+}
+
+#[test]
 fn a_replay_counts_for_itself() {
     let snapshot = compiled(&shared_quota("shared: strict"), &Counters::default());
     let admitted = (0..20).filter(|_| is_admitted(&snapshot, KEYED)).count();

@@ -10,7 +10,7 @@ mod body;
 pub(crate) mod cedar;
 pub(crate) mod checks;
 mod condition;
-mod object;
+pub(crate) mod object;
 mod operation;
 mod requirement;
 
@@ -24,6 +24,7 @@ use bartizan_model::{
 use smallvec::SmallVec;
 
 use super::checks::SCOPE;
+use super::media;
 use crate::decide::{Ground, Notices, Refusal};
 use crate::held::HeldBody;
 use crate::policy::{Policies, PolicyIndex, Rule};
@@ -273,13 +274,10 @@ impl Authorization {
             self.refuse(ctx, index, caller, None, found(&fault));
             return;
         }
-        let count = |name: &str| {
-            ctx.head.headers.iter().filter(|field| field.name.eq_ignore_ascii_case(name.as_bytes())).count()
-        };
         let form = BodyForm {
             content_type: ctx.fields.content_type.map(Box::from),
             coding: ctx.head.header("content-encoding").map(Box::from),
-            is_ambiguous: count("content-type") > 1 || count("content-encoding") > 1,
+            is_ambiguous: media::is_ambiguous(ctx.head.headers),
         };
         ctx.facts.authorizing.form = form;
         ctx.facts.authorizing.waiting.extend(judgment.waiting);

@@ -9,6 +9,7 @@ use bartizan_config::MethodOverrides;
 use bartizan_content::{Format, Limits, decode, inflate};
 use bartizan_model::{CheckInfo, Finding, Location, Part, RequestHead, Severity};
 
+use super::media::second_reading;
 use super::methods;
 use super::ssrf::Body;
 use crate::decide::Refusal;
@@ -36,6 +37,9 @@ const PARAMETERS: [&str; 5] =
 
 /// What stands in all of them.
 const METHOD: &[u8] = b"method";
+
+/// What media types of gRPC begin with.
+const GRPC: &[u8] = b"application/grpc";
 
 /// LIMIT: bytes of a body in which a method is looked for: an API's default limit for bodies.
 pub(crate) const BODY_BYTES_MAX: usize = 1 << 20;
@@ -73,14 +77,24 @@ impl Overrides<'_> {
 
     /// Looks at a body: members of a form, and of an object at the top of JSON.
     pub(crate) fn body(&self, body: &Body<'_>) -> Option<Notice> {
+        if body.is_ambiguous && !body.bytes.is_empty() {
+            let evidence = "two fields say what kind of body it is";
+            return Some((INFO.finding(Location::part(Part::Body), evidence), Refusal::BadRequest));
+        }
         let limits = Limits::default();
         let inflated = body.coding.and_then(|coding| inflate(coding, body.bytes, &limits).bytes);
         let bytes = inflated.as_deref().unwrap_or(body.bytes);
         if !may_name_a_method(bytes) {
             return None;
         }
-        let format = Format::of(body.content_type, bytes);
-        let content = decode(format, bytes, &limits);
+        let declared = Format::of(body.content_type, bytes);
+        let readings = [Some(declared), second_reading(declared, bytes)];
+        readings.into_iter().flatten().find_map(|format| self.reading(format, bytes, &limits))
+    }
+
+    /// Looks at a body's members as one format has them.
+    fn reading(&self, format: Format<'_>, bytes: &[u8], limits: &Limits) -> Option<Notice> {
+        let content = decode(format, bytes, limits);
         match format {
             Format::Form | Format::Multipart(_) => {
                 content.roots().find_map(|field| self.judge(Part::Body, parameter(field.key())?, field.value()))
@@ -131,10 +145,9 @@ fn parameter(name: &[u8]) -> Option<&'static str> {
     PARAMETERS.into_iter().find(|known| is_same_field(known.as_bytes(), name))
 }
 
-/// Whether a body of this type may name a method.
+/// Whether a body of this type may name a method: any may be JSON to an upstream that does not look at the type. Calls of
+/// gRPC stay out, which are streams that wait for answers.
 pub(crate) fn is_looked_at(content_type: Option<&[u8]>) -> bool {
-    match Format::of(content_type, b"{") {
-        Format::Form | Format::Multipart(_) | Format::Json => true,
-        Format::Raw | Format::Cookies | Format::Xml | Format::Graphql | Format::Protobuf | Format::Grpc => false,
-    }
+    let is_grpc = |value: &[u8]| value.trim_ascii().get(..GRPC.len()).is_some_and(|one| one.eq_ignore_ascii_case(GRPC));
+    !content_type.is_some_and(is_grpc)
 }

@@ -16,6 +16,8 @@ use bartizan_config::{HostPattern, Ssrf};
 use bartizan_content::{FaultClass, Format, Kind, Limits, decode, inflate};
 use bartizan_model::{CheckInfo, Finding, Location, Part, Severity};
 
+use super::authorize::object::{is_spelled, plain_name};
+use super::media::second_reading;
 use crate::address::AddressSet;
 use crate::decide::Refusal;
 use crate::parameters;
@@ -61,7 +63,8 @@ pub(crate) static UNSEEN: CheckInfo = info(
     "ACC-133",
     "URL parameters not all looked at",
     Severity::Medium,
-    "a body that is too long or broken may hold URLs that nobody has checked; access defaults to closed",
+    "a body that is too long, broken, called two things or streamed may hold URLs that nobody has checked; access \
+     defaults to closed",
     "raise `body_bytes_max` of the policy, or narrow its scope to requests whose bodies it can read",
 );
 
@@ -86,6 +89,8 @@ const INTERNAL_ENDINGS: [&str; 12] = [
 pub(crate) struct SsrfRules {
     /// Segments of names and paths, lower case, `*` for any; empty = every value
     parameters: Box<[Segments]>,
+    /// The same as servers take names of queries and forms
+    plain: Box<[Segments]>,
     schemes: Box<[Box<str>]>,
     hosts: Box<[HostPattern]>,
     ports: Box<[u16]>,
@@ -103,10 +108,15 @@ type Fault = (&'static CheckInfo, &'static str);
 impl SsrfRules {
     pub(crate) fn new(ssrf: &Ssrf) -> Self {
         let segments = |name: &String| {
-            let lower = name.to_ascii_lowercase();
-            lower.split('.').map(|segment| segment.as_bytes().into()).collect()
+            let folded = parameters::folded(name.as_bytes()).to_ascii_lowercase();
+            folded.split(|byte| *byte == b'.').map(Box::from).collect()
+        };
+        let plain = |name: &String| {
+            let plain = plain_name(name.as_bytes());
+            plain.split(|byte| *byte == b'_').filter(|segment| !segment.is_empty()).map(Box::from).collect()
         };
         Self {
+            plain: ssrf.parameters.iter().map(plain).collect(),
             parameters: ssrf.parameters.iter().map(segments).collect(),
             schemes: ssrf.schemes.iter().map(|scheme| scheme.as_str().into()).collect(),
             hosts: ssrf.hosts.as_slice().into(),
@@ -119,15 +129,17 @@ impl SsrfRules {
 
     /// Looks at the query's parameters; tells of the first that leads astray, which is enough to refuse the request.
     pub(crate) fn query(&self, query: Option<&[u8]>) -> Option<Finding> {
-        query
-            .into_iter()
-            .flat_map(parameters::query_pairs)
-            .find_map(|(name, value)| self.look(Part::Query, &parameters::decode(name), &parameters::decode(value)))
+        query.into_iter().flat_map(parameters::query_pairs).find_map(|(name, value)| {
+            self.look_at_pair(Part::Query, &parameters::decode(name), &parameters::decode(value))
+        })
     }
 
     /// Looks at a body's values, up to the first that leads astray; says how the request is refused.
     pub(crate) fn body(&self, body: &Body<'_>) -> Option<(Finding, Refusal)> {
         let unseen = |evidence: &str, refusal| Some((UNSEEN.finding(Location::part(Part::Body), evidence), refusal));
+        if body.is_ambiguous {
+            return unseen("two fields say what kind of body it is", Refusal::BadRequest);
+        }
         if body.is_cut {
             return unseen("the body is longer than the policy looks at", Refusal::ContentTooLarge);
         }
@@ -137,54 +149,65 @@ impl SsrfRules {
             return unseen("the body cannot be unpacked", Refusal::BadRequest);
         }
         let bytes = inflated.as_ref().and_then(|inflated| inflated.bytes.as_deref()).unwrap_or(body.bytes);
-        let format = match Format::of(body.content_type, bytes) {
-            Format::Raw => Format::of(None, bytes), // upstreams that do not look at the media type
-            declared => declared,
-        };
-        let content = decode(format, bytes, &limits);
+        let declared = Format::of(body.content_type, bytes);
+        let second = second_reading(declared, bytes);
+        let mut readings = [Some(declared), second].into_iter().flatten();
+        readings.find_map(|format| match self.reading(format, bytes, &limits) {
+            Ok(found) => found.map(|finding| (finding, Refusal::Forbidden)),
+            Err(Broken) if Some(format) == second && may_begin_with_anything(declared) => None,
+            Err(Broken) => unseen("the body breaks off, or is not of its media type", Refusal::BadRequest),
+        })
+    }
+
+    /// Looks at a body's values as one format has them.
+    fn reading(&self, format: Format<'_>, bytes: &[u8], limits: &Limits) -> Result<Option<Finding>, Broken> {
+        let content = decode(format, bytes, limits);
         if content.faults().iter().any(|fault| fault.kind.class() != FaultClass::Oddity) {
-            return unseen("the body breaks off, or is not of its media type", Refusal::BadRequest);
+            return Err(Broken);
         }
-        let found = match format {
+        Ok(match format {
             Format::Form | Format::Multipart(_) => {
                 let mut fields = content.roots().filter(|field| field.kind() != Kind::File);
-                fields.find_map(|field| self.look(Part::Body, field.key(), field.value()))
+                fields.find_map(|field| self.look_at_pair(Part::Body, field.key(), field.value()))
             }
             Format::Json | Format::Xml | Format::Graphql | Format::Protobuf | Format::Grpc => {
                 let mut walk = content.walk();
                 let mut found = None;
                 while let (None, Some((path, leaf))) = (&found, walk.next()) {
-                    found = self.look(Part::Body, path, leaf.value());
+                    let is_meant = || is_one_of(&self.parameters, &parameters::folded(path));
+                    found = self.look(Part::Body, path, leaf.value(), is_meant);
                 }
                 found
             }
             Format::Raw | Format::Cookies => None,
-        };
-        found.map(|finding| (finding, Refusal::Forbidden))
+        })
     }
 
-    /// Looks at one value.
-    fn look(&self, part: Part, name: &[u8], value: &[u8]) -> Option<Finding> {
+    /// Looks at one value of a query or a form.
+    fn look_at_pair(&self, part: Part, name: &[u8], value: &[u8]) -> Option<Finding> {
+        self.look(part, name, value, || is_spelled(name, |spelled| self.is_pair_meant(spelled)))
+    }
+
+    /// Looks at one value, if its name is meant.
+    fn look(&self, part: Part, name: &[u8], value: &[u8], is_meant: impl Fn() -> bool) -> Option<Finding> {
         let expectation = match self.parameters.is_empty() {
             true => Expectation::Anything,
-            false if self.is_meant(name) => Expectation::Url,
+            false if is_meant() => Expectation::Url,
             false => return None,
         };
         let (info, evidence) = self.fault(value, expectation)?;
         Some(info.finding(Location { part, name: redact::member(part, name) }, evidence))
     }
 
-    /// Whether a member is one of those named: without case, without what roots paths, and with the items of a list.
-    fn is_meant(&self, name: &[u8]) -> bool {
-        let name = name.strip_prefix(b"json.").or_else(|| name.strip_prefix(b"xml.")).unwrap_or(name);
-        let is_end = |byte: &u8| matches!(byte, b'.' | b'[' | b']');
-        self.parameters.iter().any(|wanted| {
-            let mut segments = name.split(is_end).filter(|segment| !segment.is_empty());
-            let is_path = wanted.iter().all(|segment| {
-                segments.next().is_some_and(|found| **segment == *b"*" || segment.eq_ignore_ascii_case(found))
-            });
-            is_path && segments.all(|rest| rest.iter().all(u8::is_ascii_digit))
-        })
+    /// Whether the name of a query's or a form's parameter is one of those named, as servers take it.
+    fn is_pair_meant(&self, name: &[u8]) -> bool {
+        let plain = plain_name(name);
+        let segments = || plain.split(|byte| *byte == b'_').filter(|segment| !segment.is_empty());
+        is_one_of(&self.parameters, name)
+            || self.plain.iter().any(|wanted| {
+                let mut segments = segments();
+                leads(wanted, &mut segments) && segments.next().is_none()
+            })
     }
 
     /// What is wrong with a value, if anything.
@@ -265,10 +288,41 @@ impl SsrfRules {
     }
 }
 
+/// Whether a path is one of those named: without case, without what roots paths, and with the items of a list.
+fn is_one_of(parameters: &[Segments], path: &[u8]) -> bool {
+    let path = path.strip_prefix(b"json.").or_else(|| path.strip_prefix(b"xml.")).unwrap_or(path);
+    let is_end = |byte: &u8| matches!(byte, b'.' | b'[' | b']');
+    parameters.iter().any(|wanted| {
+        let mut segments = path.split(is_end).filter(|segment| !segment.is_empty());
+        leads(wanted, &mut segments) && segments.all(|rest| rest.iter().all(u8::is_ascii_digit))
+    })
+}
+
+/// Whether `segments` begin with those that are wanted.
+fn leads<'n>(wanted: &[Box<[u8]>], segments: &mut impl Iterator<Item = &'n [u8]>) -> bool {
+    wanted
+        .iter()
+        .all(|segment| segments.next().is_some_and(|found| **segment == *b"*" || segment.eq_ignore_ascii_case(found)))
+}
+
+/// Whether honest bodies of this format begin like JSON or XML and are neither: braces open a GraphQL document, and the
+/// first bytes of binary messages are what they are.
+fn may_begin_with_anything(format: Format<'_>) -> bool {
+    match format {
+        Format::Graphql | Format::Protobuf | Format::Grpc => true,
+        Format::Raw | Format::Form | Format::Cookies | Format::Json | Format::Xml | Format::Multipart(_) => false,
+    }
+}
+
+/// A body that is not whole, or not of its format.
+struct Broken;
+
 /// A body as far as it was kept.
 pub(crate) struct Body<'a> {
     pub(crate) bytes: &'a [u8],
     pub(crate) is_cut: bool,
     pub(crate) content_type: Option<&'a [u8]>,
     pub(crate) coding: Option<&'a [u8]>,
+    /// Two fields say what kind of body it is
+    pub(crate) is_ambiguous: bool,
 }

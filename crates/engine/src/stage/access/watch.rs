@@ -4,12 +4,13 @@
 //! after its limits are set (`limit/body.rs`).
 
 use bartizan_config::MethodOverrides;
-use bartizan_model::{Location, Mode, Part};
+use bartizan_model::{Location, Mode, Part, Source};
 use smallvec::SmallVec;
 
+use super::media;
 use super::overrides::{self, Overrides};
-use super::ssrf::Body;
-use crate::decide::{Ground, Notices};
+use super::ssrf::{Body, UNSEEN};
+use crate::decide::{Ground, Notices, Refusal};
 use crate::held::HeldBody;
 use crate::policy::{Policies, PolicyIndex, Rule};
 use crate::stage::threat::INCOMPLETE;
@@ -22,25 +23,37 @@ pub(crate) struct Watches {
     method: Box<[u8]>,
     content_type: Option<Box<[u8]>>,
     coding: Option<Box<[u8]>>,
+    is_ambiguous: bool,
     /// A body passes that no policy looks at
     pub(crate) is_blind: bool,
 }
 
 /// Says what is needed of the body.
 pub(crate) fn open(ctx: &mut HeadContext<'_>) {
+    *ctx.watches = Watches::default(); // the stage runs again when a limit had to ask
     if !ctx.body.is_expected || !ctx.snapshot.policies().has_watches() {
         return;
     }
+    let is_ambiguous = media::is_ambiguous(ctx.head.headers);
     let is_streaming = ctx.facts.route.as_ref().is_none_or(|route| route.streaming);
     for (index, policy) in applying(ctx.snapshot, ctx.facts) {
         let bytes = if let Rule::Ssrf(rules) = &policy.rule {
+            // A recording that no API is known for does not say that its body was streamed.
+            if is_streaming && (ctx.source == Source::Gateway || ctx.facts.route.is_some()) {
+                let finding = UNSEEN.finding(Location::part(Part::Body), "the body streams by unread");
+                ctx.notices.push(finding, Ground::Policy(index, Refusal::Forbidden));
+            }
             rules.body_bytes_max
         } else if let Rule::Methods { overrides, .. } = &policy.rule
             && *overrides != MethodOverrides::Ignore
             // Frameworks look for a method in the body of a `POST` alone.
             && ctx.head.method.eq_ignore_ascii_case(b"POST")
-            && overrides::is_looked_at(ctx.fields.content_type)
+            && (is_ambiguous || overrides::is_looked_at(ctx.fields.content_type))
         {
+            if is_streaming {
+                let words = "no method was looked for in the body, which streams by";
+                ctx.notices.push(INCOMPLETE.finding(Location::part(Part::Body), words), Ground::Noted);
+            }
             overrides::BODY_BYTES_MAX
         } else {
             continue;
@@ -53,6 +66,7 @@ pub(crate) fn open(ctx: &mut HeadContext<'_>) {
             ctx.watches.method = ctx.head.method.into();
             ctx.watches.content_type = ctx.fields.content_type.map(Box::from);
             ctx.watches.coding = ctx.head.header("content-encoding").map(Box::from);
+            ctx.watches.is_ambiguous = is_ambiguous;
         }
         ctx.held.want(bytes);
         ctx.body.is_held |= policy.mode == Mode::Enforce;
@@ -67,7 +81,8 @@ impl Watches {
             let Some(policy) = policies.policy(index) else { continue };
             let body = |max: usize| {
                 let (bytes, is_cut) = held.first(max);
-                Body { bytes, is_cut, content_type: self.content_type.as_deref(), coding: self.coding.as_deref() }
+                let (content_type, coding) = (self.content_type.as_deref(), self.coding.as_deref());
+                Body { bytes, is_cut, content_type, coding, is_ambiguous: self.is_ambiguous }
             };
             let noticed = if let Rule::Methods { allow, overrides, .. } = &policy.rule {
                 let body = body(overrides::BODY_BYTES_MAX);

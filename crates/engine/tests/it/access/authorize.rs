@@ -261,6 +261,15 @@ fn bodies() -> Vec<Row> {
             Some("ACC-309"),
         ),
         (
+            "from JSON that is called a form",
+            posted(
+                of("POST", "/transfers", same()),
+                "application/x-www-form-urlencoded",
+                r#"{"n":"&from.account=7&","from":{"account":9}}"#,
+            ),
+            Some("ACC-309"),
+        ),
+        (
             "from a body packed unheard-of",
             transfer(r#"{"from": {"account": 7}}"#).with("content-encoding", "rot13"),
             Some("ACC-309"),

@@ -1,8 +1,9 @@
 //! Parameters in bodies: JSON, forms and multipart forms, for rules over objects.
 //!
 //! A body that cannot be read whole and for certain says nothing that could be believed: too large, another kind, broken,
-//! packed in a way that is not understood, or of a kind that two header fields contradict each other about. Members are
-//! compared without case, and all that have the name count: servers differ in which of two they take.
+//! packed in a way that is not understood, of a kind that two header fields contradict each other about, or called a form
+//! while it begins like JSON. Members are compared without case, and all that have the name count: servers differ in which
+//! of two they take.
 
 use bartizan_content::{FaultClass, Format, Kind, Limits, NodeRef, decode, inflate};
 use bartizan_model::{Part, Principal};
@@ -10,6 +11,8 @@ use bartizan_model::{Part, Principal};
 use super::checks;
 use super::object::{Given, Object, plain_name};
 use super::requirement::Fault;
+use crate::parameters::folded;
+use crate::stage::access::media::second_reading;
 
 /// What is remembered of the head to read the body by.
 #[derive(Debug, Default)]
@@ -55,6 +58,9 @@ pub(crate) fn fault<'o>(
     if bytes.is_empty() {
         return of_nothing(principal, groups_claim, objects);
     }
+    if second_reading(format, bytes).is_some() {
+        return unreadable("the body is not what it is called: it begins like JSON or XML");
+    }
     let content = decode(format, bytes, &limits);
     if let Some(fault) = content.faults().iter().find(|fault| fault.kind.class() != FaultClass::Oddity) {
         return unreadable(&format!("the body cannot be read: {}", fault.name()));
@@ -66,7 +72,7 @@ pub(crate) fn fault<'o>(
                 let mut walk = content.walk();
                 while let Some((path, leaf)) = walk.next_node() {
                     let path = path.strip_prefix(b"json.").or_else(|| path.strip_prefix(b"json")).unwrap_or(path);
-                    values.extend(json_value(object, path, leaf));
+                    values.extend(json_value(object, &folded(path), leaf));
                 }
             }
             _ => {
@@ -193,6 +199,8 @@ mod tests {
             ("name names", r#"{"name": "A"}"#),
             ("name names", r#"{"name": true}"#),
             ("items.*.name names", r#"{"items": [{"name": "a"}, {"name": "c"}]}"#),
+            ("key names", r#"{"key": "a", "\u212aey": "c"}"#),
+            ("items.*.name names", r#"{"items": [{"name": "a"}], "item\u017f": [{"name": "c"}]}"#),
             ("name missing", r#"{"name": "a"}"#),
         ] {
             let fault = check(rule, "application/json", body);
@@ -227,6 +235,14 @@ mod tests {
             ("application/json", r#"{"account": 7} {"account": 9}"#),
             ("text/csv", "account\n7"),
             ("application/xml", "<account>7</account>"),
+            ("application/x-www-form-urlencoded", r#"{"n":"&account=7&","account":9}"#),
+            ("application/x-www-form-urlencoded", "\u{feff} [{\"n\":\"&account=7&\"}]"),
+            ("application/x-www-form-urlencoded", "<n a='&account=7&'/>"),
+            ("application/json", "<account>7</account>"),
+            (
+                "multipart/form-data; boundary=b",
+                "{\"account\":9}\r\n--b\r\nContent-Disposition: form-data; name=account\r\n\r\n7\r\n--b--\r\n",
+            ),
         ] {
             let fault = check("account accounts", content_type, body);
             assert!(fault.as_ref().is_some_and(|fault| fault.starts_with("ACC-309")), "{body}: {fault:?}");

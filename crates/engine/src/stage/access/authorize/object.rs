@@ -16,7 +16,7 @@ use super::checks;
 use super::operation::Match;
 use super::requirement::Fault;
 use crate::edits::is_same_field;
-use crate::parameters::{cookie_pairs, query_pairs};
+use crate::parameters::{cookie_pairs, folded, query_pairs};
 use crate::redact;
 
 /// LIMIT: how often a parameter's name is decoded over; servers in a row decode once each.
@@ -61,7 +61,8 @@ impl Object {
     pub(crate) fn new(rule: &ObjectRule) -> Self {
         let name = match rule.place {
             ObjectPlace::Query | ObjectPlace::Cookie => plain_name(rule.name.as_bytes()),
-            ObjectPlace::Path | ObjectPlace::Header | ObjectPlace::Body => rule.name.as_bytes().into(),
+            ObjectPlace::Path | ObjectPlace::Header => rule.name.as_bytes().into(),
+            ObjectPlace::Body => folded(rule.name.as_bytes()).into(),
         };
         Self { rule: rule.clone(), name }
     }
@@ -217,9 +218,14 @@ fn decimal(bytes: &[u8]) -> Option<i64> {
 
 /// Whether a server may take the parameter `name` for the one that is `plain`.
 pub(crate) fn is_named(name: &[u8], plain: &[u8]) -> bool {
+    is_spelled(name, |spelled| *plain_name(spelled) == *plain)
+}
+
+/// Whether `is_meant` says so of `name`, or of what it is decoded to by servers in a row.
+pub(crate) fn is_spelled(name: &[u8], is_meant: impl Fn(&[u8]) -> bool) -> bool {
     let mut name = Cow::Borrowed(name);
     for _ in 0..NAME_ROUNDS_MAX {
-        if *plain_name(&name) == *plain {
+        if is_meant(&name) {
             return true;
         }
         let mut decoded = Vec::with_capacity(name.len());
@@ -229,13 +235,13 @@ pub(crate) fn is_named(name: &[u8], plain: &[u8]) -> bool {
         }
         name = Cow::Owned(decoded);
     }
-    *plain_name(&name) == *plain
+    is_meant(&name)
 }
 
 /// A parameter's name as the most forgiving servers take it: without case and spaces around, up to a zero byte, with `.`
 /// and spaces as `_` (PHP), `a[b]` as `a.b` (Rails, Express), and without the index of a list: `a[]`, `a[0]`.
 pub(crate) fn plain_name(name: &[u8]) -> Box<[u8]> {
-    let name = name.split(|byte| *byte == 0).next().unwrap_or_default().trim_ascii();
+    let name = folded(name.split(|byte| *byte == 0).next().unwrap_or_default().trim_ascii());
     let mut steps: Vec<&[u8]> =
         name.split(|byte| *byte == b'[').map(|step| step.strip_suffix(b"]").unwrap_or(step)).collect();
     while steps.len() > 1 && steps.last().is_some_and(|step| step.iter().all(u8::is_ascii_digit)) {

@@ -77,7 +77,7 @@ pub(crate) enum Target {
 /// Reads `value`.
 pub(crate) fn read(value: &[u8], expectation: Expectation) -> Reading {
     // WHATWG readers drop controls and spaces at both ends, tabs and line ends anywhere.
-    let value = trimmed(value);
+    let value = unwrapped(trimmed(value));
     if value.is_empty() {
         return Reading::Nothing;
     }
@@ -134,6 +134,19 @@ fn trimmed(value: &[u8]) -> &[u8] {
     let first = value.iter().position(is_kept).unwrap_or(value.len());
     let last = value.iter().rposition(is_kept).map_or(first, |at| at + 1);
     value.get(first..last).unwrap_or_default()
+}
+
+/// Without what some readers take off: `<` and `>` around (Python's `urllib`), `url:` before (it, and `java.net.URL`).
+fn unwrapped(value: &[u8]) -> &[u8] {
+    let mut value = value;
+    loop {
+        let inner = match value {
+            [b'<', inner @ .., b'>'] => inner,
+            [b'u' | b'U', b'r' | b'R', b'l' | b'L', b':', inner @ ..] => inner,
+            _ => return value,
+        };
+        value = trimmed(inner);
+    }
 }
 
 /// Scheme and what follows its colon (RFC 3986 §3.1).
@@ -289,6 +302,24 @@ mod tests {
         }
         let long = format!("http://a.example/{}", "a".repeat(URL_BYTES_MAX));
         assert!(is_hidden(&read(long.as_bytes(), Expectation::Anything)));
+    }
+
+    #[test]
+    fn what_some_readers_take_off_is_taken_off() {
+        for value in [
+            "url:http://169.254.169.254/",
+            "URL: http://169.254.169.254/",
+            "<http://169.254.169.254/>",
+            " <URL:http://169.254.169.254/> ",
+            "url:url:<<http://169.254.169.254/>>",
+        ] {
+            for expectation in [Expectation::Anything, Expectation::Url] {
+                assert_eq!(lead(value, expectation).host, Ok(Target::Address([169, 254, 169, 254].into())), "{value}");
+            }
+        }
+        for value in ["url:", "<>", "<p>see http://a.example</p>", "url:isbn", "<b"] {
+            assert_eq!(read(value.as_bytes(), Expectation::Anything), Reading::Nothing, "{value}");
+        }
     }
 
     #[test]
