@@ -55,9 +55,11 @@ pub struct Options {
     pub memory: Memory,
     /// JSON and XML bodies are taken apart by their media type, whether or not a rule says so
     pub detect_bodies: bool,
-    /// Values inside of values (JSON, tokens, Base64, percent-encoding in a string) are members of their own, and arrays
-    /// have names
+    /// Values inside of values (JSON, tokens, Base64, percent-encoding in a string) are members of their own
     pub opens_values: bool,
+    /// The names of JSON arrays are not among `ARGS_NAMES`, as in libmodsecurity: for a comparison with it. The Core Rule Set
+    /// looks for them
+    pub hides_arrays: bool,
     /// No response will be shown: what speeds up the phases of responses is not built; they stay right
     pub requests_only: bool,
 }
