@@ -13,6 +13,7 @@ mod automaton;
 mod categories;
 mod compile;
 mod eligible;
+mod idle;
 mod made;
 pub(crate) mod need;
 
@@ -28,8 +29,8 @@ pub(crate) use self::compile::build;
 pub(crate) use self::eligible::RECURRING_SCALARS;
 
 /// LIMIT: rules behind one gate, in words of 64; the rest is always asked. The Core Rule Set at its highest level has some
-/// 300 for requests.
-pub(crate) const WORDS: usize = 5;
+/// 300 for requests, and ours as many links.
+pub(crate) const WORDS: usize = 8;
 
 /// A set of gated rules.
 pub(crate) type Bits = [u64; WORDS];
@@ -47,6 +48,8 @@ pub(crate) struct Gate {
     links: Vec<(u32, u8)>,
     /// By number, for links that make members of `TX`: the texts of which a value needs one
     texts: HashMap<u32, Vec<Vec<u8>>>,
+    /// Rules that do nothing but take values away, each with the links that may look at them
+    removers: Vec<(u32, Bits)>,
     categories: Categories,
     /// For values over each alphabet, and last for all others
     fields: Vec<Field>,
@@ -166,6 +169,17 @@ impl Gate {
         let Some(texts) = self.texts.get(&number) else { return true };
         let lower = value.to_ascii_lowercase();
         texts.iter().any(|text| memchr::memmem::find(&lower, text).is_some())
+    }
+
+    /// Leaves out rules that would only take a value away from rules that do not look at it anyway.
+    pub(crate) fn without_idle(&self, mut found: Bits) -> Bits {
+        let all = found;
+        for (number, askers) in &self.removers {
+            if contains(&all, *number) && !meet(&all, askers) {
+                remove(&mut found, *number);
+            }
+        }
+        found
     }
 
     /// The scalar variables that some gated rule looks at, with their classes.

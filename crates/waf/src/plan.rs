@@ -57,6 +57,9 @@ pub struct Options {
     pub detect_bodies: bool,
     /// Values inside of values (JSON, tokens, Base64, percent-encoding in a string) are members of their own
     pub opens_values: bool,
+    /// The names of JSON arrays are not among `ARGS_NAMES`, as in libmodsecurity: for a comparison with it. The Core Rule Set
+    /// looks for them
+    pub hides_arrays: bool,
     /// No response will be shown: what speeds up the phases of responses is not built; they stay right
     pub requests_only: bool,
 }

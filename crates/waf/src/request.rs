@@ -307,8 +307,8 @@ fn json(plan: &Plan, inputs: &mut Inputs, body: Body<'_>) {
     let mut paths_bytes = 0;
     while let Some((path, node)) = walk.next_node() {
         // An element is named by its number, so that rules about names would not see the array's own at the end of one,
-        // where they look for `id__in` (CRS's test 934210-13). libmodsecurity does not show it to them.
-        let is_named_array = node.kind() == Kind::Array && !node.key().is_empty();
+        // where they look for `id__in`. libmodsecurity does not show it to them; test 934210-13 of the Core Rule Set asks for it.
+        let is_named_array = !plan.options.hides_arrays && node.kind() == Kind::Array && !node.key().is_empty();
         if !is_named_array && !node.kind().is_leaf() {
             continue;
         }

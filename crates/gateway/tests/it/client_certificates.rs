@@ -514,7 +514,7 @@ async fn files_that_cannot_be_used_are_named_before_anything_is_served() {
             "empty.crl`: holds no revocation list",
         ),
         (
-            ClientCertificates { revocation_lists: vec![files.write("odd.crl", "0odd")], ..good.clone() },
+            ClientCertificates { revocation_lists: vec![files.write("odd.crl", "0odd")], ..good },
             "odd.crl`: holds a revocation list that cannot be read",
         ),
     ] {

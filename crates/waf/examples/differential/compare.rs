@@ -115,7 +115,7 @@ pub fn list(compared: &Compared) {
 
 /// Compares our engine with itself without gates: what it logs, messages and all, must be the same.
 pub fn gates(tests: &[Test], config: &Path, count: usize, seed: u64) -> Result<()> {
-    let (gated, naive) = (engine::plan(config, Gates::All)?, engine::plan(config, Gates::None)?);
+    let (gated, naive) = (engine::plan_as_peer(config, Gates::All)?, engine::plan_as_peer(config, Gates::None)?);
     let mut corpus = Corpus::new(tests, seed);
     let mut different = 0;
     for _ in 0..count {

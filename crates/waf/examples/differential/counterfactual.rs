@@ -44,7 +44,7 @@ pub struct Ours {
 
 impl Ours {
     pub fn new(config: &Path) -> Result<Self> {
-        Ok(Self { plan: engine::plan(config, Gates::All)?, lines: engine::plan_of_lines(config)? })
+        Ok(Self { plan: engine::plan_as_peer(config, Gates::All)?, lines: engine::plan_of_lines(config)? })
     }
 
     pub fn logged(&self, exchange: &Exchange) -> Vec<Logged> {

@@ -1,5 +1,6 @@
 //! Runs one request of the bench over and over, for a profiler, and prints what it cost: `profile NAME [SECONDS]`, or
-//! `profile NAME 2000x` for so many requests, as counting instructions needs it.
+//! `profile NAME 2000x` for so many requests, as counting instructions needs it. `BARTIZAN_RULES` names a file of rules to
+//! take in place of the Core Rule Set; it is run as the gateway runs rules, with values inside of values.
 
 #[path = "../../tests/crs/engine.rs"]
 mod engine;
@@ -11,12 +12,13 @@ mod words;
 mod workload;
 
 use std::hint::black_box;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use bartizan_testkit::crs as harness;
-use bartizan_waf::{Gates, Transaction};
+use bartizan_waf::{Gates, Options, Transaction};
 use fastrand::Rng;
 
 /// Requests that are built before the clock runs.
@@ -28,8 +30,17 @@ fn main() -> Result<()> {
     let requests: Option<u32> = amount.strip_suffix('x').and_then(|text| text.parse().ok());
     let seconds = if requests.is_some() { u64::MAX } else { amount.parse().unwrap_or(5) };
     let rule_set = harness::rule_set_folder().context("no Core Rule Set at `BARTIZAN_CRS` or `../shared/crs`")?;
-    let config = harness::rules::config("pl1.conf", &rule_set, &std::env::temp_dir().join("bartizan-waf"))?;
-    let plan = engine::plan(&config, Gates::All)?;
+    let plan = match std::env::var_os("BARTIZAN_RULES") {
+        Some(rules) => {
+            let options =
+                Options { detect_bodies: true, opens_values: true, requests_only: true, ..Options::default() };
+            engine::plan_with(Path::new(&rules), &options)?
+        }
+        None => {
+            let folder = std::env::temp_dir().join("bartizan-waf");
+            engine::plan(&harness::rules::config("pl1.conf", &rule_set, &folder)?, Gates::All)?
+        }
+    };
     println!("{}", plan.summary());
     let found = workload::WORKLOADS.iter().find(|workload| workload.name == name);
     let Some(workload) = found else {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::inputs::List;
-use crate::plan::{Link, Plan, Source, Subject};
+use crate::plan::{Link, Plan, Source, Subject, Target};
 use crate::transform::{ByteSet, Trigger};
 use crate::{Transform, Variable};
 
@@ -11,6 +11,7 @@ use super::alphabet::ALPHABETS;
 use super::automaton::Automaton;
 use super::categories::Categories;
 use super::eligible::{Gated, links};
+use super::idle;
 use super::made;
 use super::need::{Need, Needs};
 use super::{Bits, Class, Field, Gate, NONE, Step, WORDS, contains, insert, or, remove};
@@ -59,6 +60,7 @@ pub(crate) fn build(plan: &Plan, phases: &[usize]) -> Gate {
     gate.fields.push(field(&gated, 0, |needs| Some(needs.general.clone())));
     gate.lengths = lengths(&gated);
     classes(&mut gate, &gated);
+    gate.removers = idle::removers(plan, &gate);
     gate
 }
 
@@ -121,7 +123,7 @@ fn categories(gated: &[Gated<'_>]) -> Categories {
 /// The places that a link looks at.
 fn places(link: &Link) -> Vec<Place> {
     let mut places = Vec::new();
-    for target in &link.targets {
+    for target in link.targets.iter().filter(|target| !is_left_out(link, target)) {
         match (target.source, &target.subject) {
             (Source::Lists(lists, false), Subject::Named(name)) if is_named_class(lists) => {
                 places.extend(lists.iter().map(|list| Place::Member(*list, name.clone())));
@@ -134,6 +136,16 @@ fn places(link: &Link) -> Vec<Place> {
         }
     }
     places
+}
+
+/// Whether the link leaves out all that this target means, as an update of its targets may have it.
+pub(super) fn is_left_out(link: &Link, target: &Target) -> bool {
+    let is_whole = |excluded: &Target| {
+        excluded.variable == target.variable
+            && excluded.source == target.source
+            && matches!(excluded.subject, Subject::All)
+    };
+    !target.is_count && link.excluded.iter().any(is_whole)
 }
 
 /// Lists whose members have well-known names that rules single out.

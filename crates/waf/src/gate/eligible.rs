@@ -75,7 +75,7 @@ pub(super) fn links(plan: &Plan, index: u32) -> Vec<(u8, &Link, Cow<'_, Needs>)>
 }
 
 /// Whether a link leaves nothing behind when it matches and the chain does not.
-fn is_traceless(plan: &Plan, link: &Link) -> bool {
+pub(super) fn is_traceless(plan: &Plan, link: &Link) -> bool {
     link.set_vars.is_empty()
         && link.keeps.is_empty()
         && (!link.is_capturing || plan.has_closed_captures)

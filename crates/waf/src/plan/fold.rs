@@ -238,7 +238,9 @@ impl Folder {
             Some(template) => Some(self.text(template)?),
             None => None,
         };
-        if !link.excluded.is_empty() {
+        // What leaves out members of other variables, as an update of a whole range of rules does, leaves none out here.
+        let is_meant = |excluded: &Target| link.targets.iter().any(|target| target.variable == excluded.variable);
+        if link.excluded.iter().any(is_meant) {
             return None;
         }
         let mut any = false;

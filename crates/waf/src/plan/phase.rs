@@ -98,7 +98,7 @@ mod tests {
         fn the_next_rule_is_the_one_that_reading_them_in_order_finds(
             gated in proptest::collection::vec(any::<bool>(), 0..150),
             base in 0_u32..100,
-            possible: [u64; 5],
+            possible: [u64; gate::WORDS],
             at in 0_usize..160,
         ) {
             let heads: Vec<u32> = (0..).take(gated.len()).collect();

@@ -104,6 +104,7 @@ impl Sifter<'_> {
             Some(memo) => memo.recall(class * 2 + *number, value, find, |found| exact(plan, gate, found, value)),
             None => find(),
         };
+        let found = gate.without_idle(found);
         if found == NONE {
             return (NOTHING, NONE);
         }

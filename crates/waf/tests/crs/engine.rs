@@ -22,13 +22,18 @@ pub fn plan_with(config: &Path, options: &Options) -> Result<Arc<Plan>> {
     compiled(config, options, &read)
 }
 
+/// As libmodsecurity has it, to compare the two.
+pub fn plan_as_peer(config: &Path, gates: Gates) -> Result<Arc<Plan>> {
+    plan_with(config, &Options { gates, hides_arrays: true, ..Options::default() })
+}
+
 /// The same with `^` and `$` as the ends of lines in every pattern, as libmodsecurity has them.
 pub fn plan_of_lines(config: &Path) -> Result<Arc<Plan>> {
     let read = |path: &Path| {
         let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
         Ok(text.replace("@rx ", "@rx (?m)").into_bytes())
     };
-    compiled(config, &Options::default(), &read)
+    compiled(config, &Options { hides_arrays: true, ..Options::default() }, &read)
 }
 
 fn compiled(config: &Path, options: &Options, read: &dyn Fn(&Path) -> Result<Vec<u8>, String>) -> Result<Arc<Plan>> {

@@ -89,7 +89,9 @@ SecRule ARGS "@rx ^$" "id:2,phase:2,pass,log"
 SecRule ARGS "!@rx ^[a-z]+$" "id:3,phase:2,pass,log"
 SecRule &ARGS "!@eq 2" "id:4,phase:2,pass,log"
 "#;
-    assert_eq!(seen(NAMES, post(JSON, r#"{"id__in":["a","b"]}"#)).rules(), [1]);
+    for opens_values in [false, true] {
+        assert_eq!(seen_by(NAMES, post(JSON, r#"{"id__in":["a","b"]}"#), opens_values).rules(), [1]);
+    }
 }
 
 #[track_caller]

@@ -90,6 +90,56 @@ SecRule ARGS "@rx bad" "id:10,phase:2,pass,log,tag:'markup',logdata:'%{MATCHED_V
 }
 
 #[test]
+fn a_value_that_no_other_rule_looks_for_still_counts_in_the_chain_that_takes_another_away() {
+    // `b` is of no interest to rule 10, and yet it is what the second link matches.
+    const FIRST: &str = r#"
+SecRule ARGS "@rx text" "id:1,phase:2,pass,nolog,ctl:ruleRemoveMatchedById=10,chain"
+  SecRule MATCHED_VARS "@rx safe$"
+SecRule ARGS "@rx bad" "id:10,phase:2,pass,log,logdata:'%{MATCHED_VAR_NAME}'"
+"#;
+    assert_eq!(seen(FIRST, get("/?a=text+bad&b=text+safe")).rules(), [0; 0]);
+    assert_eq!(seen(FIRST, get("/?a=text+bad")).data(), ["ARGS:a"]);
+    const COUNTED: &str = r#"
+SecRule ARGS "@rx text" "id:1,phase:2,pass,nolog,ctl:ruleRemoveMatchedById=10"
+SecRule &ARGS "@eq 1" "id:10,phase:2,pass,log"
+"#;
+    assert_eq!(seen(COUNTED, get("/?a=text&b=2")).rules(), [10]);
+    assert_eq!(seen(COUNTED, get("/?a=1&b=2")).rules(), [0; 0]);
+    const TOLD: &str = r#"
+SecRule ARGS "@rx text" "id:1,phase:2,pass,nolog,setvar:tx.is_text=1,ctl:ruleRemoveMatchedById=10"
+SecRule ARGS "@rx bad" "id:10,phase:2,pass,log"
+SecRule TX:is_text "@eq 1" "id:11,phase:2,pass,log"
+"#;
+    assert_eq!(seen(TOLD, get("/?a=text")).rules(), [11]);
+}
+
+#[test]
+fn what_is_left_out_of_a_rule_is_no_reason_to_ask_about_it() {
+    const UPDATED: &str = r#"
+SecRule ARGS "@rx text" "id:1,phase:2,pass,nolog,ctl:ruleRemoveMatchedById=10"
+SecRule ARGS|ARGS_NAMES|REQUEST_FILENAME "@rx bad" "id:10,phase:2,pass,log,logdata:'%{MATCHED_VAR_NAME}'"
+SecRuleUpdateTargetById 10 "!ARGS,!REQUEST_FILENAME"
+"#;
+    assert_eq!(seen(UPDATED, get("/bad?a=bad&b=text+bad")).rules(), [0; 0]);
+    assert_eq!(seen(UPDATED, get("/bad?bad=text")).data(), ["ARGS_NAMES:bad"]);
+}
+
+#[test]
+fn levels_are_left_out_at_load_though_an_update_of_targets_reaches_their_skips() {
+    const LEVELS: &str = r#"
+SecAction "id:1,phase:1,pass,nolog,setvar:tx.level=1"
+SecRule TX:level "@lt 2" "id:2,phase:2,pass,nolog,skipAfter:END"
+SecRule ARGS "@rx bad" "id:3,phase:2,pass,log"
+SecMarker END
+SecRule ARGS "@rx bad" "id:4,phase:2,pass,log"
+SecRuleUpdateTargetById 1-9 "!ARGS_NAMES"
+"#;
+    assert_eq!(seen(LEVELS, get("/?a=bad")).rules(), [4]);
+    let summary = plan_of(LEVELS, Gates::All, false).summary();
+    assert!(summary.contains("phase 2: 1 rules, 1 gated"), "{summary}");
+}
+
+#[test]
 fn names_are_values_of_their_own() {
     const NAMES: &str = r#"
 SecRule ARGS_NAMES "@rx ^text" "id:1,phase:2,pass,nolog,ctl:ruleRemoveMatchedByMsg=^looks"
