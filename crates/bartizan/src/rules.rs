@@ -174,6 +174,7 @@ fn compile(threats: Threats, place: &Place<'_>) -> Result<Compiled, Vec<Diagnost
         memory: Memory::On,
         detect_bodies: true,
         opens_values: true,
+        hides_arrays: false,
         requests_only: !threats.responses,
     };
     let plan = Plan::compile(&document, &options)?;
