@@ -306,7 +306,7 @@ fn uses_are_told_once_and_survive_a_publication() {
     desk.serve(&call(&shop, 7));
     desk.serve(&Call::get("/").with("x-api-key", format!("{}x", shop.text.expose())));
     desk.access.publish_api_keys(ApiKeys::new(PEPPER, [shop.key.clone(), bank.key]));
-    let used = ApiKeyUse { id: shop.key.id.clone(), last_at: at(7), calls: 2 };
+    let used = ApiKeyUse { id: shop.key.id, last_at: at(7), calls: 2 };
     assert_eq!(desk.access.take_api_key_uses(), [used]);
     assert_eq!(desk.access.take_api_key_uses(), []);
 }
