@@ -115,8 +115,10 @@ pub(crate) struct Facts {
     pub(crate) cors: Option<Told>,
     /// Who calls, by the first policy that knows
     pub(crate) caller: Option<Arc<Verified>>,
+    /// Whether a recording lacks what would tell who called
+    pub(crate) is_caller_unjudged: bool,
     /// The policy that let an API key in, one that enforces if there is any: it answers for the key's own quota
-    pub(crate) metered_by: Option<PolicyIndex>,
+    pub(crate) metered: Option<Metered>,
     /// What a refusal of a policy must say in `WWW-Authenticate`
     pub(crate) challenges: Vec<(PolicyIndex, Vec<String>)>,
     /// Changes to what the upstream gets
@@ -129,6 +131,13 @@ pub(crate) struct Facts {
     pub(crate) body_digests: Vec<BodyDigest>,
     /// What policies have yet to see before they permit it
     pub(crate) authorizing: Authorizing,
+}
+
+/// An API key that was let in, beside whatever else the request carries.
+#[derive(Debug)]
+pub(crate) struct Metered {
+    pub(crate) by: PolicyIndex,
+    pub(crate) key_id: Box<str>,
 }
 
 impl Facts {

@@ -34,7 +34,8 @@ pub struct Redis {
     #[schemars(length(min = 1, max = defaults::NAME_CHARS_MAX))]
     pub key_prefix: String,
     /// File with a secret of at least 16 bytes, the same at every gateway: clients are hashed with it. Relative to this
-    /// document's folder. Without it, who reads Redis can find out whether a known address or user is counted there.
+    /// document's folder. Without it, the password
+    /// is that secret; without either, who reads Redis can find out whether a known address or user is counted there.
     #[schemars(length(min = 1), extend("title" = "file name"), example = &"redis.key")]
     pub key_file: Option<String>,
     /// Longest wait for an answer while a request waits; beyond it the policy's `failure_mode` decides.

@@ -26,6 +26,11 @@ pub(super) fn redis(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &d
         let message = "counts and the password travel in clear text".to_owned();
         checker.warning(&at.key("address"), report::WEAK, message, "add `tls: {}`, or reach Redis on this machine");
     }
+    if key_file.is_none() && password_file.is_none() {
+        let message =
+            "clients are hashed without a secret: who reads Redis can find out who is counted there".to_owned();
+        checker.warning(at, report::WEAK, message, "add `key_file`, the same secret at every gateway");
+    }
     if written.user.is_some() && password_file.is_none() {
         let message = "a user without a password".to_owned();
         checker.error(&at.key("user"), report::CONTRADICTION, message, "add `password_file`, or leave `user` out");

@@ -111,7 +111,7 @@ policies: [{{ name: p, rate: {{ {rate} }} }}]
             other => panic!("{other:?}"),
         }
     };
-    let redis = "redis: { address: \"127.0.0.1:6379\", gateways: 2 }";
+    let redis = "redis: { address: \"127.0.0.1:6379\", gateways: 2, key_file: redis.key }";
     let quota = "quota: { requests: 10, per: 1m }";
     assert_eq!(sharing("", quota), RateSharing::Local);
     assert_eq!(sharing(redis, quota), RateSharing::Leased(FailureMode::Share));

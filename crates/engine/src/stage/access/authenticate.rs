@@ -24,7 +24,7 @@ use super::verified::{Fault, Privacy, Who};
 use crate::decide::{Ground, Refusal};
 use crate::edits::{Edits, field_value, is_same_field};
 use crate::policy::{PolicyIndex, Rule};
-use crate::stage::HeadContext;
+use crate::stage::{HeadContext, Metered};
 
 /// One `authenticate` policy.
 #[derive(Debug)]
@@ -72,6 +72,7 @@ pub(crate) fn run(ctx: &mut HeadContext<'_>) {
     let policies = ctx.facts.policies.clone();
     let snapshot = ctx.snapshot;
     // It may have run before, up to a question.
+    ctx.facts.is_caller_unjudged = false;
     ctx.facts.challenges.clear();
     ctx.facts.fresh_nonce = None;
     ctx.facts.edits = Edits::default();
@@ -137,8 +138,8 @@ impl Authentication {
                 let words = "the recording may hold it masked: who calls is not judged";
                 self.note(ctx, method, Fault::new(&checks::UNAVAILABLE, words));
             }
+            (_, Verdict::Absent) if ctx.lacks_headers || self.is_unseen(ctx) => ctx.facts.is_caller_unjudged = true,
             (_, Verdict::Absent | Verdict::Foreign(_)) if self.is_nobody_welcome(ctx) => {}
-            (_, Verdict::Absent) if ctx.lacks_headers || self.is_unseen(ctx) => {}
             (_, Verdict::Absent) => {
                 let fault = Fault::new(&checks::MISSING, "there is no credential that a method knows");
                 self.refuse(ctx, index, None, fault);
@@ -253,8 +254,10 @@ impl Authentication {
         ctx.notices.push(fault.info.finding(location, fault.evidence()), Ground::Policy(index, refusal));
     }
 
-    /// Who calls is not known, and that decides nothing.
+    /// Who calls is not known, and that decides nothing here. Of a recording it decides nothing at all; who calls inline
+    /// is nobody then.
     fn note(&self, ctx: &mut HeadContext<'_>, method: Option<&Method>, fault: Fault) {
+        ctx.facts.is_caller_unjudged |= ctx.source != Source::Gateway;
         let location = method.map_or(Location::part(Part::Header), Method::location);
         ctx.notices.push(fault.info.finding(location, fault.evidence()), Ground::Noted);
     }
@@ -284,7 +287,7 @@ impl Authentication {
     }
 
     /// Whether a client certificate is one of its methods.
-    pub(crate) fn takes_certificates(&self) -> bool {
+    fn takes_certificates(&self) -> bool {
         self.methods.iter().any(|method| matches!(method, Method::Mtls(_)))
     }
 
@@ -296,13 +299,13 @@ impl Authentication {
 
 /// Notes that an API key is used, once a request, and which policy answers for its quota.
 fn meter(ctx: &mut HeadContext<'_>, index: PolicyIndex, mode: Mode, who: &Who) {
-    if ctx.facts.metered_by.is_none() {
-        let keys = ctx.snapshot.access().api_keys();
-        let known = who.principal.credential_id.as_deref().and_then(|id| keys.known(id));
+    let Some(id) = who.principal.credential_id.as_deref() else { return };
+    if ctx.facts.metered.is_none() {
+        let known = ctx.snapshot.access().api_keys().known(id);
         known.into_iter().for_each(|known| known.note_use(ctx.now.as_secs()));
     }
-    if ctx.facts.metered_by.is_none() || mode == Mode::Enforce {
-        ctx.facts.metered_by = Some(index);
+    if ctx.facts.metered.is_none() || mode == Mode::Enforce {
+        ctx.facts.metered = Some(Metered { by: index, key_id: id.into() });
     }
 }
 

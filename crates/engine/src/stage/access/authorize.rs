@@ -17,7 +17,7 @@ mod requirement;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use bartizan_config::Authorize;
+use bartizan_config::{Authorize, MethodOverrides};
 use bartizan_model::{
     ClaimValue, Confirmation, CredentialKind, Finding, Location, Mode, Part, Principal, RequestHead, Source, Timestamp,
 };
@@ -25,6 +25,7 @@ use smallvec::SmallVec;
 
 use super::checks::SCOPE;
 use super::media;
+use super::overrides::Overrides;
 use crate::decide::{Ground, Notices, Refusal};
 use crate::held::HeldBody;
 use crate::policy::{Policies, PolicyIndex, Rule};
@@ -117,6 +118,9 @@ pub struct AuthorizationTrace {
 
 /// Runs every policy that applies.
 pub(crate) fn run(ctx: &mut HeadContext<'_>) {
+    if ctx.facts.is_preflight() {
+        return; // no upstream gets it, and it can carry no credential: the call that follows is judged
+    }
     for index in ctx.facts.policies.clone() {
         let Some(policy) = ctx.snapshot.policies().policy(index) else { continue };
         if let Rule::Authorize(rules) = &policy.rule {
@@ -160,7 +164,7 @@ impl Authorization {
     fn run(self: &Arc<Self>, ctx: &mut HeadContext<'_>, index: PolicyIndex, name: &Arc<str>) {
         let verified = ctx.facts.caller.clone();
         let caller = verified.as_ref().and_then(|verified| verified.who.as_ref().ok()).map(|who| &who.principal);
-        if caller.is_none() && is_unproved(ctx) {
+        if caller.is_none() && ctx.facts.is_caller_unjudged {
             if ctx.facts.authorizing.is_traced {
                 let determined_by = vec!["the credential cannot be verified here".to_owned()];
                 let policy = Arc::clone(name);
@@ -169,7 +173,8 @@ impl Authorization {
             }
             return;
         }
-        let matches = self.operations.matches(ctx.head.method, ctx.readings);
+        let readings = ctx.readings;
+        let matches = self.operations.matches(ctx.head.method, readings);
         let addresses = [ctx.facts.client.ip].into_iter().chain(ctx.facts.rival.map(Some));
         let mut judgment = Judgment::default();
         for address in addresses {
@@ -187,6 +192,9 @@ impl Authorization {
                 break;
             }
         }
+        if judgment.fault.is_none() {
+            judgment.fault = overridden(ctx).map(|fault| (None, None, fault));
+        }
         self.conclude(ctx, index, name, judgment, caller);
     }
 
@@ -194,12 +202,17 @@ impl Authorization {
     fn judge(
         self: &Arc<Self>,
         request: &Request<'_>,
-        matches: &operation::Matches,
+        matches: &operation::Matches<'_>,
         index: PolicyIndex,
         ctx: &HeadContext<'_>,
         policy: &str,
     ) -> Judgment {
         let mut judgment = Judgment::default();
+        if matches.is_cut {
+            let words = "the path can be read as more operations than are judged".to_owned();
+            judgment.fault = Some((None, None, Fault::new(&checks::UNDECIDED, words, Part::Path)));
+            return judgment;
+        }
         for one in &matches.list {
             let mut by = Vec::new();
             let mut is_spoken_of = self.has_cedar;
@@ -345,7 +358,7 @@ impl CompiledRule {
     }
 
     /// Whether the head lets it hold; with what must be asked of the body, if anything.
-    fn head(&self, request: &Request<'_>, one: &Match) -> Result<Option<OfBody>, Fault> {
+    fn head(&self, request: &Request<'_>, one: &Match<'_>) -> Result<Option<OfBody>, Fault> {
         if request.caller.is_none() && !self.anonymous {
             return Err(Fault::new(&checks::UNKNOWN_CALLER, "nobody is known to call".to_owned(), Part::Header));
         }
@@ -492,31 +505,17 @@ fn found(fault: &Fault) -> Finding {
     fault.info.finding(fault.location.clone(), fault.words.clone())
 }
 
-fn unmatched() -> Fault {
-    Fault { info: &checks::UNMATCHED, words: "no rule speaks of it".to_owned(), location: Location::part(Part::Path) }
+/// A method named beside the request's own: an upstream that believes it carries out an operation that was not judged.
+/// What a body names is for a policy over `methods` to see.
+fn overridden(ctx: &HeadContext<'_>) -> Option<Fault> {
+    let overrides = Overrides { what: MethodOverrides::Refuse, allow: &[], method: ctx.head.method };
+    let (finding, _) = overrides.head(ctx.head)?;
+    let words = "another method than the request's own is named: what it would do is not judged".to_owned();
+    Some(Fault { info: &checks::UNDECIDED, words, location: finding.location })
 }
 
-/// Whether a recording may lack what would tell who called.
-fn is_unproved(ctx: &HeadContext<'_>) -> bool {
-    let may_have_certificate = || {
-        applying(ctx.snapshot, ctx.facts).any(|(_, policy)| match &policy.rule {
-            Rule::Authenticate(rules) => rules.takes_certificates(),
-            Rule::Methods { .. }
-            | Rule::Addresses { .. }
-            | Rule::Networks(_)
-            | Rule::Cors(_)
-            | Rule::Csrf(_)
-            | Rule::ResponseHeaders(_)
-            | Rule::Ssrf(_)
-            | Rule::Limits(_)
-            | Rule::Threats(_)
-            | Rule::Content(_)
-            | Rule::Rate(_)
-            | Rule::Authorize(_) => false,
-        })
-    };
-    ctx.source != Source::Gateway
-        && (ctx.lacks_headers || !ctx.credentials.kinds().is_empty() || may_have_certificate())
+fn unmatched() -> Fault {
+    Fault { info: &checks::UNMATCHED, words: "no rule speaks of it".to_owned(), location: Location::part(Part::Path) }
 }
 
 /// How to come in, by the `authenticate` policies that apply.

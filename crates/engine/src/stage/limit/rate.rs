@@ -311,7 +311,7 @@ fn span(ms: u64) -> String {
 
 /// Page sizes, which cost nothing to look at; then the counts, unless something has denied the request already.
 pub(crate) fn run(ctx: &mut HeadContext<'_>) {
-    if !ctx.snapshot.policies().has_rates() && ctx.facts.metered_by.is_none() {
+    if !ctx.snapshot.policies().has_rates() && ctx.facts.metered.is_none() {
         return;
     }
     for (index, policy) in applying(ctx.snapshot, ctx.facts) {

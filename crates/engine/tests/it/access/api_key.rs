@@ -6,7 +6,8 @@ use bartizan_engine::{
 };
 use bartizan_model::{CredentialKind, Secret, Strength};
 
-use super::desk::{Call, Desk, at};
+use super::desk::{AUDIENCE, Call, Desk, ISSUER, NOW, Signer, at};
+use serde_json::json;
 
 const POLICY: &str = "{ methods: [{ api_key: {} }] }";
 const WITH_QUERY: &str = "{ methods: [{ api_key: { query: api_key } }] }";
@@ -287,6 +288,61 @@ fn what_another_limit_refuses_uses_up_nothing_of_a_key() {
             assert_eq!(refused.event.decision.policy.as_deref(), Some("pace"), "its quota is not used up");
         }
     }
+}
+
+#[test]
+fn a_key_is_counted_by_itself_whatever_else_the_request_shows() {
+    let (made, other) = (make(&[], "shop", 1), make(&[], "bank", 2));
+    let text = format!(
+        "policies: [{{ name: callers, mode: enforce, authenticate: {POLICY} }}, \
+         {{ name: pace, mode: enforce, rate: {{ key: [api_key], quota: {{ requests: 2, per: 1h }} }} }}]"
+    );
+    let desk = Desk::with_policies(&text);
+    desk.access.publish_api_keys(ApiKeys::new(PEPPER, [made.key.clone(), other.key.clone()]));
+    let with_decoy = |made: &NewApiKey, decoy: &str| {
+        Call::get("/?api_key=xyz").with("apikey", decoy).with("x-api-key", made.text.expose().as_str())
+    };
+    desk.check("first", &with_decoy(&made, "a-decoy-of-the-first-call"), None);
+    desk.check("second", &with_decoy(&made, "a-decoy-of-the-second-call"), None);
+    desk.check("third", &with_decoy(&made, "a-decoy-of-the-third-call"), Some("LIM-202"));
+    desk.check("its own id is no other key", &with_decoy(&made, made.key.id.as_ref()), Some("LIM-202"));
+    desk.check("another key, with the same decoy", &with_decoy(&other, "a-decoy-of-the-first-call"), None);
+}
+
+#[test]
+fn a_key_that_is_only_shown_uses_up_no_count_of_one_that_is_verified() {
+    let made = make(&[], "shop", 1);
+    let text = format!(
+        "policies: [{{ name: callers, mode: enforce, scope: {{ paths: [/known] }}, authenticate: {POLICY} }}, \
+         {{ name: pace, mode: enforce, rate: {{ key: [api_key], quota: {{ requests: 1, per: 1h }} }} }}]"
+    );
+    let desk = Desk::with_policies(&text);
+    desk.access.publish_api_keys(ApiKeys::new(PEPPER, [made.key.clone()]));
+    let shown = Call::get("/").with("x-api-key", made.key.id.to_string());
+    desk.check("somebody shows its id", &shown, None);
+    desk.check("and goes on", &shown, Some("LIM-202"));
+    desk.check("its holder", &Call::get("/known").with("x-api-key", made.text.expose().as_str()), None);
+}
+
+#[test]
+fn a_key_keeps_its_quota_beside_another_credential() {
+    let made = make(&[], "shop", 1);
+    let jwt = format!("{{ jwt: {{ issuer: \"{ISSUER}\", audiences: [\"{AUDIENCE}\"], jwks_file: keys.jwks }} }}");
+    let text = format!(
+        "policies: [{{ name: people, mode: enforce, authenticate: {{ methods: [{jwt}] }} }}, \
+         {{ name: applications, mode: enforce, authenticate: {POLICY} }}]"
+    );
+    let desk = Desk::with_policies(&text);
+    let signer = Signer::ed25519(1);
+    desk.publish(&[signer.named("one")]);
+    desk.access.publish_api_keys(ApiKeys::new(PEPPER, [metered(&made)]));
+    let claims = json!({ "iss": ISSUER, "aud": AUDIENCE, "sub": "ann", "exp": NOW + 600 });
+    let token = signer.sign(&json!({ "alg": "EdDSA", "kid": "one" }), &claims);
+    let both = call(&made, 0).with("authorization", format!("Bearer {token}"));
+    for count in ["first", "second", "third"] {
+        desk.check(count, &both, None);
+    }
+    desk.check("one too many", &both, Some("LIM-202"));
 }
 
 #[test]

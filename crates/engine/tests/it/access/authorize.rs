@@ -82,12 +82,12 @@ fn token(claims: &Value) -> String {
     signer().sign(&json!({ "alg": "EdDSA", "kid": "one" }), claims)
 }
 
-fn call(method: &str, target: &str) -> Call {
+pub(super) fn call(method: &str, target: &str) -> Call {
     Call { method: method.into(), ..Call::get(target) }
 }
 
 /// A call of who has the usual claims with `changes`.
-fn of(method: &str, target: &str, changes: Value) -> Call {
+pub(super) fn of(method: &str, target: &str, changes: Value) -> Call {
     call(method, target).with("authorization", format!("Bearer {}", token(&claims(changes))))
 }
 
@@ -96,7 +96,7 @@ fn posted(call: Call, content_type: &str, body: &'static str) -> Call {
     Call { body: Some(body), ..call }
 }
 
-fn desk(policies: &str) -> Desk {
+pub(super) fn desk(policies: &str) -> Desk {
     let desk = Desk::with_policies(&format!("policies:{CALLERS}{policies}"));
     desk.publish(&[signer().named("one")]);
     desk
@@ -104,7 +104,7 @@ fn desk(policies: &str) -> Desk {
 
 type Row = (&'static str, Call, Option<&'static str>);
 
-fn same() -> Value {
+pub(super) fn same() -> Value {
     json!({})
 }
 
@@ -371,7 +371,7 @@ permit (principal, action == Action::"admin", resource) when { context.strength 
 "#;
 
 /// The plans for the Cedar policies of `policies`, which must be valid.
-fn plans(policies: &str, text: &str) -> Result<CedarPlans, Vec<Diagnostic>> {
+pub(super) fn plans(policies: &str, text: &str) -> Result<CedarPlans, Vec<Diagnostic>> {
     let config = crate::document::config(&format!("policies:{CALLERS}{policies}"));
     let mut plans = CedarPlans::new();
     for policy in &config.policies {

@@ -6,6 +6,7 @@
 mod api_key;
 mod asked;
 mod authorize;
+mod authorize_evasion;
 pub mod desk;
 mod dpop;
 mod external;

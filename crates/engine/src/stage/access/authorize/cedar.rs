@@ -138,8 +138,8 @@ impl CedarPlan {
         self.policies.num_of_policies()
     }
 
-    /// Whether the request is permitted, and the policies that say so.
-    pub(crate) fn judge(&self, request: &Request<'_>, one: &Match) -> Result<Vec<String>, Fault> {
+    /// Whether the request is permitted in every reading of its path, and the policies that say so.
+    pub(crate) fn judge(&self, request: &Request<'_>, one: &Match<'_>) -> Result<Vec<String>, Fault> {
         let undecided = |words: &str| Fault::new(&checks::UNDECIDED, words.to_owned(), Part::Path);
         let Some(action) = one.operation.and_then(|number| self.actions.get(number)) else {
             return Err(Fault::new(&checks::UNMATCHED, "no operation is meant".to_owned(), Part::Path));
@@ -149,11 +149,27 @@ impl CedarPlan {
         };
         let caller = self.uid(&self.caller, &format!("{}#{}", principal.authority, principal.subject));
         let entities = self.entities(&caller, principal, request, one, action)?;
-        let context = self.context(principal, request)?;
-        let schema = cfg!(debug_assertions).then_some(&self.schema);
-        let asked = cedar_policy::Request::new(caller, action.uid.clone(), action.resource.clone(), context, schema);
-        let Ok(asked) = asked else { return Err(undecided("the request does not fit the schema")) };
-        let response = self.authorizer.is_authorized(&asked, &self.policies, &entities);
+        let Some(paths) = one.paths() else {
+            return Err(undecided("the path can be read in more ways than are judged"));
+        };
+        let mut reasons = Vec::new();
+        for path in paths {
+            let context = self.context(principal, request, path)?;
+            let schema = cfg!(debug_assertions).then_some(&self.schema);
+            let uids = (caller.clone(), action.uid.clone(), action.resource.clone());
+            let asked = cedar_policy::Request::new(uids.0, uids.1, uids.2, context, schema);
+            let Ok(asked) = asked else { return Err(undecided("the request does not fit the schema")) };
+            let permitting = self.decide(&asked, &entities)?;
+            reasons.extend(permitting.into_iter().filter(|reason| !reasons.contains(reason)).collect::<Vec<_>>());
+        }
+        reasons.truncate(REASONS_MAX);
+        Ok(reasons)
+    }
+
+    /// The policies that permit one reading.
+    fn decide(&self, asked: &cedar_policy::Request, entities: &Entities) -> Result<Vec<String>, Fault> {
+        let undecided = |words: &str| Fault::new(&checks::UNDECIDED, words.to_owned(), Part::Path);
+        let response = self.authorizer.is_authorized(asked, &self.policies, entities);
         let found = response.diagnostics();
         if found.errors().next().is_some() {
             return Err(undecided("a Cedar policy cannot be computed"));
@@ -183,7 +199,7 @@ impl CedarPlan {
         caller: &EntityUid,
         principal: &Principal,
         request: &Request<'_>,
-        one: &Match,
+        one: &Match<'_>,
         action: &Action,
     ) -> Result<Entities, Fault> {
         let undecided = |words: &str| Fault::new(&checks::UNDECIDED, words.to_owned(), Part::Header);
@@ -239,7 +255,7 @@ impl CedarPlan {
     }
 
     /// What the request names.
-    fn resource(&self, request: &Request<'_>, one: &Match, action: &Action) -> Result<Entity, Fault> {
+    fn resource(&self, request: &Request<'_>, one: &Match<'_>, action: &Action) -> Result<Entity, Fault> {
         let undecided = |part, words: &str| Fault::new(&checks::UNDECIDED, words.to_owned(), part);
         let mut path = Vec::with_capacity(one.values.len());
         for (name, value) in &one.values {
@@ -271,10 +287,10 @@ impl CedarPlan {
             .map_err(|_| undecided(Part::Path, "the resource makes no entity"))
     }
 
-    fn context(&self, principal: &Principal, request: &Request<'_>) -> Result<Context, Fault> {
+    fn context(&self, principal: &Principal, request: &Request<'_>, path: &[u8]) -> Result<Context, Fault> {
         let undecided = |words: &str| Fault::new(&checks::UNDECIDED, words.to_owned(), Part::Connection);
         let address = request.address.ok_or_else(|| undecided("the client's address is not known"))?;
-        let path = std::str::from_utf8(request.head.path()).map_err(|_| undecided("the path is not UTF-8"))?;
+        let path = std::str::from_utf8(path).map_err(|_| undecided("the path is not UTF-8"))?;
         let method = std::str::from_utf8(request.head.method).map_err(|_| undecided("the method is not UTF-8"))?;
         let clock = request.clock();
         let members = [

@@ -2,7 +2,8 @@
 //!
 //! The configuration's validation keeps expressions short and flat (see `config/meaning/condition.rs`); what they go
 //! through is bounded here. A condition allows: one that cannot be computed (a member that is not there, values of types
-//! that cannot be compared, a result that is neither true nor false) does not hold.
+//! that cannot be compared, a result that is neither true nor false) does not hold. It must hold for every reading of the
+//! path.
 //! Source: the CEL language definition, github.com/google/cel-spec.
 
 use std::collections::HashMap;
@@ -75,26 +76,34 @@ impl Condition {
     }
 
     /// Why it does not hold, if it does not.
-    pub(crate) fn fault(&self, request: &Request<'_>, one: &Match) -> Option<Fault> {
+    pub(crate) fn fault(&self, request: &Request<'_>, one: &Match<'_>) -> Option<Fault> {
         let fault = |info, words: &str| Some(Fault::new(info, words.to_owned(), Part::Path));
         let Some(root) = &self.root else { return fault(&checks::UNDECIDED, "the condition does not parse") };
-        let Some(context) = self.context(request, one) else {
-            return fault(&checks::UNDECIDED, "the condition looks at more than it can go through");
+        // Readings count where the condition may look at them.
+        let any: &[&[u8]] = &[b""];
+        let paths = if self.uses.request { one.paths() } else { Some(any) };
+        let Some(paths) = paths else {
+            return fault(&checks::UNDECIDED, "the path can be read in more ways than are judged");
         };
-        match Value::resolve(root, &context) {
-            Ok(Value::Bool(true)) => None,
-            Ok(Value::Bool(false)) => fault(&checks::CONDITION, "the condition does not hold"),
-            Ok(_) => fault(&checks::UNDECIDED, "the condition is neither true nor false"),
-            Err(_) => fault(&checks::UNDECIDED, "the condition cannot be computed"), // the error would repeat values
-        }
+        paths.iter().find_map(|path| {
+            let Some(context) = self.context(request, one, path) else {
+                return fault(&checks::UNDECIDED, "the condition looks at more than it can go through");
+            };
+            match Value::resolve(root, &context) {
+                Ok(Value::Bool(true)) => None,
+                Ok(Value::Bool(false)) => fault(&checks::CONDITION, "the condition does not hold"),
+                Ok(_) => fault(&checks::UNDECIDED, "the condition is neither true nor false"),
+                Err(_) => fault(&checks::UNDECIDED, "the condition cannot be computed"), // the error would repeat values
+            }
+        })
     }
 
     /// The variables that it names; `None` when there is too much of something.
-    fn context(&self, request: &Request<'_>, one: &Match) -> Option<Context<'static, 'static>> {
+    fn context(&self, request: &Request<'_>, one: &Match<'_>, path: &[u8]) -> Option<Context<'static, 'static>> {
         let mut context = Context::with_env(Arc::clone(&request.cel.0));
         context.add_function("inNetwork", in_network).ok()?;
         if self.uses.request {
-            context.add_variable_from_value("request", of_request(request)?);
+            context.add_variable_from_value("request", of_request(request, path)?);
         }
         if self.uses.principal {
             let value = request.caller.map_or(Value::Null, |principal| of_principal(principal, request));
@@ -118,8 +127,8 @@ fn in_network(address: Arc<String>, network: Arc<String>) -> bool {
     network.is_ok_and(|network| network.contains(&address.to_canonical()))
 }
 
-fn of_request(request: &Request<'_>) -> Option<Value> {
-    let path = request.head.path();
+/// `path` is one reading of the request's.
+fn of_request(request: &Request<'_>, path: &[u8]) -> Option<Value> {
     if path.len() > BYTES_MAX {
         return None;
     }
@@ -164,7 +173,7 @@ fn of_principal(principal: &Principal, request: &Request<'_>) -> Value {
 }
 
 /// `path`: each parameter's value; `query`: each parameter's values, in order.
-fn parameters(request: &Request<'_>, one: &Match) -> Option<Value> {
+fn parameters(request: &Request<'_>, one: &Match<'_>) -> Option<Value> {
     let path = one.values.iter().map(|(name, value)| (&**name, text(&String::from_utf8_lossy(value))));
     let query = request.head.query().unwrap_or_default();
     if query.len() > BYTES_MAX {

@@ -16,6 +16,9 @@ use crate::redact;
 /// is built to be many is refused.
 const MATCHES_MAX: usize = 16;
 
+/// LIMIT: readings of a path that one condition, or all Cedar policies, are computed for; honest paths have one to six.
+const PATHS_MAX: usize = 16;
+
 /// The operations of one policy, the most specific first.
 #[derive(Debug)]
 pub(crate) struct Operations {
@@ -42,19 +45,23 @@ enum Part {
 
 /// What a request is.
 #[derive(Debug, Default)]
-pub(crate) struct Matches {
+pub(crate) struct Matches<'r> {
     /// Each differs from the others in operation or parameters
-    pub(crate) list: SmallVec<[Match; 1]>,
+    pub(crate) list: SmallVec<[Match<'r>; 1]>,
     /// Every reading is some operation
     pub(crate) is_complete: bool,
+    /// There are more, which are not in the list
+    pub(crate) is_cut: bool,
 }
 
 /// One operation with its path's parameters, decoded.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Match {
+#[derive(Debug)]
+pub(crate) struct Match<'r> {
     /// Its place in the configuration; `None` = the policy names no operations and takes every request
     pub(crate) operation: Option<usize>,
     pub(crate) values: Values,
+    /// The readings of the path that lead to it
+    paths: SmallVec<[&'r [u8]; 1]>,
 }
 
 /// Path parameters: name and value.
@@ -74,12 +81,8 @@ impl Operations {
     }
 
     /// What `method` on a path with these readings is.
-    pub(crate) fn matches(&self, method: &[u8], readings: &Readings<'_>) -> Matches {
-        if self.list.is_empty() {
-            let all = Match { operation: None, values: SmallVec::new() };
-            return Matches { list: std::iter::once(all).collect(), is_complete: true };
-        }
-        let mut found = Matches { list: SmallVec::new(), is_complete: true };
+    pub(crate) fn matches<'r>(&self, method: &[u8], readings: &'r Readings<'_>) -> Matches<'r> {
+        let mut found = Matches { list: SmallVec::new(), is_complete: true, is_cut: false };
         self.read(method, readings.raw(), true, &mut found);
         if readings.is_ambiguous() {
             self.read(method, readings.normal(), true, &mut found);
@@ -91,8 +94,11 @@ impl Operations {
     }
 
     /// One reading.
-    fn read(&self, method: &[u8], path: &[u8], is_encoded: bool, found: &mut Matches) {
-        let path = path.strip_prefix(b"/").unwrap_or(path);
+    fn read<'r>(&self, method: &[u8], reading: &'r [u8], is_encoded: bool, found: &mut Matches<'r>) {
+        if self.list.is_empty() {
+            return found.add(None, SmallVec::new(), reading);
+        }
+        let path = reading.strip_prefix(b"/").unwrap_or(reading);
         let path = path.strip_suffix(b"/").unwrap_or(path);
         let segments: SmallVec<[&[u8]; 16]> = path.split(|byte| *byte == b'/').collect();
         let decode = |segment: &[u8]| {
@@ -113,16 +119,26 @@ impl Operations {
                 Part::Parameter(name) => Some((name.clone(), decode(segment))),
                 Part::Literal(_) | Part::Rest => None,
             });
-            let found_one = Match { operation: Some(one.number), values: values.collect() };
-            if !found.list.contains(&found_one) {
-                if found.list.len() == MATCHES_MAX {
-                    found.is_complete = false;
-                    return;
-                }
-                found.list.push(found_one);
-            }
+            found.add(Some(one.number), values.collect(), reading);
         }
         found.is_complete &= is_any;
+    }
+}
+
+impl<'r> Matches<'r> {
+    /// Adds what a reading leads to.
+    fn add(&mut self, operation: Option<usize>, values: Values, reading: &'r [u8]) {
+        let is_full = self.list.len() == MATCHES_MAX;
+        let known = self.list.iter_mut().find(|one| one.operation == operation && one.values == values);
+        match known {
+            // One more than the limit tells that there are more.
+            Some(known) if known.paths.len() <= PATHS_MAX && !known.paths.contains(&reading) => {
+                known.paths.push(reading);
+            }
+            Some(_) => {}
+            None if is_full => self.is_cut = true,
+            None => self.list.push(Match { operation, values, paths: std::iter::once(reading).collect() }),
+        }
     }
 }
 
@@ -176,7 +192,12 @@ impl Compiled {
     }
 }
 
-impl Match {
+impl Match<'_> {
+    /// The path in each reading that leads here, as sent first; `None` when they are too many.
+    pub(crate) fn paths(&self) -> Option<&[&[u8]]> {
+        (self.paths.len() <= PATHS_MAX).then_some(self.paths.as_slice())
+    }
+
     /// The value of a path parameter.
     pub(crate) fn value(&self, name: &str) -> Option<&[u8]> {
         self.values.iter().find(|(known, _)| **known == *name).map(|(_, value)| &**value)
@@ -211,7 +232,8 @@ mod tests {
 
     /// The matches as `number name=value`, and whether they are all there is.
     fn check(method: &str, path: &str, wanted: &[&str], is_complete: bool) {
-        let found = operations().matches(method.as_bytes(), &Readings::of(path.as_bytes()));
+        let readings = Readings::of(path.as_bytes());
+        let found = operations().matches(method.as_bytes(), &readings);
         let shown = found.list.iter().map(|one| {
             let values = one.values.iter().map(|(name, value)| format!(" {name}={}", value.escape_ascii()));
             format!("{}{}", one.operation.unwrap(), values.collect::<String>())
@@ -256,8 +278,10 @@ mod tests {
 
     #[test]
     fn a_policy_without_operations_takes_every_request_for_one() {
-        let found = Operations::new(&[]).matches(b"GET", &Readings::of(b"/x/%2e%2e/y"));
+        let readings = Readings::of(b"/x/%2e%2e/y");
+        let found = Operations::new(&[]).matches(b"GET", &readings);
         assert_eq!((found.list.len(), found.is_complete), (1, true));
         assert_eq!(found.list[0].operation, None);
+        assert_eq!(found.list[0].paths(), Some([b"/x/%2e%2e/y".as_slice(), b"/y"].as_slice()));
     }
 }

@@ -68,7 +68,7 @@ impl Requirement {
     }
 
     /// Holds it against the head. Without a caller only conditions can hold.
-    pub(crate) fn head(&self, request: &Request<'_>, one: &Match) -> Outcome {
+    pub(crate) fn head(&self, request: &Request<'_>, one: &Match<'_>) -> Outcome {
         let fault = match request.caller {
             Some(principal) => self.of_caller(request, principal, one),
             None => None, // such a rule demands conditions only
@@ -81,7 +81,7 @@ impl Requirement {
         }
     }
 
-    fn of_caller(&self, request: &Request<'_>, principal: &Principal, one: &Match) -> Option<Fault> {
+    fn of_caller(&self, request: &Request<'_>, principal: &Principal, one: &Match<'_>) -> Option<Fault> {
         let scope = || {
             let fault = missing(&self.scopes, |word| principal.has_scope(word));
             fault.map(|words| Fault::new(&SCOPE, format!("scope {words}"), Part::Header))

@@ -116,6 +116,8 @@ mod tag {
     pub(super) const API: u8 = 8;
     pub(super) const COUNTRY: u8 = 9;
     pub(super) const ASN: u8 = 10;
+    /// Apart from keys that are only shown: ids are no secrets, and nobody shall use up another's count
+    pub(super) const API_KEY_ID: u8 = 11;
 }
 
 /// The key of a policy, compiled.
@@ -167,9 +169,9 @@ fn add(part: &RateKey, ctx: &HeadContext<'_>, material: &mut Material, is_shared
             }
             None => false,
         },
-        RateKey::ApiKey => match ctx.credentials.key_header.or(ctx.credentials.query_key) {
-            Some(key) => {
-                material.piece(tag::API_KEY, key);
+        RateKey::ApiKey => match api_key(ctx) {
+            Some((tag, key)) => {
+                material.piece(tag, key);
                 true
             }
             None => false,
@@ -228,6 +230,16 @@ fn principal<'a>(facts: &'a Facts, credentials: &'a Credentials<'a>) -> Option<H
             Some(Holder { kind: ActorKind::Principal, domain: b"principal", name: Cow::Borrowed(who.actor.as_bytes()) })
         }
         None => credentials.holder(),
+    }
+}
+
+/// The API key that let the request in. What only looks like one counts where nobody is verified: beside a caller who is,
+/// it could be another with each request.
+fn api_key<'a>(ctx: &'a HeadContext<'_>) -> Option<(u8, &'a [u8])> {
+    match (&ctx.facts.metered, ctx.facts.caller()) {
+        (Some(metered), _) => Some((tag::API_KEY_ID, metered.key_id.as_bytes())),
+        (None, Some(_)) => None,
+        (None, None) => ctx.credentials.key_header.or(ctx.credentials.query_key).map(|key| (tag::API_KEY, key)),
     }
 }
 

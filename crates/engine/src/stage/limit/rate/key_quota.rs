@@ -32,8 +32,8 @@ pub(crate) struct KeyCharge {
 
 /// Counts a request against the quota of its key, if it has one.
 pub(super) fn charge(ctx: &mut HeadContext<'_>) -> Option<KeyCharge> {
-    let policy = ctx.facts.metered_by?;
-    let id = ctx.facts.caller()?.principal.credential_id.as_deref()?;
+    let metered = ctx.facts.metered.as_ref()?;
+    let (policy, id) = (metered.by, &*metered.key_id);
     let known = ctx.snapshot.access().api_keys().known(id)?;
     let (quota, table) = known.quota()?;
     let taken = table.take(known.application, ctx.rates.at, 1, false);
