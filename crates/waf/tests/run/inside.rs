@@ -1,6 +1,8 @@
 //! Values inside of values, wherever a request has them, and the part that a rule found.
 
-use super::{FORM, GET, JSON, Sent, XML, get, post, seen, seen_by};
+use bartizan_waf::Options;
+
+use super::{FORM, GET, JSON, Sent, XML, get, plan_with, post, run, seen, seen_by};
 
 /// Looks for `bad` in everything, and tells where.
 const RULES: &str = r#"
@@ -89,9 +91,12 @@ SecRule ARGS "@rx ^$" "id:2,phase:2,pass,log"
 SecRule ARGS "!@rx ^[a-z]+$" "id:3,phase:2,pass,log"
 SecRule &ARGS "!@eq 2" "id:4,phase:2,pass,log"
 "#;
+    let sent = post(JSON, r#"{"id__in":["a","b"]}"#);
     for opens_values in [false, true] {
-        assert_eq!(seen_by(NAMES, post(JSON, r#"{"id__in":["a","b"]}"#), opens_values).rules(), [1]);
+        assert_eq!(seen_by(NAMES, sent, opens_values).rules(), [1]);
     }
+    let like_libmodsecurity = Options { detect_bodies: true, hides_arrays: true, ..Options::default() };
+    assert_eq!(run(plan_with(NAMES, &like_libmodsecurity), sent).rules(), [0; 0]);
 }
 
 #[track_caller]

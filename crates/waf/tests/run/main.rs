@@ -65,13 +65,16 @@ impl Seen {
 }
 
 fn plan_of(rules: &str, gates: Gates, opens_values: bool) -> Arc<Plan> {
+    plan_with(rules, &Options { gates, detect_bodies: true, opens_values, ..Options::default() })
+}
+
+fn plan_with(rules: &str, options: &Options) -> Arc<Plan> {
     let read = |_: &Path| Ok(rules.as_bytes().to_vec());
     let glob = |_: &Path| Ok(Vec::new());
     let Parsed { document, diagnostics } = parse(&[PathBuf::from("test.conf")], &Sources { read: &read, glob: &glob });
     let errors: Vec<_> = diagnostics.iter().filter(|found| found.severity == DiagnosticSeverity::Error).collect();
     assert!(errors.is_empty(), "{errors:#?}");
-    let options = Options { gates, detect_bodies: true, opens_values, ..Options::default() };
-    Arc::new(Plan::compile(&document, &options).unwrap())
+    Arc::new(Plan::compile(&document, options).unwrap())
 }
 
 /// Runs the request phases over a plan.
