@@ -191,10 +191,16 @@ fn nothing_of_an_origin_is_left_behind_its_end() -> Result<()> {
         let folder = tempfile::tempdir()?;
         let origin = Origin::start(kind, folder.path())?;
         let groups: Vec<u32> = origin.programs.iter().map(Program::id).collect();
-        let before: Vec<u32> = groups.iter().flat_map(|group| members(*group)).collect();
+        let living = || groups.iter().flat_map(|group| members(*group)).collect::<Vec<u32>>();
+        // Some open their port before they have a worker.
+        let begun = Instant::now();
+        while living().len() <= groups.len() && begun.elapsed() < Duration::from_secs(10) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let before = living();
         ensure!(before.len() > groups.len(), "{}: this one has no workers, so the test shows nothing", kind.name());
         drop(origin);
-        let left: Vec<u32> = groups.iter().flat_map(|group| members(*group)).collect();
+        let left = living();
         ensure!(left.is_empty(), "{}: of {before:?} there are still {left:?}", kind.name());
         let is_there = |id: &&u32| Path::new("/proc").join(id.to_string()).join("exe").exists();
         let left: Vec<_> = before.iter().filter(is_there).collect();
