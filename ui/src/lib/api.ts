@@ -18,6 +18,11 @@ export class ApiError extends Error {
   }
 }
 
+/** What went wrong, for people. */
+export function faultWords(error: unknown): string {
+  return error instanceof ApiError ? error.message : String(error)
+}
+
 let csrf = ''
 let onExpired: () => void = () => undefined
 

@@ -96,3 +96,8 @@ export function voices(event: Pick<FullEvent, 'findings' | 'decision'>): Voice[]
   })
   return list
 }
+
+/** Where a finding is: `query.id`, `body`. */
+export function place(location: Finding['location']): string {
+  return typeof location === 'string' ? location : location.name ? `${location.part}.${location.name}` : location.part
+}

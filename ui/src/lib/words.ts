@@ -47,6 +47,7 @@ export const CREDENTIAL: Record<string, string> = {
   basic: 'Basic',
   certificate: 'Certificate',
   signature: 'Signature',
+  external: 'External authorizer',
 }
 
 export const MISSING: Record<string, string> = {
