@@ -564,6 +564,23 @@ fn groups_can_stand_in_a_claim_within_another() {
 }
 
 #[test]
+fn no_value_is_a_group() {
+    let desk = desk(
+        "
+  - name: teams
+    mode: enforce
+    authorize: { rules: [{ name: own, require: { objects: [query.team in principal.groups] } }] }
+",
+    );
+    let search = |groups: &str, team: &str| of("GET", &format!("/search?team={team}"), json!({ "groups": groups }));
+    desk.check("a group among several", &search("a  b", "b"), None);
+    desk.check("another group", &search("a  b", "c"), Some("ACC-306"));
+    for groups in ["a  b", " a", "a ", " ", ""] {
+        desk.check(groups, &search(groups, ""), Some("ACC-306"));
+    }
+}
+
+#[test]
 fn a_body_beyond_what_is_looked_into_is_refused() {
     let small = BANK.replacen("authorize:\n", "authorize:\n      body_bytes_max: 1KiB\n", 1);
     let body: &'static str =

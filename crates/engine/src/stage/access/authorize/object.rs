@@ -192,9 +192,10 @@ impl Tally {
     }
 }
 
+/// An empty text is nobody's: it stands for "not known" on either side.
 fn is_text(given: Given<'_>, text: &str) -> bool {
     match given {
-        Given::Untyped(bytes) | Given::Text(bytes) => bytes == text.as_bytes(),
+        Given::Untyped(bytes) | Given::Text(bytes) => !text.is_empty() && bytes == text.as_bytes(),
         Given::Number(_) | Given::Boolean(_) | Given::Other => false,
     }
 }
