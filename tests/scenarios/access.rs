@@ -131,7 +131,7 @@ console: {{ address: \"127.0.0.1:{{console}}\" }}
 }
 
 fn get(gateway: &Bartizan, headers: &[(&str, &str)]) -> Result<(u16, Option<String>)> {
-    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let agent = crate::agent();
     let request =
         headers.iter().fold(agent.get(gateway.url("/orders")), |request, (name, value)| request.header(*name, *value));
     let response = request.call()?;

@@ -4,9 +4,7 @@ use anyhow::{Context, Result, ensure};
 use bartizan_testkit::Bartizan;
 use serde_json::Value;
 
-fn agent() -> ureq::Agent {
-    ureq::Agent::config_builder().http_status_as_error(false).build().into()
-}
+use crate::agent;
 
 fn authorization(gateway: &Bartizan) -> Result<String> {
     let token = std::fs::read_to_string(gateway.data().join("admin-token")).context("the admin token")?;

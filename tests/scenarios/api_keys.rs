@@ -7,6 +7,8 @@ use anyhow::{Context, Result, ensure};
 use bartizan_testkit::{Bartizan, Origin};
 use serde_json::{Value, json};
 
+use crate::agent;
+
 /// What the documents promise: a change is taken within this time. Twice, for a machine that is busy with other tests.
 const TAKEN: Duration = Duration::from_secs(4);
 /// How long uses may take to be written.
@@ -49,10 +51,6 @@ fn keys(data: &Path) -> Result<Vec<Value>> {
 
 fn id_of(text: &str) -> &str {
     text.split('_').nth(1).unwrap_or_default()
-}
-
-fn agent() -> ureq::Agent {
-    ureq::Agent::config_builder().http_status_as_error(false).build().into()
 }
 
 fn get(gateway: &Bartizan, key: Option<&str>) -> Result<(u16, String)> {

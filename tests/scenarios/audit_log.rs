@@ -35,7 +35,7 @@ console:
 
 /// Status of an answer.
 fn get(gateway: &Bartizan, target: &str) -> Result<u16> {
-    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let agent = crate::agent();
     let request = agent.get(gateway.url(target)).header("authorization", &format!("Bearer {SECRET}"));
     Ok(request.call()?.status().as_u16())
 }

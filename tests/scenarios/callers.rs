@@ -13,14 +13,16 @@ use bartizan_testkit::{Bartizan, Origin};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DistinguishedName, DnType,
-    IsCa, KeyIdMethod, KeyPair, RevokedCertParams, SerialNumber, date_time_ymd,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair, SerialNumber,
 };
 use ring::digest;
 use ring::signature::KeyPair as _;
 use serde_json::{Value, json};
 
 use crate::access::{Issuer, Server, configuration};
+
+#[path = "../../crates/gateway/tests/it/revocation.rs"]
+mod revocation;
 
 /// An authorizer: lets `Token good` pass, and misbehaves on some paths.
 struct Authorizer {
@@ -98,7 +100,7 @@ console: {{ enabled: false }}
 }
 
 fn call(gateway: &Bartizan, path: &str, headers: &[(&str, &str)]) -> Result<ureq::http::Response<ureq::Body>> {
-    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let agent = crate::agent();
     let request = agent.get(gateway.url(path));
     Ok(headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)).call()?)
 }
@@ -307,24 +309,6 @@ fn certificate(folder: &Path, name: &str, serial: u64, issuer: &CertifiedIssuer<
     Ok(files)
 }
 
-fn revocation_list(issuer: &CertifiedIssuer<'_, KeyPair>, serials: &[u64]) -> Result<String> {
-    let revoked = |serial: &u64| RevokedCertParams {
-        serial_number: SerialNumber::from(*serial),
-        revocation_time: date_time_ymd(2024, 6, 1),
-        reason_code: None,
-        invalidity_date: None,
-    };
-    let list = CertificateRevocationListParams {
-        this_update: date_time_ymd(2024, 6, 1),
-        next_update: date_time_ymd(2099, 1, 1),
-        crl_number: SerialNumber::from(1_u64),
-        issuing_distribution_point: None,
-        revoked_certs: serials.iter().map(revoked).collect(),
-        key_identifier_method: KeyIdMethod::Sha256,
-    };
-    Ok(list.signed_by(issuer)?.pem()?)
-}
-
 #[test]
 fn curl_comes_in_with_its_certificate_until_that_is_taken_back() -> Result<()> {
     let folder = tempfile::tempdir()?;
@@ -333,7 +317,7 @@ fn curl_comes_in_with_its_certificate_until_that_is_taken_back() -> Result<()> {
     let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
     let path = |name: &str| folder.path().join(name);
     std::fs::write(path("ca.pem"), authority.pem())?;
-    std::fs::write(path("ca.crl"), revocation_list(&authority, &[])?)?;
+    std::fs::write(path("ca.crl"), revocation::list(&authority, &[], 2099)?)?;
     let server = certificate(folder.path(), "localhost", 1, &authority)?;
     let client = certificate(folder.path(), "orders.example", 2, &authority)?;
     let origin = Origin::start(Duration::ZERO)?;
@@ -364,7 +348,7 @@ fn curl_comes_in_with_its_certificate_until_that_is_taken_back() -> Result<()> {
     };
     assert_eq!(curl(true)?, "200");
     assert_eq!(curl(false)?, "000", "the handshake fails");
-    std::fs::write(path("ca.crl"), revocation_list(&authority, &[2])?)?;
+    std::fs::write(path("ca.crl"), revocation::list(&authority, &[2], 2099)?)?;
     gateway.program().signal(rustix::process::Signal::HUP)?;
     let begun = Instant::now();
     while curl(true)? != "000" {

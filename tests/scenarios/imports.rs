@@ -51,7 +51,7 @@ fn an_access_log_that_nginx_wrote_gives_the_endpoints_that_were_called() -> Resu
     let folder = tempfile::tempdir()?;
     let port = free_port();
     let _nginx = nginx(folder.path(), port)?;
-    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let agent = crate::agent();
     for id in 1..=30 {
         agent.get(format!("http://127.0.0.1:{port}/v2/accounts/{id}?expand=owner")).call()?;
         agent.get(format!("http://127.0.0.1:{port}/v2/accounts/{id}/transfers")).call()?;
@@ -113,7 +113,7 @@ fn a_recording_of_the_gateway_replays_to_the_same_decisions_without_its_secrets(
     command.arg("--data-dir").arg(folder.path().join("live"));
     let mut recorder = Program::start(&mut command, &folder.path().join("record.log"))?;
     recorder.wait_for_port(port)?;
-    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let agent = crate::agent();
     let body = r#"{"user":"jane","password":"hunter2-and-more"}"#;
     for id in 100..140 {
         let url = format!("http://127.0.0.1:{port}/accounts/{id}?api_key=k3y-0f-jane-77");

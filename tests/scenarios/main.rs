@@ -26,6 +26,11 @@ mod tls_profile;
 
 use std::path::{Path, PathBuf};
 
+/// A client to which refusals are answers, not failures.
+fn agent() -> ureq::Agent {
+    ureq::Agent::config_builder().http_status_as_error(false).build().into()
+}
+
 /// A file of `tests/real/`.
 fn script(name: &str) -> PathBuf {
     // Asked at run time: checkouts that share a target directory may share this program.

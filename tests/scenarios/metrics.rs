@@ -13,7 +13,7 @@ use crate::script;
 type Samples = BTreeMap<String, f64>;
 
 fn get(port: u16, path: &str) -> Result<(u16, String, String)> {
-    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let agent = crate::agent();
     let mut response = agent.get(format!("http://127.0.0.1:{port}{path}")).call()?;
     let media_type = response.headers().get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = media_type.to_owned();
@@ -61,7 +61,7 @@ fn a_scrape_tells_what_was_decided_and_nothing_of_what_was_sent() -> Result<()> 
     assert_eq!((status, words.as_str()), (200, "ready\n"));
     assert_eq!(get(metrics, "/other")?.0, 404);
 
-    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let agent = crate::agent();
     for _ in 0..3 {
         agent.get(gateway.url("/a")).call()?;
     }

@@ -1,4 +1,4 @@
-//! What a call may reach, through the real gateway: second methods, URLs in parameters, networks by files that change, hours.
+//! What a call may reach, through the real gateway: second methods, URLs in parameters, networks by files that change.
 
 use std::time::Duration;
 

@@ -109,7 +109,7 @@ fn an_upgrade_refuses_no_connection_and_loses_no_event() -> Result<()> {
 fn a_signal_reloads_and_a_faulty_file_changes_nothing() -> Result<()> {
     let origin = Origin::start(Duration::ZERO)?;
     let mut gateway = Bartizan::start(&configuration(origin.port, "first"))?;
-    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let agent = crate::agent();
 
     gateway.write_configuration(&configuration(origin.port, "second").replace("[GET, POST]", "[POST]"))?;
     gateway.program().signal(Signal::HUP)?;

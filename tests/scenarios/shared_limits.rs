@@ -98,7 +98,7 @@ struct Client {
 
 impl Client {
     fn new(gateway: &Bartizan, path: &str) -> Self {
-        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let agent = crate::agent();
         Self { agent, url: gateway.url(path) }
     }
 

@@ -38,7 +38,7 @@ fn bearer(issuer: &Issuer, claims: &str) -> Result<String> {
 
 /// Sends a request. Returns status and, of a refusal, the check.
 fn send(gateway: &Bartizan, method: &str, path: &str, fields: &[(&str, &str)]) -> Result<(u16, String)> {
-    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let agent = crate::agent();
     let request = ureq::http::Request::builder().method(method).uri(gateway.url(path));
     let request = fields.iter().fold(request, |request, (name, value)| request.header(*name, *value));
     let response = agent.run(request.body(())?)?;

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use bartizan_testkit::{Bartizan, Origin};
 use serde_json::Value;
 
-use crate::admin;
+use crate::{admin, agent};
 
 /// The Core Rule Set: `BARTIZAN_CRS`, else beside the checkout; without it the tests that need it say so and pass.
 pub fn core_rule_set() -> Option<PathBuf> {
@@ -43,10 +43,6 @@ console:
 
 fn with_core_rule_set(origin: u16, mode: &str, folder: &Path) -> String {
     configuration(origin, mode, &format!("      core_rule_set: {}", folder.display()))
-}
-
-fn agent() -> ureq::Agent {
-    ureq::Agent::config_builder().http_status_as_error(false).build().into()
 }
 
 /// Status and check of an answer.

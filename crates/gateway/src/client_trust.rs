@@ -36,7 +36,15 @@ const DER_SEQUENCE: u8 = 0x30;
 #[derive(Debug)]
 pub(crate) struct ClientTrust {
     pub(crate) verifier: Arc<dyn ClientCertVerifier>,
-    authorities: Vec<CertificateDer<'static>>,
+    authorities: Vec<Authority>,
+}
+
+/// One that vouches for clients.
+#[derive(Debug)]
+struct Authority {
+    /// Its name, as the certificates it signs have it
+    subject: Box<[u8]>,
+    der: Arc<[u8]>,
 }
 
 /// Why a client's certificate was refused in the handshake.
@@ -119,11 +127,11 @@ impl ClientTrust {
     /// Reads and checks authorities and revocation lists.
     pub(crate) fn load(settings: &ClientCertificates) -> Result<Self, Error> {
         let file = &settings.authorities;
-        let authorities = load_certificates(file)?;
+        let mut authorities = Vec::new();
         let mut roots = RootCertStore::empty();
-        for authority in &authorities {
-            check_authority(file, authority)?;
-            roots.add(authority.clone()).map_err(|error| fault(file, format!("cannot be an authority: {error}")))?;
+        for der in load_certificates(file)? {
+            authorities.push(authority(file, &der)?);
+            roots.add(der).map_err(|error| fault(file, format!("cannot be an authority: {error}")))?;
         }
         let roots = Arc::new(roots);
         let mut lists = Vec::new();
@@ -141,11 +149,9 @@ impl ClientTrust {
         let mut chain: Vec<Arc<[u8]>> = shown.iter().map(|der| Arc::from(der.as_ref())).collect();
         let last = shown.last().and_then(|der| X509Certificate::from_der(der).ok());
         let issuer = last.as_ref().map(|(_, certificate)| certificate.issuer().as_raw());
-        let authority = self.authorities.iter().find(|authority| {
-            let parsed = X509Certificate::from_der(authority).ok();
-            parsed.is_some_and(|(_, authority)| Some(authority.subject().as_raw()) == issuer)
-        });
-        chain.extend(authority.filter(|authority| !shown.contains(authority)).map(|der| Arc::from(der.as_ref())));
+        let authority = self.authorities.iter().find(|authority| issuer == Some(&*authority.subject));
+        let left_out = authority.map(|authority| &authority.der).filter(|der| !chain.contains(der));
+        chain.extend(left_out.cloned());
         chain
     }
 }
@@ -164,8 +170,8 @@ fn build(
     .build()
 }
 
-/// An authority's certificate (RFC 5280 §4.2.1.9): whoever is listed here vouches for others.
-fn check_authority(file: &Path, der: &CertificateDer<'_>) -> Result<(), Error> {
+/// Of an authority's certificate (RFC 5280 §4.2.1.9): whoever is listed here vouches for others.
+fn authority(file: &Path, der: &CertificateDer<'_>) -> Result<Authority, Error> {
     let (_, certificate) = X509Certificate::from_der(der)
         .map_err(|error| fault(file, format!("holds a certificate that cannot be read: {error}")))?;
     let constraints = certificate.basic_constraints().ok().flatten();
@@ -182,7 +188,7 @@ fn check_authority(file: &Path, der: &CertificateDer<'_>) -> Result<(), Error> {
             "the authority is out of its time; it still vouches for clients: take it out of the file"
         );
     }
-    Ok(())
+    Ok(Authority { subject: certificate.subject().as_raw().into(), der: Arc::from(der.as_ref()) })
 }
 
 /// All revocation lists of a file, at least one.

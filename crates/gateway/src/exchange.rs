@@ -169,17 +169,12 @@ fn id_value(id: RequestId) -> HeaderValue {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    #[test]
-    fn a_panic_is_counted_and_told_as_a_fault_of_ours() {
-        let parsed = bartizan_config::parse(
-            "listeners:\n  - address: 127.0.0.1:1\nupstreams:\n  - name: a\n    targets:\n      - address: 127.0.0.1:2\n",
-            "a.yaml",
-            "/".as_ref(),
-        );
-        let config = parsed.config.expect("a valid configuration");
+    /// A configuration, and what the engine makes of it.
+    pub(crate) fn compiled(text: &str) -> (bartizan_config::Config, Arc<bartizan_engine::Snapshot>) {
+        let config = bartizan_config::parse(text, "a.yaml", "/".as_ref()).config.expect("a valid configuration");
         let inputs = bartizan_engine::Inputs {
             generation: 1,
             endpoints: &[],
@@ -188,6 +183,14 @@ mod tests {
             key: [0; 32],
         };
         let snapshot = Arc::new(bartizan_engine::Snapshot::compile(&config, inputs));
+        (config, snapshot)
+    }
+
+    #[test]
+    fn a_panic_is_counted_and_told_as_a_fault_of_ours() {
+        let (config, snapshot) = compiled(
+            "listeners:\n  - address: 127.0.0.1:1\nupstreams:\n  - name: a\n    targets:\n      - address: 127.0.0.1:2\n",
+        );
         let upstreams = Arc::new(crate::upstream::Upstreams::new(&config, None).unwrap());
         let (send, events) = std::sync::mpsc::channel();
         let sinks = crate::Sinks { events: Arc::new(move |event| send.send(event).unwrap()), exchanges: None };

@@ -43,7 +43,7 @@ pub(crate) struct Link {
     pub(crate) peer_value: Option<HeaderValue>,
     /// Its place among the client's connections; none for a trusted proxy, which brings those of many
     pub(crate) seat: Option<Seat>,
-    /// The terms that its handshake went by; none in the clear
+    /// The terms that its handshake went by, where other names have others
     terms: Option<(Arc<Offer>, usize)>,
     /// Host of the connection's first request, and the `Forwarded` element made from it
     forwarded: OnceLock<(HeaderValue, HeaderValue)>,
@@ -79,13 +79,18 @@ impl Link {
     /// The same link, of a connection whose handshake went by these terms of the offer.
     #[must_use]
     pub(crate) fn on_terms(self, offer: Arc<Offer>, terms: usize) -> Self {
-        Self { terms: Some((offer, terms)), ..self }
+        Self { terms: offer.has_choice().then_some((offer, terms)), ..self }
+    }
+
+    /// Whether the handshake could have gone by other terms.
+    pub(crate) const fn has_choice(&self) -> bool {
+        self.terms.is_some()
     }
 
     /// Whether the handshake would have gone by other terms, had the client asked for this host: then what it has shown
     /// was not demanded for it (RFC 9110 §7.4).
     pub(crate) fn is_for_other_than(&self, authority: &[u8]) -> bool {
-        let Some((offer, terms)) = self.terms.as_ref().filter(|(offer, _)| offer.has_choice()) else { return false };
+        let Some((offer, terms)) = &self.terms else { return false };
         // A host that cannot be told is refused by the engine.
         host_name(authority).is_some_and(|name| offer.terms_for(Some(&name)) != *terms)
     }

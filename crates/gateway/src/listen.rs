@@ -4,6 +4,7 @@
 //! read a PROXY header in the clear; its documentation names an accept loop of one's own around `HttpProxy` as the way
 //! to go, and that is what this is. Each connection: PROXY header, TLS, [`Door`], Pingora.
 
+use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -75,7 +76,7 @@ impl Bound {
     }
 }
 
-fn bind(address: SocketAddr) -> std::io::Result<StdListener> {
+fn bind(address: SocketAddr) -> io::Result<StdListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
@@ -236,13 +237,14 @@ async fn receive(mut tcp: TcpStream, peer: SocketAddr, entrance: Arc<Entrance>, 
         return enter(wire, Arc::new(link(connection)), entrance.config.http2, hall).await;
     };
     let offer = certificates.offer();
-    match tokio::time::timeout(HANDSHAKE, sealed::accept(wire, &offer)).await {
-        Ok(Ok(accepted)) => {
+    let accepted = tokio::time::timeout(HANDSHAKE, sealed::accept(wire, &offer)).await;
+    match accepted.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into())) {
+        Ok(accepted) => {
             connection.tls = Some(accepted.info);
             let link = link(connection).on_terms(offer, accepted.terms);
             enter(accepted.stream, Arc::new(link), false, hall).await;
         }
-        Ok(Err(Failed { error, certificate })) => {
+        Err(Failed { error, certificate }) => {
             hall.shared.counters.handshake_failures_total.fetch_add(1, Relaxed);
             if let Some(fault) = certificate {
                 hall.shared.counters.client_certificates_refused_total.fetch_add(1, Relaxed);
@@ -250,10 +252,6 @@ async fn receive(mut tcp: TcpStream, peer: SocketAddr, entrance: Arc<Entrance>, 
                 hall.shared.tell_refused(&connection, HttpVersion::Http11, refusal, NonZeroU64::MIN);
             }
             tracing::debug!(%peer, %error, "TLS handshake failed");
-        }
-        Err(_) => {
-            hall.shared.counters.handshake_failures_total.fetch_add(1, Relaxed);
-            tracing::debug!(%peer, "TLS handshake timed out");
         }
     }
 }

@@ -468,6 +468,9 @@ fn asks_for_upgrade(session: &mut Session) -> bool {
 
 /// A request for a host whose clients must show other certificates than this connection was opened with.
 fn misdirection(header: &RequestHeader, link: &Link) -> Option<Refusal> {
+    if !link.has_choice() {
+        return None;
+    }
     let raw = header.raw_path();
     let named = match raw_target_authority(raw) {
         RawTargetAuthority::Absolute { authority, .. } => Some(authority),

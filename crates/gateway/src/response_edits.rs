@@ -43,15 +43,7 @@ policies:
     mode: enforce
     response_headers: { set: [{ name: x-a, value: ours, existing: replace }], remove: [server] }
 ";
-        let parsed = bartizan_config::parse(text, "a.yaml", "/".as_ref());
-        let inputs = bartizan_engine::Inputs {
-            generation: 1,
-            endpoints: &[],
-            plans: &bartizan_engine::Plans::new(),
-            counters: &bartizan_engine::Counters::default(),
-            key: [0; 32],
-        };
-        let snapshot = std::sync::Arc::new(bartizan_engine::Snapshot::compile(&parsed.config.unwrap(), inputs));
+        let (_, snapshot) = crate::exchange::tests::compiled(text);
         let connection = bartizan_model::Connection { peer: None, local: None, tls: None };
         let (id, source) = (bartizan_model::RequestId::from_bits(1), bartizan_model::Source::Gateway);
         let now = bartizan_model::Timestamp::default();

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
@@ -59,6 +59,8 @@ pub(crate) struct Offer {
     settings: ListenerTls,
     certificates: Arc<Certificates>,
     terms: Box<[Terms]>,
+    /// Of the files of clients' authorities and revocation lists, as they were when they were read
+    stamps: Vec<Stamp>,
 }
 
 /// What a listener offers; it can be replaced while connections come in.
@@ -66,8 +68,6 @@ pub(crate) struct Offer {
 pub(crate) struct CertificateStore {
     http2: bool,
     current: ArcSwap<Offer>,
-    /// Of the files of clients' authorities and revocation lists, as they were when they were read
-    stamps: Mutex<Vec<Stamp>>,
 }
 
 /// Tells whether a file may have changed.
@@ -76,16 +76,12 @@ type Stamp = Option<(SystemTime, u64)>;
 impl CertificateStore {
     /// Reads and checks every file of a listener.
     pub(crate) fn load(tls: &ListenerTls, http2: bool) -> Result<Self, Error> {
-        let stamps = Mutex::new(trust_stamps(tls)); // before the files are read: a change meanwhile is seen later
-        let current = ArcSwap::from_pointee(Offer::load(tls, http2)?);
-        Ok(Self { http2, current, stamps })
+        Ok(Self { http2, current: ArcSwap::from_pointee(Offer::load(tls, http2)?) })
     }
 
     /// Takes over what `other` has read.
     pub(crate) fn replace_with(&self, other: &Self) {
-        self.current.store(other.current.load_full());
-        let stamps = std::mem::take(&mut *lock(&other.stamps));
-        *lock(&self.stamps) = stamps;
+        self.current.store(other.offer());
     }
 
     /// Reads everything again when a file of clients' authorities or revocation lists has changed since. Whether it has.
@@ -95,12 +91,10 @@ impl CertificateStore {
     /// A file cannot be used; what was read before goes on.
     pub(crate) fn renew_trust(&self) -> Result<bool, Error> {
         let before = self.offer();
-        let now = trust_stamps(&before.settings);
-        if now == *lock(&self.stamps) {
+        if trust_stamps(&before.settings) == before.stamps {
             return Ok(false);
         }
         self.current.store(Arc::new(Offer::load(&before.settings, self.http2)?));
-        *lock(&self.stamps) = now;
         Ok(true)
     }
 
@@ -108,10 +102,6 @@ impl CertificateStore {
     pub(crate) fn offer(&self) -> Arc<Offer> {
         self.current.load_full()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Of each file that says which clients' certificates are accepted.
@@ -134,6 +124,7 @@ fn trusts(tls: &ListenerTls) -> Vec<&ClientCertificates> {
 impl Offer {
     /// Reads and checks everything.
     fn load(tls: &ListenerTls, http2: bool) -> Result<Self, Error> {
+        let stamps = trust_stamps(tls); // before the files are read: a change meanwhile is seen later
         let mut demands: Vec<Option<&ClientCertificates>> = Vec::new();
         let mut certificates = Certificates { by_name: HashMap::new(), first: None };
         for pair in &tls.certificates {
@@ -156,7 +147,7 @@ impl Offer {
             Ok(Terms { config, trust })
         });
         let terms = terms.collect::<Result<_, Error>>()?;
-        Ok(Self { settings: tls.clone(), certificates, terms })
+        Ok(Self { settings: tls.clone(), certificates, terms, stamps })
     }
 
     /// Which terms hold for clients that ask for `name`.

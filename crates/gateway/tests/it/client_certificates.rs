@@ -14,9 +14,8 @@ use bartizan_model::{CredentialKind, Ending, Event, Mode, Timestamp};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, KeyIdMethod, KeyPair, NameConstraints, RevokedCertParams, SanType,
-    SerialNumber, date_time_ymd,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
+    GeneralSubtree, IsCa, KeyPair, NameConstraints, SanType, SerialNumber, date_time_ymd,
 };
 use ring::digest;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
@@ -126,23 +125,9 @@ fn params(leaf: &Leaf) -> CertificateParams {
     params
 }
 
-/// A list of `issuer` on which [`REVOKED`] stands.
+/// A list of `issuer` on which `serials` stand.
 fn revocation_list(issuer: &Issuer, serials: &[u64], next_year: i32) -> String {
-    let revoked = |serial: &u64| RevokedCertParams {
-        serial_number: SerialNumber::from(*serial),
-        revocation_time: date_time_ymd(2024, 6, 1),
-        reason_code: None,
-        invalidity_date: None,
-    };
-    let list = CertificateRevocationListParams {
-        this_update: date_time_ymd(2024, 6, 1),
-        next_update: date_time_ymd(next_year, 1, 1),
-        crl_number: SerialNumber::from(1_u64),
-        issuing_distribution_point: None,
-        revoked_certs: serials.iter().map(revoked).collect(),
-        key_identifier_method: KeyIdMethod::Sha256,
-    };
-    list.signed_by(issuer).unwrap().pem().unwrap()
+    crate::revocation::list(issuer, serials, next_year).unwrap()
 }
 
 /// Files of a test, and the server's own certificates in them.

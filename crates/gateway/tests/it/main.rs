@@ -8,6 +8,7 @@ mod forwarding;
 mod http2;
 mod life;
 mod refusals;
+mod revocation;
 mod streams;
 mod support;
 mod tls;

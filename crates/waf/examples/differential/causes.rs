@@ -153,16 +153,6 @@ pub const CAUSES: &[Cause] = &[
         is_it: |case| case.is_ours && case.goes_with(|other| &other.with_cut_target),
     },
     Cause {
-        name: "names of JSON arrays",
-        why: "libmodsecurity has the elements of an array among ARGS_NAMES (`json.id.array_0`). Bartizan has the array's own \
-              name, too (`json.id`); without arrays it does not log the rule.",
-        reference: "CRS's test 934210-13 wants the name of an array to be seen, at its end. libmodsecurity passes it only because \
-                    REQUEST_BODY is never empty there, which CRS overrides for other rules.",
-        is_it: |case| {
-            case.is_ours && case.line().contains("ARGS_NAMES:json") && case.goes_with(|other| &other.without_arrays)
-        },
-    },
-    Cause {
         name: "absolute target without a path",
         why: "Of a target such as `http://localhost` libmodsecurity takes all as REQUEST_FILENAME; of one with a path it takes \
               the path. Bartizan takes the path, which is `/` here.",

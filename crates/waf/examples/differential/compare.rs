@@ -52,6 +52,11 @@ impl Difference {
         let only_theirs = their_ids.difference(&our_ids).map(|rule| (*rule, false));
         only_ours.chain(only_theirs).map(|(rule, is_ours)| Case { rule, is_ours, difference: self }).collect()
     }
+
+    /// The case of this rule, if only this engine logs it.
+    pub fn case(&self, rule: u32, is_ours: bool) -> Option<Case<'_>> {
+        self.cases().into_iter().find(|case| case.rule == rule && case.is_ours == is_ours)
+    }
 }
 
 /// What a run finds.
@@ -151,7 +156,8 @@ pub fn shown(exchange: &Exchange) -> String {
     text
 }
 
-fn ids(logged: &[Logged]) -> Ids {
+/// The rules that are compared.
+pub fn ids(logged: &[Logged]) -> Ids {
     logged.iter().map(|logged| logged.rule).filter(|rule| *rule != SILENT).collect()
 }
 

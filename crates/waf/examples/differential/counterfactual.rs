@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use bartizan_waf::{Gates, Plan};
-use serde_json::Value;
 
+use crate::compare::ids;
 use crate::engine;
 use crate::harness::{Exchange, Logged, field};
 
@@ -30,8 +30,6 @@ pub struct Counterfactual {
     pub without_body: Ids,
     /// Values end before a NUL, however it is written
     pub with_cut_values: Ids,
-    /// JSON arrays are objects with their numbers as names, and so have no name of their own
-    pub without_arrays: Ids,
     /// The arguments of the query come in the opposite order
     pub with_reversed_query: Ids,
 }
@@ -53,13 +51,11 @@ impl Ours {
 
     /// All respects, one at a time.
     pub fn counterfactual(&self, exchange: &Exchange) -> Counterfactual {
-        let ids = |plan: &Arc<Plan>, exchange: &Exchange| -> Ids {
-            engine::run(plan, exchange).0.iter().map(|logged| logged.rule).collect()
-        };
-        let with_target = |target: Vec<u8>| ids(&self.plan, &Exchange { target, ..exchange.clone() });
-        let with_body = |body: Vec<u8>| ids(&self.plan, &Exchange { body, ..exchange.clone() });
+        let logged = |exchange: &Exchange| ids(&self.logged(exchange));
+        let with_target = |target: Vec<u8>| logged(&Exchange { target, ..exchange.clone() });
+        let with_body = |body: Vec<u8>| logged(&Exchange { body, ..exchange.clone() });
         Counterfactual {
-            with_lines: ids(&self.lines, exchange),
+            with_lines: ids(&engine::run(&self.lines, exchange).0),
             with_joined_parts: with_body(joined_parts(exchange)),
             with_cut_path: with_target(cut_path(&exchange.target)),
             with_cut_target: with_target(before(&exchange.target, b"#").to_vec()),
@@ -67,9 +63,8 @@ impl Ours {
             with_cut_values: {
                 let (target, body) = (cut_values(&exchange.target), cut_values(&exchange.body));
                 let headers = exchange.headers.iter().map(|(name, value)| (name.clone(), cut_values(value))).collect();
-                ids(&self.plan, &Exchange { target, body, headers, ..exchange.clone() })
+                logged(&Exchange { target, body, headers, ..exchange.clone() })
             },
-            without_arrays: with_body(without_arrays(&exchange.body)),
             with_reversed_query: with_target(reversed_query(&exchange.target)),
         }
     }
@@ -104,21 +99,6 @@ fn cut_values(bytes: &[u8]) -> Vec<u8> {
         }
     }
     cut
-}
-
-/// JSON with objects for arrays; other bodies as they are.
-fn without_arrays(body: &[u8]) -> Vec<u8> {
-    fn changed(value: Value) -> Value {
-        match value {
-            Value::Array(items) => {
-                (0..).zip(items).map(|(at, item): (usize, _)| (at.to_string(), changed(item))).collect()
-            }
-            Value::Object(members) => members.into_iter().map(|(name, value)| (name, changed(value))).collect(),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value,
-        }
-    }
-    // serde_json refuses what is deeper than 128 levels.
-    serde_json::from_slice(body).map_or_else(|_| body.to_vec(), |value| changed(value).to_string().into_bytes())
 }
 
 fn reversed_query(target: &[u8]) -> Vec<u8> {

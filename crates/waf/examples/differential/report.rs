@@ -185,8 +185,7 @@ impl Bin<'_> {
         let Some((difference, rule, is_ours)) = self.sample else { return Ok(()) };
         let reduced = shrunk(difference, rule, is_ours, cause, engines)?;
         let reduced = reduced.as_ref().unwrap_or(difference);
-        let cases = reduced.cases();
-        let Some(case) = cases.iter().find(|case| case.rule == rule && case.is_ours == is_ours) else { return Ok(()) };
+        let Some(case) = reduced.case(rule, is_ours) else { return Ok(()) };
         let who = if is_ours { "Bartizan" } else { "libmodsecurity" };
         let line: String = brief(case.line()).chars().take(LINE_SHOWN_MAX).collect();
         let _ = writeln!(

@@ -24,8 +24,7 @@ impl Wanted<'_> {
         self.asked += 1;
         let found = engines.ask(self.kind, exchange)?;
         Ok(found.filter(|difference| {
-            let cases = difference.cases();
-            let case = cases.iter().find(|case| case.rule == self.rule && case.is_ours == self.is_ours);
+            let case = difference.case(self.rule, self.is_ours);
             case.is_some_and(|case| case.cause().map(|cause| cause.name) == self.cause)
         }))
     }

@@ -11,7 +11,7 @@
 
 use crate::Variable;
 use crate::operator::{Matcher, Relation};
-use crate::plan::{Change, Effect, Head, Keep, Link, NamePattern, Piece, Plan, Slot, Source, Subject, Template, Test};
+use crate::plan::{Change, Effect, Head, Link, NamePattern, Piece, Plan, Slot, Source, Subject, Template, Test};
 
 use super::need::Need;
 
@@ -44,8 +44,7 @@ pub(super) fn texts(plan: &Plan, index: u32) -> Option<Vec<Vec<u8>>> {
             return None;
         }
     }
-    let is_numbered = (0..plan.names.len()).filter_map(|slot| u32::try_from(slot).ok());
-    let mut numbered = is_numbered.map(|slot| plan.names.text(Slot(slot)));
+    let mut numbered = plan.names.slots().map(|slot| plan.names.text(slot));
     let is_free = !numbered.any(|name| name.starts_with(prefix)) && !later().any(|link| link_makes(link, prefix));
     is_free.then_some(texts)
 }
@@ -123,16 +122,6 @@ fn link_makes(link: &Link, prefix: &[u8]) -> bool {
 }
 
 fn reads_captures(link: &Link) -> bool {
-    let argument = match &link.test {
-        Test::Operator { argument, .. } => argument.as_ref(),
-        Test::Always => None,
-    };
-    let changes = link.set_vars.iter().filter_map(|set| match &set.change {
-        Change::Set(template) | Change::Add(template, _) => Some(template),
-        Change::SetNumber(_) | Change::AddNumber(_) | Change::Unset => None,
-    });
-    let names = link.set_vars.iter().map(|set| &set.name);
-    let words = link.message.iter().chain(&link.data).chain(link.keeps.iter().flat_map(Keep::templates));
     let is_target = link.targets.iter().any(|target| matches!(target.source, Source::Slot(slot) if slot.is_capture()));
-    is_target || argument.into_iter().chain(changes).chain(names).chain(words).any(Template::reads_captures)
+    is_target || link.templates().any(Template::reads_captures)
 }

@@ -41,6 +41,13 @@ impl Link {
         let Test::Operator { matcher, is_negated: false, .. } = &self.test else { return false };
         matcher.takes_all() && self.set_vars.iter().any(|set| set.collection == Variable::Tx && set.slot.is_none())
     }
+
+    /// Its texts.
+    pub(crate) fn templates(&self) -> impl Iterator<Item = &Template> {
+        let sets = self.set_vars.iter().flat_map(SetVarOp::templates);
+        let keeps = self.keeps.iter().flat_map(Keep::templates);
+        self.test.argument().into_iter().chain(sets).chain(keeps).chain(&self.message).chain(&self.data)
+    }
 }
 
 /// What a link asks about its targets.
@@ -57,6 +64,16 @@ pub(crate) enum Test {
         /// The argument, when macros make it another for each exchange
         argument: Option<Template>,
     },
+}
+
+impl Test {
+    /// The operator's argument, when macros make it another for each exchange.
+    pub(crate) const fn argument(&self) -> Option<&Template> {
+        match self {
+            Self::Operator { argument, .. } => argument.as_ref(),
+            Self::Always => None,
+        }
+    }
 }
 
 /// What a rule looks at.
@@ -156,6 +173,17 @@ pub(crate) struct SetVarOp {
     pub(crate) slot: Option<Slot>,
     pub(crate) name: Template,
     pub(crate) change: Change,
+}
+
+impl SetVarOp {
+    /// Its texts.
+    pub(crate) fn templates(&self) -> impl Iterator<Item = &Template> {
+        let change = match &self.change {
+            Change::Set(template) | Change::Add(template, _) => Some(template),
+            Change::SetNumber(_) | Change::AddNumber(_) | Change::Unset => None,
+        };
+        std::iter::once(&self.name).chain(change)
+    }
 }
 
 /// What a `setvar:` does.

@@ -4,17 +4,15 @@
 use crate::Variable;
 use crate::inputs::List;
 
-use super::Plan;
 use super::keep::Keep;
-use super::link::{Change, Link, Outcome, Source, Test};
+use super::link::{Link, Outcome, SetVarOp, Source, Test};
 use super::names::{Piece, Slot, Template};
-use super::{Head, SetVarOp};
+use super::{Head, Plan};
 
 /// By variable: whether a rule names it, as a target or in a text.
 pub(super) fn variables(plan: &Plan) -> Vec<bool> {
     let mut used = vec![false; Variable::ALL.len()];
-    let heads = (0..5).flat_map(|phase| plan.order(phase)).filter_map(|head| plan.heads.get(*head as usize));
-    for head in heads {
+    for head in plan.running().filter_map(|head| plan.heads.get(head as usize)) {
         head.links.iter().for_each(|link| of_link(link, &mut used));
         if let Outcome::Redirect(url, _) = &head.outcome {
             of_template(url, &mut used);
@@ -25,18 +23,7 @@ pub(super) fn variables(plan: &Plan) -> Vec<bool> {
 
 fn of_link(link: &Link, used: &mut [bool]) {
     link.targets.iter().for_each(|target| of_source(target.source, used));
-    if let Test::Operator { argument: Some(argument), .. } = &link.test {
-        of_template(argument, used);
-    }
-    link.message.iter().chain(&link.data).for_each(|template| of_template(template, used));
-    link.keeps.iter().flat_map(Keep::templates).for_each(|template| of_template(template, used));
-    for set in &link.set_vars {
-        of_template(&set.name, used);
-        match &set.change {
-            Change::Set(template) | Change::Add(template, _) => of_template(template, used),
-            Change::SetNumber(_) | Change::AddNumber(_) | Change::Unset => {}
-        }
-    }
+    link.templates().for_each(|template| of_template(template, used));
 }
 
 fn of_template(template: &Template, used: &mut [bool]) {
@@ -62,8 +49,7 @@ fn of_source(source: Source, used: &mut [bool]) {
 /// Whether no rule reads `TX.0` to `TX.9` but what one of its own links has captured: a match always sets all ten, so what
 /// a rule captures is of no consequence once it has failed.
 pub(super) fn has_closed_captures(plan: &Plan) -> bool {
-    let mut heads = (0..5).flat_map(|phase| plan.order(phase)).filter_map(|head| plan.heads.get(*head as usize));
-    heads.all(reads_own_captures)
+    plan.running().filter_map(|head| plan.heads.get(head as usize)).all(reads_own_captures)
 }
 
 fn reads_own_captures(head: &Head) -> bool {
@@ -74,11 +60,7 @@ fn reads_own_captures(head: &Head) -> bool {
             Source::Tx => target.slots.iter().any(|slot| slot.is_capture()),
             _ => false,
         });
-        let argument = match &link.test {
-            Test::Operator { argument, .. } => argument.as_ref(),
-            Test::Always => None,
-        };
-        if !is_captured && (is_asked || argument.is_some_and(Template::reads_captures)) {
+        if !is_captured && (is_asked || link.test.argument().is_some_and(Template::reads_captures)) {
             return false;
         }
         is_captured |= link.is_capturing && !matches!(link.test, Test::Always);
@@ -96,9 +78,5 @@ fn reads_own_captures(head: &Head) -> bool {
 }
 
 fn sets_from_captures(set: &SetVarOp) -> bool {
-    let change = match &set.change {
-        Change::Set(template) | Change::Add(template, _) => template.reads_captures(),
-        Change::SetNumber(_) | Change::AddNumber(_) | Change::Unset => false,
-    };
-    change || set.name.reads_captures() || set.slot.is_some_and(Slot::is_capture)
+    set.slot.is_some_and(Slot::is_capture) || set.templates().any(Template::reads_captures)
 }
