@@ -156,48 +156,40 @@ impl Desk {
         fetched.map_or(Reply::Unavailable, |()| Reply::Done)
     }
 
-    async fn introspect(self: Arc<Self>, method: Arc<IntrospectionMethod>, token: Secret<Box<[u8]>>) -> Reply {
-        if self.is_resting(&method.url) {
-            return Reply::Unavailable;
-        }
-        let Ok(Ok(_turn)) = tokio::time::timeout(WAITING, self.introspections.acquire()).await else {
-            return Reply::Unavailable;
-        };
+    async fn introspect(&self, method: Arc<IntrospectionMethod>, token: Secret<Box<[u8]>>) -> Reply {
         let url = method.url.clone();
-        let answer = tokio::task::spawn_blocking(move || fetch::introspection(&method, &token)).await;
-        let answer = answer.map_err(anyhow::Error::from).and_then(|answer| answer);
-        self.note(&url, answer.is_ok());
-        match answer {
-            Ok(body) => Reply::Introspection(body),
-            Err(error) => {
-                tracing::warn!(server = url, "introspection failed: {error:#}");
-                Reply::Unavailable
-            }
-        }
+        let ask = move || fetch::introspection(&method, &token);
+        let answer = self.ask(&url, "introspection failed", &self.introspections, WAITING, ask, |_| true).await;
+        answer.map_or(Reply::Unavailable, Reply::Introspection)
     }
 
     /// Waits no longer than the method says, for its turn and for the answer together.
-    async fn ask_external(self: Arc<Self>, method: Arc<ExternalMethod>, request: Secret<Box<[u8]>>) -> Reply {
-        if self.is_resting(&method.url) {
-            return Reply::Unavailable;
+    async fn ask_external(&self, method: Arc<ExternalMethod>, request: Secret<Box<[u8]>>) -> Reply {
+        let (url, timeout, begun) = (method.url.clone(), Duration::from_millis(method.timeout_ms), Instant::now());
+        let ask = move || fetch::external(&method, &request, timeout.saturating_sub(begun.elapsed()));
+        let is_well = |(status, _): &(u16, Vec<u8>)| *status < 500;
+        let answer = self.ask(&url, "external authorizer", &self.externals, timeout, ask, is_well).await;
+        answer.map_or(Reply::Unavailable, |(status, body)| Reply::External { status, body })
+    }
+
+    /// What a server says, unless it is left alone, nobody's turn comes within `patience`, or it fails; `what` failed is
+    /// logged.
+    async fn ask<T: Send + 'static>(
+        &self,
+        server: &str,
+        what: &str,
+        turns: &Semaphore,
+        patience: Duration,
+        ask: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+        is_well: fn(&T) -> bool,
+    ) -> Option<T> {
+        if self.is_resting(server) {
+            return None;
         }
-        let timeout = Duration::from_millis(method.timeout_ms);
-        let begun = Instant::now();
-        let Ok(Ok(_turn)) = tokio::time::timeout(timeout, self.externals.acquire()).await else {
-            return Reply::Unavailable;
-        };
-        let url = method.url.clone();
-        let left = timeout.saturating_sub(begun.elapsed());
-        let answer = tokio::task::spawn_blocking(move || fetch::external(&method, &request, left)).await;
-        let answer = answer.map_err(anyhow::Error::from).and_then(|answer| answer);
-        self.note(&url, answer.as_ref().is_ok_and(|(status, _)| *status < 500));
-        match answer {
-            Ok((status, body)) => Reply::External { status, body },
-            Err(error) => {
-                tracing::warn!(server = url, "external authorizer: {error:#}");
-                Reply::Unavailable
-            }
-        }
+        let Ok(Ok(_turn)) = tokio::time::timeout(patience, turns.acquire()).await else { return None };
+        let answer = tokio::task::spawn_blocking(ask).await.map_err(anyhow::Error::from).and_then(|answer| answer);
+        self.note(server, answer.as_ref().is_ok_and(is_well));
+        answer.inspect_err(|error| tracing::warn!(server, "{what}: {error:#}")).ok()
     }
 
     fn is_resting(&self, server: &str) -> bool {

@@ -3,7 +3,6 @@
 //! A file that cannot be read or understood refuses the configuration whole: a policy over countries without a database
 //! would refuse everybody, or nobody. Old data is told, and used.
 
-use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -13,7 +12,8 @@ use bartizan_engine::{AddressData, AddressFile, AddressFileFault};
 use bartizan_model::{Diagnostic, DiagnosticSeverity, Position, Timestamp};
 
 use crate::clock;
-use crate::rules::Reading;
+use crate::rules::sources;
+use crate::rules::{Place, Reading};
 
 /// A file cannot be used.
 const UNUSABLE: &str = "CFG-113";
@@ -97,45 +97,33 @@ fn stamp(path: &Path) -> Option<Stamp> {
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>, AddressFileFault> {
-    let fault = |words: String| AddressFileFault { line: None, fault: words };
-    let file = std::fs::File::open(path).map_err(|error| fault(format!("cannot be read: {error}")))?;
-    let mut bytes = Vec::new();
-    let read = file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes);
-    read.map_err(|error| fault(format!("cannot be read: {error}")))?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(fault("larger than 1 GiB".to_owned()));
-    }
-    Ok(bytes)
+    let fault = |words| AddressFileFault { line: None, fault: format!("cannot be read: {words}") };
+    sources::read(path, FILE_BYTES_MAX).map_err(fault)
 }
 
 fn unusable(named: &Named, fault: AddressFileFault, index: usize, file: &str) -> Diagnostic {
-    let (file, position) = match fault.line {
-        Some(line) => (named.file.display().to_string(), Some(Position { line, column: 1 })),
-        None => (file.to_owned(), None),
-    };
-    Diagnostic {
-        severity: DiagnosticSeverity::Error,
-        code: UNUSABLE.to_owned(),
-        file,
-        position,
-        path: format!("address_data[{index}].file"),
-        message: format!("`{}`: {}", named.file.display(), fault.fault),
-        help: "mend the file, or say in `holds` what it holds".to_owned(),
+    let message = format!("`{}`: {}", named.file.display(), fault.fault);
+    let words = (message, "mend the file, or say in `holds` what it holds");
+    let found = place(file, index).diagnostic(DiagnosticSeverity::Error, UNUSABLE, "file", words);
+    match fault.line {
+        Some(line) => {
+            Diagnostic { file: named.file.display().to_string(), position: Some(Position { line, column: 1 }), ..found }
+        }
+        None => found,
     }
+}
+
+/// An entry of `address_data`.
+fn place(file: &str, index: usize) -> Place<'_> {
+    Place { file, path: format!("address_data[{index}]") }
 }
 
 fn old(data: &AddressData, now: Timestamp, file: &str) -> Vec<Diagnostic> {
     let warning = |(index, info): (usize, bartizan_engine::AddressFileInfo)| {
         let age = days(info.built?, now);
-        (age > OLD_DAYS).then(|| Diagnostic {
-            severity: DiagnosticSeverity::Warning,
-            code: OLD.to_owned(),
-            file: file.to_owned(),
-            position: None,
-            path: format!("address_data[{index}].file"),
-            message: format!("the data of `{}` is {age} days old", info.name),
-            help: "networks change hands: fetch a newer file and reload".to_owned(),
-        })
+        let message = format!("the data of `{}` is {age} days old", info.name);
+        let words = (message, "networks change hands: fetch a newer file and reload");
+        (age > OLD_DAYS).then(|| place(file, index).diagnostic(DiagnosticSeverity::Warning, OLD, "file", words))
     };
     data.infos().into_iter().enumerate().filter_map(warning).collect()
 }
@@ -144,16 +132,11 @@ fn unknown_labels(config: &Config, data: &AddressData, file: &str) -> Vec<Diagno
     let mut diagnostics = Vec::new();
     for (index, policy) in config.policies.iter().enumerate() {
         let PolicyRule::Networks(rules) = &policy.rule else { continue };
+        let place = Place { file, path: format!("policies[{index}].networks") };
         for label in rules.labels.allow.iter().chain(&rules.labels.deny).filter(|label| !data.has_label(label)) {
-            diagnostics.push(Diagnostic {
-                severity: DiagnosticSeverity::Warning,
-                code: UNKNOWN_LABEL.to_owned(),
-                file: file.to_owned(),
-                position: None,
-                path: format!("policies[{index}].networks.labels"),
-                message: format!("no file of `address_data` has the label `{}`", bartizan_model::excerpt(label)),
-                help: "mend the label here or in the file".to_owned(),
-            });
+            let message = format!("no file of `address_data` has the label `{}`", bartizan_model::excerpt(label));
+            let words = (message, "mend the label here or in the file");
+            diagnostics.push(place.diagnostic(DiagnosticSeverity::Warning, UNKNOWN_LABEL, "labels", words));
         }
     }
     diagnostics

@@ -8,12 +8,12 @@ use bartizan_gateway::{FileFault, unusable_files};
 use bartizan_model::{Diagnostic, DiagnosticSeverity};
 
 use crate::arguments::Check;
-use crate::document::{self, Before, Document};
+use crate::document::{self, Document, Files};
 use crate::{REFUSED, output, table};
 
 /// Prints diagnostics, or what a valid document sets up.
 pub(crate) fn run(options: &Check) -> Result<u8> {
-    let Document { parsed, addresses, .. } = document::load(&options.file, &Before::default())?;
+    let Document { parsed, files: Files { addresses, .. }, .. } = document::load(&options.file, &Files::default())?;
     let Parsed { config, mut diagnostics, files } = parsed;
     if let Some(config) = &config {
         let faults = unusable_files(config).into_iter();

@@ -11,16 +11,15 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use arc_swap::ArcSwap;
 use bartizan_config::Config;
 use bartizan_console::{ReloadOutcome, Reloaded, RuleNote, RunningConfig};
-use bartizan_engine::{Counters, Inputs, Snapshot};
+use bartizan_engine::{Counters, Snapshot};
 use bartizan_gateway::GatewayHandle;
 use bartizan_model::{Diagnostic, DiagnosticSeverity, Endpoint};
 use bartizan_store::{NewRevision, RevisionCause, RevisionOutcome, Store};
 
 use crate::access::Desk;
-use crate::addresses::AddressFiles;
-use crate::document::{self, Before, Document};
+use crate::document::{self, Document, Files};
 use crate::metrics::Traffic;
-use crate::rules::{Reading, RuleSets};
+use crate::rules::Reading;
 use crate::shared_counts::SharedCounts;
 use crate::{clock, output, table};
 
@@ -56,34 +55,29 @@ pub(crate) struct Start {
     pub(crate) text: String,
     /// What it means, with the command line's settings in it
     pub(crate) config: Config,
-    /// The rules that it names
-    pub(crate) rules: RuleSets,
+    /// What it names
+    pub(crate) files: Files,
     /// Counts that other gateways share
     pub(crate) shared: Option<Arc<SharedCounts>>,
     /// What events count
     pub(crate) traffic: Arc<Traffic>,
-    /// The address data that it names
-    pub(crate) addresses: AddressFiles,
 }
 
 struct Current {
     snapshot: Arc<Snapshot>,
-    rules: RuleSets,
-    addresses: AddressFiles,
+    files: Files,
     endpoints: Vec<Endpoint>,
 }
 
 impl Control {
     /// Compiles the first Snapshot.
     pub(crate) fn new(start: Start, endpoints: Vec<Endpoint>, key: [u8; 32]) -> Self {
-        let Start { path, data_dir, text, config, rules, addresses, shared, traffic } = start;
+        let Start { path, data_dir, text, config, files, shared, traffic } = start;
         traffic.know(&config);
         let counters = shared.as_ref().map(|shared| Arc::clone(shared.counters())).unwrap_or_default();
-        let inputs = Inputs { generation: 1, endpoints: &endpoints, plans: rules.plans(), counters: &counters, key };
         let desk = Desk::new(&config, shared);
-        let snapshot = Snapshot::compile(&config, inputs).with_access(desk.state()).with_cedar(rules.cedar());
-        let snapshot = Arc::new(snapshot.with_address_data(addresses.data()));
-        addresses.lines().iter().for_each(|line| tracing::info!("{line}"));
+        let snapshot = Arc::new(files.compile(&config, 1, &endpoints, &counters, key).with_access(desk.state()));
+        files.addresses.lines().iter().for_each(|line| tracing::info!("{line}"));
         let running = ArcSwap::from_pointee(RunningConfig {
             revision: 0,
             generation: 1,
@@ -93,7 +87,7 @@ impl Control {
             config: Arc::new(config.clone()),
             restart_needed: Vec::new(),
         });
-        let current = Mutex::new(Current { snapshot, rules, addresses, endpoints });
+        let current = Mutex::new(Current { snapshot, files, endpoints });
         let (gateway, store) = (OnceLock::new(), OnceLock::new());
         let asked = AtomicU64::new(0);
         Self { path, data_dir, started: config, running, current, gateway, store, desk, counters, key, asked, traffic }
@@ -157,28 +151,25 @@ impl Control {
         if cause != RevisionCause::File {
             self.asked.fetch_add(1, Ordering::Relaxed);
         }
-        let before = self.before();
+        let before = self.lock().files.clone();
         let document = document::load(&self.path, &before); // without the lock: the pipeline waits for nobody's disk
         let mut current = self.lock();
-        let Document { text, parsed, rules, addresses } = match document {
+        let Document { text, parsed, files } = match document {
             Ok(document) => document,
             Err(error) => return self.refuse(cause, author, "", vec![self.fault(&output::words(&error))]),
         };
         let running = self.running();
         let Some(mut config) = parsed.config else { return self.refuse(cause, author, &text, parsed.diagnostics) };
-        if text == running.yaml && rules.is_same(&current.rules) && addresses.is_same(&current.addresses) {
+        if text == running.yaml && files.is_same(&current.files) {
             return self.renew(cause, author, &current, parsed.diagnostics);
         }
         if let Some(directory) = &self.data_dir {
             config.data.directory.clone_from(directory);
         }
         let generation = current.snapshot.generation() + 1;
-        let (counters, key) = (&self.counters, self.key);
-        let inputs = Inputs { generation, endpoints: &current.endpoints, plans: rules.plans(), counters, key };
         self.desk.read_files(&config);
-        let snapshot = Snapshot::compile(&config, inputs).with_access(self.desk.state()).with_cedar(rules.cedar());
-        let snapshot = snapshot.with_address_data(addresses.data());
-        let snapshot = Arc::new(snapshot.following(&current.snapshot));
+        let snapshot = files.compile(&config, generation, &current.endpoints, &self.counters, self.key);
+        let snapshot = Arc::new(snapshot.with_access(self.desk.state()).following(&current.snapshot));
         let mut restart_needed = restart_needed(&self.started, &config);
         match self.gateway.get().map(|gateway| gateway.reload(&config, Arc::clone(&snapshot))) {
             Some(Ok(needed)) => restart_needed.extend(needed),
@@ -186,10 +177,9 @@ impl Control {
             None => {}
         }
         current.snapshot = snapshot;
-        current.rules = rules;
         self.traffic.know(&config);
-        addresses.lines().iter().for_each(|line| tracing::info!("{line}"));
-        current.addresses = addresses;
+        files.addresses.lines().iter().for_each(|line| tracing::info!("{line}"));
+        current.files = files;
         let message = message(&config, &restart_needed);
         tracing::info!(cause = cause.as_str(), author, "configuration applied: {message}");
         let revision = self.record(cause, author, &text, &parsed.diagnostics, Ok(message));
@@ -223,19 +213,13 @@ impl Control {
 
     /// Validates text as if it stood in the file. Files that it names are not read.
     pub(crate) fn check(&self, text: &str) -> Vec<Diagnostic> {
-        let before = self.before();
+        let before = self.lock().files.clone();
         document::parse(text.to_owned(), &self.path, &before, Reading::Nothing).parsed.diagnostics
     }
 
     /// What an attack rule says about itself.
     pub(crate) fn rule_note(&self, check: &str) -> Option<RuleNote> {
-        self.lock().rules.note(check)
-    }
-
-    /// What was read for the configuration that runs.
-    fn before(&self) -> Before {
-        let current = self.lock();
-        Before { rules: current.rules.clone(), addresses: current.addresses.clone() }
+        self.lock().files.rules.note(check)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Current> {

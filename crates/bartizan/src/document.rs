@@ -4,7 +4,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use bartizan_config::{Config, Parsed};
-use bartizan_model::{Diagnostic, DiagnosticSeverity};
+use bartizan_engine::{Counters, Inputs, Snapshot};
+use bartizan_model::{Diagnostic, DiagnosticSeverity, Endpoint};
 
 use crate::addresses::AddressFiles;
 use crate::rules::{Reading, RuleSets};
@@ -19,15 +20,13 @@ pub(crate) struct Document {
     pub(crate) text: String,
     /// What came of it
     pub(crate) parsed: Parsed,
-    /// The rules that it names
-    pub(crate) rules: RuleSets,
-    /// The address data that it names
-    pub(crate) addresses: AddressFiles,
+    /// What it names
+    pub(crate) files: Files,
 }
 
-/// What was read for the configuration before; taken again where nothing changed.
+/// What was read of the files that a configuration names; taken again for the next one where nothing changed.
 #[derive(Clone, Default)]
-pub(crate) struct Before {
+pub(crate) struct Files {
     /// Rules
     pub(crate) rules: RuleSets,
     /// Address data
@@ -40,14 +39,42 @@ pub(crate) struct Valid {
     pub(crate) text: String,
     /// What it means
     pub(crate) config: Config,
-    /// The rules that it names
-    pub(crate) rules: RuleSets,
-    /// The address data that it names
-    pub(crate) addresses: AddressFiles,
+    /// What it names
+    pub(crate) files: Files,
+}
+
+impl Files {
+    /// What `config` names, taken from `before` where nothing changed. With an error among the diagnostics it must not be
+    /// used.
+    fn load(config: &Config, file: &str, before: &Self, reading: Reading) -> (Self, Vec<Diagnostic>) {
+        let (rules, mut diagnostics) = RuleSets::load(config, file, &before.rules, reading);
+        let (addresses, of_addresses) = AddressFiles::load(config, file, &before.addresses, reading);
+        diagnostics.extend(of_addresses);
+        (Self { rules, addresses }, diagnostics)
+    }
+
+    /// Whether these are the very same files.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.rules.is_same(&other.rules) && self.addresses.is_same(&other.addresses)
+    }
+
+    /// `config`, which names these files, as it runs.
+    pub(crate) fn compile(
+        &self,
+        config: &Config,
+        generation: u64,
+        endpoints: &[Endpoint],
+        counters: &Counters,
+        key: [u8; 32],
+    ) -> Snapshot {
+        let inputs = Inputs { generation, endpoints, plans: self.rules.plans(), counters, key };
+        let snapshot = Snapshot::compile(config, inputs).with_cedar(self.rules.cedar());
+        snapshot.with_address_data(self.addresses.data())
+    }
 }
 
 /// Reads and validates `path`, and the files that it names; those of `before` are taken where nothing changed.
-pub(crate) fn load(path: &Path, before: &Before) -> Result<Document> {
+pub(crate) fn load(path: &Path, before: &Files) -> Result<Document> {
     let metadata = std::fs::metadata(path).with_context(|| shown(path, "cannot be read"))?;
     anyhow::ensure!(metadata.is_file(), "configuration `{}` is not a regular file", path.display());
     let size = metadata.len();
@@ -58,31 +85,27 @@ pub(crate) fn load(path: &Path, before: &Before) -> Result<Document> {
 }
 
 /// Validates text as if it stood in `path`, and the files that it names as far as files may be read.
-pub(crate) fn parse(text: String, path: &Path, before: &Before, reading: Reading) -> Document {
+pub(crate) fn parse(text: String, path: &Path, before: &Files, reading: Reading) -> Document {
     let base = path.parent().unwrap_or(Path::new(""));
     let file = path.display().to_string();
     let mut parsed = bartizan_config::parse(&text, &file, base);
-    let mut rules = RuleSets::default();
-    let mut addresses = AddressFiles::default();
+    let mut files = Files::default();
     if let Some(config) = &parsed.config {
-        let (loaded, mut diagnostics) = RuleSets::load(config, &file, &before.rules, reading);
-        let (data, of_addresses) = AddressFiles::load(config, &file, &before.addresses, reading);
-        addresses = data;
-        diagnostics.extend(of_addresses);
+        let (loaded, diagnostics) = Files::load(config, &file, before, reading);
         if diagnostics.iter().any(|found| found.severity == DiagnosticSeverity::Error) {
             parsed.config = None;
         }
-        rules = loaded;
+        files = loaded;
         parsed.diagnostics.extend(diagnostics);
     }
-    Document { text, parsed, rules, addresses }
+    Document { text, parsed, files }
 }
 
 /// The configuration in `path`, with diagnostics on standard error; `None` when it has errors.
 pub(crate) fn load_or_explain(path: &Path) -> Result<Option<Valid>> {
-    let Document { text, parsed, rules, addresses } = load(path, &Before::default())?;
+    let Document { text, parsed, files } = load(path, &Files::default())?;
     explain(&parsed.diagnostics);
-    Ok(parsed.config.map(|config| Valid { text, config, rules, addresses }))
+    Ok(parsed.config.map(|config| Valid { text, config, files }))
 }
 
 /// Prints diagnostics and their count on standard error.

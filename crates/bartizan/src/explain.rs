@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use bartizan_engine::{AccessState, AuthorizationTrace, Callers, Counters, Inputs, Judged, Snapshot, judge_callers};
+use bartizan_engine::{AccessState, AuthorizationTrace, Callers, Counters, Judged, judge_callers};
 use bartizan_gateway::{FormFault, admit};
 use bartizan_model::{Action, Endpoint, Exchange, HttpVersion, Request, RequestId, Scheme, Source};
 use bartizan_store::Store;
@@ -16,16 +16,13 @@ use crate::{REFUSED, catalog, clock, document, keys, output};
 
 /// Judges the request and prints the trace.
 pub(crate) fn run(options: &Explain) -> Result<u8> {
-    let Some(Valid { config, rules, addresses, .. }) = document::load_or_explain(&options.config)? else {
+    let Some(Valid { config, files, .. }) = document::load_or_explain(&options.config)? else {
         return Ok(REFUSED);
     };
     let mut callers = Offline::new(&config, options.online)?;
     let endpoints = known(options, &callers.state())?;
     let counters = Counters::default();
-    let inputs =
-        Inputs { generation: 1, endpoints: &endpoints, plans: rules.plans(), counters: &counters, key: [0; 32] };
-    let snapshot = Snapshot::compile(&config, inputs).with_access(callers.state()).with_cedar(rules.cedar());
-    let snapshot = snapshot.with_address_data(addresses.data());
+    let snapshot = files.compile(&config, 1, &endpoints, &counters, [0; 32]).with_access(callers.state());
     let mut exchange = exchange(options)?;
     if let Err(fault) = admit(&mut exchange.request, &config.limits) {
         output::print(&refused(&fault, options.json));

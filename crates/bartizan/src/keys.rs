@@ -111,8 +111,7 @@ fn refusal(refused: ApiKeyRefused) -> KeyRefused {
 }
 
 fn missing(id: &str) -> KeyRefused {
-    let shown: String = id.chars().take(NAME_CHARS_MAX).collect();
-    KeyRefused::Missing(format!("there is no key `{shown}`"))
+    KeyRefused::Missing(format!("there is no key `{}`", bartizan_model::excerpt(id)))
 }
 
 fn failure(error: StoreError) -> KeyRefused {
@@ -147,7 +146,7 @@ fn grant(new: NewKey, now: Timestamp) -> Result<ApiKeyGrant, String> {
         let is_token = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5B | 0x5D..=0x7E);
         let is_word = |word: &&String| !word.is_empty() && word.len() <= WORD_BYTES_MAX && word.bytes().all(is_token);
         if let Some(bad) = words.iter().find(|word| !is_word(word)) {
-            let shown: String = bad.chars().take(NAME_CHARS_MAX).collect();
+            let shown = bartizan_model::excerpt(bad);
             return Err(format!("{what} `{shown}`: write 1 to 255 printable characters without spaces, `\"` and `\\`"));
         }
     }

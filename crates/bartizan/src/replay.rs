@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use bartizan_catalog::Catalog;
-use bartizan_engine::{Callers, Counters, Inputs, Judged, Snapshot, judge_callers};
+use bartizan_engine::{Callers, Counters, Judged, Snapshot, judge_callers};
 use bartizan_integrations::tell::{AccessLog, BadLine, FieldMap, Format, ReadOptions, Reader, detect};
 use bartizan_model::{Action, Event, Exchange, RequestId, Timestamp};
 use bartizan_store::{Store, StoreOptions};
@@ -51,7 +51,7 @@ struct Summary {
 
 /// Replays a recording.
 pub(crate) fn run(options: &Replay) -> Result<u8> {
-    let Some(Valid { config, rules, addresses, .. }) = document::load_or_explain(&options.config)? else {
+    let Some(Valid { config, files, .. }) = document::load_or_explain(&options.config)? else {
         return Ok(REFUSED);
     };
     let mut input = open(&options.input)?;
@@ -64,14 +64,11 @@ pub(crate) fn run(options: &Replay) -> Result<u8> {
         Some(store) => (catalog::load(store)?, *store.installation_key().expose()),
         None => (Catalog::new(catalog::limits(&[0; 32])), [0; 32]),
     };
-    let plans = rules.plans();
     let mut callers = Offline::new(&config, options.online)?;
     let access = callers.state();
     let compile = |endpoints: &[_]| {
         let counters = &Counters::default(); // each pass counts for itself, on the recorded clock
-        let snapshot = Snapshot::compile(&config, Inputs { generation: 1, endpoints, plans, counters, key });
-        let snapshot = snapshot.with_access(Arc::clone(&access)).with_cedar(rules.cedar());
-        Arc::new(snapshot.with_address_data(addresses.data()))
+        Arc::new(files.compile(&config, 1, endpoints, counters, key).with_access(Arc::clone(&access)))
     };
     let mut judge = |snapshot: &Arc<Snapshot>, exchange: &Exchange, id: RequestId, read_at: Timestamp| -> Judged {
         let mut answer = |question| callers.answer(question);

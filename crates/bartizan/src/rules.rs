@@ -5,11 +5,12 @@
 
 mod cedar;
 mod files;
-mod sources;
+pub(crate) mod sources;
 pub(crate) mod tally;
 mod text;
 pub(crate) mod verb;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bartizan_config::{Config, ExcludedRules, PolicyRule, Threats};
@@ -122,10 +123,14 @@ impl RuleSets {
 
     /// Whether these are the very same compiled rules.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        self.cedar.is_same(&other.cedar)
-            && self.plans.len() == other.plans.len()
-            && self.plans.iter().all(|(name, plan)| other.plans.get(name).is_some_and(|known| Arc::ptr_eq(known, plan)))
+        self.cedar.is_same(&other.cedar) && are_same(&self.plans, &other.plans)
     }
+}
+
+/// Whether these are the very same plans, by the name of their policy.
+fn are_same<T>(plans: &BTreeMap<String, Arc<T>>, others: &BTreeMap<String, Arc<T>>) -> bool {
+    let is_same = |(name, plan)| others.get(name).is_some_and(|other| Arc::ptr_eq(other, plan));
+    plans.len() == others.len() && plans.iter().all(is_same)
 }
 
 /// The settings that the compiled rules depend on; the engine does the rest.
@@ -134,13 +139,19 @@ fn key(threats: &Threats) -> Threats {
 }
 
 /// Where diagnostics that are of no rule file point.
-struct Place<'a> {
-    file: &'a str,
-    path: String,
+pub(crate) struct Place<'a> {
+    pub(crate) file: &'a str,
+    pub(crate) path: String,
 }
 
 impl Place<'_> {
-    fn diagnostic(&self, severity: DiagnosticSeverity, code: &str, setting: &str, words: (String, &str)) -> Diagnostic {
+    pub(crate) fn diagnostic(
+        &self,
+        severity: DiagnosticSeverity,
+        code: &str,
+        setting: &str,
+        words: (String, &str),
+    ) -> Diagnostic {
         Diagnostic {
             severity,
             code: code.to_owned(),

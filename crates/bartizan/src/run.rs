@@ -42,7 +42,7 @@ pub(crate) fn serve(
     exchanges: Option<ExchangeSink>,
     started: impl FnOnce(GatewayHandle) -> Result<()>,
 ) -> Result<u8> {
-    let Some(Valid { text, mut config, rules, addresses }) = document::load_or_explain(&options.config)? else {
+    let Some(Valid { text, mut config, files }) = document::load_or_explain(&options.config)? else {
         return Ok(REFUSED);
     };
     if let Some(directory) = &options.data_dir {
@@ -61,11 +61,12 @@ pub(crate) fn serve(
     let (path, data_dir) = (options.config.clone(), options.data_dir.clone());
     let traffic = Arc::clone(&metrics.traffic);
     let (config_then, shared_then) = (config.clone(), shared.clone());
-    let start = Start { path, data_dir, text, config: config_then, rules, addresses, shared: shared_then, traffic };
+    let start = Start { path, data_dir, text, config: config_then, files, shared: shared_then, traffic };
     let control = Arc::new(Control::new(start, learned.learned(), *key.expose()));
     let keeper = Keeper::new(control.desk().state(), reading)?;
     keeper.keep()?;
-    let sinks = Sinks { events: metrics.counting(queue.sink()), exchanges };
+    let events = if config.metrics.is_some() { metrics.counting(queue.sink()) } else { queue.sink() };
+    let sinks = Sinks { events, exchanges };
     let upgrade_socket = Some(data.directory.join("upgrade.sock"));
     let desk = Some(control.desk().for_gateway());
     let gateway_options =

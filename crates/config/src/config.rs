@@ -281,6 +281,16 @@ pub enum HostPattern {
     Wildcard(String),
 }
 
+impl HostPattern {
+    /// As it is written: `*.example.com`.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Exact(host) => host.clone(),
+            Self::Wildcard(suffix) => format!("*{suffix}"),
+        }
+    }
+}
+
 /// Host header towards an upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostHeader {

@@ -299,13 +299,9 @@ pub(crate) fn summary(rule: &PolicyRule) -> String {
 
 impl From<&Api> for ApiBody {
     fn from(api: &Api) -> Self {
-        let host = |pattern: &HostPattern| match pattern {
-            HostPattern::Exact(host) => host.clone(),
-            HostPattern::Wildcard(suffix) => format!("*{suffix}"),
-        };
         Self {
             name: api.name.clone(),
-            hosts: api.hosts.iter().map(host).collect(),
+            hosts: api.hosts.iter().map(HostPattern::words).collect(),
             path_prefix: api.path_prefix.clone(),
             upstream: api.upstream.clone(),
             body_bytes_max: api.body_bytes_max,

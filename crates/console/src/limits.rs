@@ -12,7 +12,7 @@ use crate::api::Console;
 use crate::parts::LimitState;
 use crate::policies::{self, PolicyReport};
 use crate::problem::Problem;
-use crate::range::{Time, Window};
+use crate::range::Time;
 
 /// What "the last minutes" are, in microseconds.
 const RECENT_US: i64 = 15 * 60 * 1_000_000;
@@ -64,27 +64,25 @@ struct LimitBody {
 #[utoipa::path(get, path = "/limits", tag = "config", responses((status = 200, body = LimitsBody)))]
 pub(crate) async fn list(State(console): State<Arc<Console>>) -> Result<Json<LimitsBody>, Problem> {
     let to = console.now();
-    let window = Window { from: to.plus_micros(-RECENT_US), to };
+    let from = to.plus_micros(-RECENT_US);
     let config = Arc::clone(&(console.parts.control.running)().config);
-    let rates: Vec<(Policy, Rate)> = config
-        .policies
-        .iter()
-        .filter_map(|policy| {
-            let PolicyRule::Rate(rate) = &policy.rule else { return None };
-            Some((policy.clone(), Rate::clone(rate)))
-        })
-        .collect();
+    let mut rates: Vec<(&Policy, &Rate)> = Vec::new();
+    for policy in &config.policies {
+        if let PolicyRule::Rate(rate) = &policy.rule {
+            rates.push((policy, rate));
+        }
+    }
     let limits = Arc::clone(&console.parts.control.limits);
     let states = tokio::task::spawn_blocking(move || limits()).await.map_err(|_| Problem::Fault)?;
-    let named: Vec<Policy> = rates.iter().map(|(policy, _)| policy.clone()).collect();
-    let (step_s, hits) = policies::hits(&console, window, &named).await?;
-    let policies = rates.iter().zip(hits).map(|((policy, rate), hits)| RatePolicy {
+    let asked = rates.iter().map(|(policy, _)| policies::asked(policy)).collect();
+    let activity = console.parts.store.policy_activity(from, to, asked).await?;
+    let policies = rates.into_iter().zip(activity.policies).map(|((policy, rate), hits)| RatePolicy {
         report: PolicyReport::of(&console, policy, hits),
         key: rate.key_words(),
         keys_max: rate.keys_max,
         limits: limits_of(&policy.name, rate, &states),
     });
-    Ok(Json(LimitsBody { from: Time(window.from), to: Time(to), step_s, policies: policies.collect() }))
+    Ok(Json(LimitsBody { from: Time(from), to: Time(to), step_s: activity.step_s, policies: policies.collect() }))
 }
 
 fn limits_of(policy: &str, rate: &Rate, states: &[LimitState]) -> Vec<LimitBody> {

@@ -6,14 +6,14 @@ use axum::Json;
 use axum::extract::State;
 use bartizan_config::{Policy, Scope};
 use bartizan_model::{Mode, Severity};
-use bartizan_store::{CheckCount, EndpointHits, HitBucket, PolicyHits, PolicyScope};
+use bartizan_store::{CheckCount, EndpointHits, HitBucket, PolicyActivity, PolicyHits, PolicyScope};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::api::Console;
 use crate::config::{ScopeBody, summary};
 use crate::problem::{Problem, ProblemBody};
-use crate::range::{Time, Window, WindowParams};
+use crate::range::{Time, WindowParams};
 use crate::request::Query;
 use crate::schema;
 
@@ -110,7 +110,9 @@ pub(crate) async fn list(
 ) -> Result<Json<PoliciesBody>, Problem> {
     let window = window.at(console.now())?;
     let config = Arc::clone(&(console.parts.control.running)().config);
-    let (step_s, mut hits) = hits(&console, window, &config.policies).await?;
+    let asked = config.policies.iter().map(asked).collect();
+    let PolicyActivity { step_s, policies: mut hits } =
+        console.parts.store.policy_activity(window.from, window.to, asked).await?;
     let former = hits.split_off(config.policies.len().min(hits.len()));
     let report = |(policy, hits)| PolicyReport::of(&console, policy, hits);
     Ok(Json(PoliciesBody {
@@ -122,15 +124,9 @@ pub(crate) async fn list(
     }))
 }
 
-/// What these policies did, in their order, and then others; with the width of a step.
-pub(crate) async fn hits(
-    console: &Console,
-    window: Window,
-    policies: &[Policy],
-) -> Result<(u64, Vec<PolicyHits>), Problem> {
-    let asked = policies.iter().map(|policy| PolicyScope { policy: policy.name.clone(), q: query(&policy.scope) });
-    let activity = console.parts.store.policy_activity(window.from, window.to, asked.collect()).await?;
-    Ok((activity.step_s, activity.policies))
+/// A policy as the store is asked about it.
+pub(crate) fn asked(policy: &Policy) -> PolicyScope {
+    PolicyScope { policy: policy.name.clone(), q: query(&policy.scope) }
 }
 
 impl PolicyReport {

@@ -33,8 +33,8 @@ const DAY_S: u64 = 86_400;
 
 /// What becomes of a request: the four outcomes partition the requests.
 const ALLOWED: i64 = 0;
-pub(crate) const OBSERVED: i64 = 1;
-pub(crate) const DENIED: i64 = 2;
+const OBSERVED: i64 = 1;
+const DENIED: i64 = 2;
 const ERRORS: i64 = 3;
 
 /// A window of time cut into steps, aligned to the clock.
@@ -192,9 +192,8 @@ pub(crate) async fn endpoint_series(
 /// See [`crate::Store::policy_counts`].
 pub(crate) async fn policy_counts(queries: Queries, since: Timestamp) -> Result<Vec<PolicyCount>, Error> {
     let filter = col("time").gt_eq(crate::filter::time(since.as_micros())).and(col("policy").is_not_null());
-    let is = |code: i64, name: &str| sum(flag(outcome().eq(lit(code)))).alias(name);
-    let counts = vec![is(DENIED, "denied"), is(OBSERVED, "observed")];
     let by_name = |frame: DataFrame| frame.sort(vec![col("policy").sort(true, false)]);
+    let counts = denied_and_observed().to_vec();
     let batches = grouped(&queries, &filter, vec![col("policy")], counts, by_name).await?;
     let row = |(batch, row)| PolicyCount {
         policy: text(batch, "policy", row),
@@ -355,7 +354,7 @@ fn wanted(from: Timestamp, to: Timestamp, q: &str) -> Result<Expr, Error> {
 }
 
 /// Which of the four outcomes an event had.
-pub(crate) fn outcome() -> Expr {
+fn outcome() -> Expr {
     let denied = col("decision").eq(lit("deny"));
     let unfinished = col("ending").in_list(vec![lit("answered"), lit("stopped")], true);
     let failed = unfinished.or(col("status").gt_eq(lit(500)));
@@ -364,6 +363,11 @@ pub(crate) fn outcome() -> Expr {
         .when(failed, lit(ERRORS))
         .otherwise(lit(ALLOWED));
     code.unwrap_or_else(|_| lit(ALLOWED)) // all branches are numbers
+}
+
+/// How often policies denied, and would have: columns `denied` and `observed`.
+pub(crate) fn denied_and_observed() -> [Expr; 2] {
+    [(DENIED, "denied"), (OBSERVED, "observed")].map(|(code, name)| sum(flag(outcome().eq(lit(code)))).alias(name))
 }
 
 pub(crate) fn flag(condition: Expr) -> Expr {

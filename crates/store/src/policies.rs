@@ -13,7 +13,7 @@ use datafusion::logical_expr::{Expr, col, lit};
 use datafusion::prelude::{DataFrame, cast, contains};
 use serde::Serialize;
 
-use crate::aggregate::{DENIED, OBSERVED, Steps, flag, grouped, number, outcome, rows_of, signed, text, top};
+use crate::aggregate::{Steps, denied_and_observed, flag, grouped, number, rows_of, signed, text, top};
 use crate::answer::CheckCount;
 use crate::filter::Filter;
 use crate::query::Queries;
@@ -144,10 +144,6 @@ async fn policy_activity(
 fn empty(policy: String, steps: &Steps) -> PolicyHits {
     let bucket = |at| HitBucket { time: steps.time(at), denied: 0, observed: 0 };
     PolicyHits { policy, series: (0..steps.count).map(bucket).collect(), ..PolicyHits::default() }
-}
-
-fn denied_and_observed() -> [Expr; 2] {
-    [(DENIED, "denied"), (OBSERVED, "observed")].map(|(code, name)| sum(flag(outcome().eq(lit(code)))).alias(name))
 }
 
 /// Hits by policy.

@@ -7,7 +7,7 @@
 use anyhow::{Result, anyhow};
 use bartizan_config::{duration_ms, duration_text};
 use bartizan_console::{KeyRefused, MadeKey, NewKey};
-use bartizan_model::Timestamp;
+use bartizan_model::{Timestamp, excerpt};
 use bartizan_store::{ApiKeyRecord, KeyQuota, Store};
 use serde_json::{Value, json};
 
@@ -124,6 +124,7 @@ fn revoke(name: &str, all: bool, options: &Keys) -> Result<(), Fault> {
         vec![find(&store, name)?.id]
     };
     if ids.is_empty() {
+        let name = excerpt(name);
         return Err(Fault::Refused(format!("no application `{name}` has a live key; `bartizan key list` shows them")));
     }
     let mut revoked = Vec::new();
@@ -248,6 +249,7 @@ fn chosen(keys: Vec<ApiKeyRecord>, name: &str, now: Timestamp) -> Result<ApiKeyR
             Err(format!("`{name}` has two live keys, {one} and {other}; name one of them"))
         }
         (None, _) if of_application.is_empty() => {
+            let name = excerpt(name);
             Err(format!("there is no key or application `{name}`; `bartizan key list` shows what there is"))
         }
         (None, _) => Err(format!("every key of `{name}` has ended; `bartizan key list --all` shows them")),

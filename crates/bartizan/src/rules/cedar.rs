@@ -10,7 +10,7 @@ use bartizan_config::{Authorize, Config, PolicyRule};
 use bartizan_engine::{CedarFile, CedarPlan, CedarPlans};
 use bartizan_model::{Diagnostic, DiagnosticSeverity};
 
-use super::{Place, Reading, UNREAD};
+use super::{Place, Reading, UNREAD, sources};
 
 /// LIMIT: bytes of a policy file that are read; the engine refuses smaller ones with a position.
 const FILE_BYTES_MAX: u64 = 16 << 20;
@@ -47,27 +47,23 @@ impl CedarSets {
             let place = Place { file, path: format!("policies[{index}].authorize.cedar") };
             let known = before.sources.get(&policy.name).zip(before.plans.get(&policy.name));
             let known = known.filter(|(source, _)| source.authorize == **authorize);
-            let files: Result<Vec<CedarFile>, Box<Diagnostic>> = match reading {
-                Reading::Files => settings.files.iter().enumerate().map(|(at, path)| read(path, at, &place)).collect(),
-                Reading::Nothing => Ok(Vec::new()),
+            let files: Result<Vec<CedarFile>, Box<Diagnostic>> = match (reading, known) {
+                (Reading::Files, _) => {
+                    settings.files.iter().enumerate().map(|(at, path)| read(path, at, &place)).collect()
+                }
+                (Reading::Nothing, Some((source, _))) => Ok(source.files.clone()),
+                (Reading::Nothing, None) => {
+                    let words =
+                        ("the Cedar policies of a draft are not read".to_owned(), "save it and run `bartizan check`");
+                    Err(Box::new(place.diagnostic(DiagnosticSeverity::Warning, UNREAD, "files", words)))
+                }
             };
-            let files: Vec<CedarFile> = match (files, reading) {
-                (Err(fault), _) => {
-                    diagnostics.push(*fault);
+            let files = match files {
+                Ok(files) => files,
+                Err(unread) => {
+                    diagnostics.push(*unread);
                     continue;
                 }
-                (Ok(files), Reading::Files) => files,
-                (Ok(_), Reading::Nothing) => match known {
-                    Some((source, _)) => source.files.clone(),
-                    None => {
-                        let words = (
-                            "the Cedar policies of a draft are not read".to_owned(),
-                            "save it and run `bartizan check`",
-                        );
-                        diagnostics.push(place.diagnostic(DiagnosticSeverity::Warning, UNREAD, "files", words));
-                        continue;
-                    }
-                },
             };
             let (plan, warnings) = match known.filter(|(source, _)| source.files == files) {
                 Some((source, plan)) => (Arc::clone(plan), source.warnings.clone()),
@@ -88,8 +84,7 @@ impl CedarSets {
 
     /// Whether these are the very same compiled policies.
     pub(super) fn is_same(&self, other: &Self) -> bool {
-        self.plans.len() == other.plans.len()
-            && self.plans.iter().all(|(name, plan)| other.plans.get(name).is_some_and(|known| Arc::ptr_eq(known, plan)))
+        super::are_same(&self.plans, &other.plans)
     }
 }
 
@@ -100,11 +95,7 @@ fn read(path: &Path, at: usize, place: &Place<'_>) -> Result<CedarFile, Box<Diag
         let help = "name a file with Cedar policies, relative to the configuration";
         Box::new(place.error(&format!("files[{at}]"), message, help))
     };
-    let metadata = std::fs::metadata(path).map_err(|error| unusable(&format!("cannot be read: {error}")))?;
-    if !metadata.is_file() || metadata.len() > FILE_BYTES_MAX {
-        return Err(unusable("are no file of a sensible size"));
-    }
-    let bytes = std::fs::read(path).map_err(|error| unusable(&format!("cannot be read: {error}")))?;
+    let bytes = sources::read(path, FILE_BYTES_MAX).map_err(|fault| unusable(&format!("cannot be read: {fault}")))?;
     let text = String::from_utf8(bytes).map_err(|_| unusable("are not UTF-8"))?;
     Ok(CedarFile { name, text })
 }

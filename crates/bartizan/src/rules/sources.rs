@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use bartizan_waf::{Parsed, Sources, parse};
@@ -50,7 +51,7 @@ impl Disk {
                 let own = name.to_str().and_then(Own::get).ok_or_else(|| "no such file".to_owned())?;
                 return Ok(own.data.into_owned());
             }
-            let bytes = read(path);
+            let bytes = read(path, FILE_BYTES_MAX);
             self.files.borrow_mut().insert(path.to_owned(), bytes.as_deref().ok().map(hash));
             bytes
         };
@@ -79,7 +80,7 @@ impl Disk {
 impl Read {
     /// Whether everything is as it was read.
     pub(super) fn is_unchanged(&self) -> bool {
-        self.files.iter().all(|(path, known)| read(path).as_deref().ok().map(hash) == *known)
+        self.files.iter().all(|(path, known)| read(path, FILE_BYTES_MAX).as_deref().ok().map(hash) == *known)
             && self.globs.iter().all(|(pattern, known)| glob(pattern).is_ok_and(|found| found == *known))
     }
 }
@@ -90,15 +91,19 @@ fn hash(bytes: &[u8]) -> u64 {
     hasher.finish()
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, String> {
+/// A whole, regular file of at most so many bytes; else why not.
+pub(crate) fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, String> {
     let metadata = std::fs::metadata(path).map_err(|error| error.to_string())?;
     if !metadata.is_file() {
         return Err("it is not a regular file".to_owned());
     }
-    if metadata.len() > FILE_BYTES_MAX {
-        return Err(format!("it has {} bytes; no rule file is that large", metadata.len()));
+    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    let mut bytes = Vec::new();
+    file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > bytes_max {
+        return Err(format!("it has more than {bytes_max} bytes"));
     }
-    std::fs::read(path).map_err(|error| error.to_string())
+    Ok(bytes)
 }
 
 /// The files that a pattern names, sorted. `*` and `?` stand in the file's name.

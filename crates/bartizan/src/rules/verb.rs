@@ -5,7 +5,7 @@ use std::io::BufReader;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use bartizan_engine::{Callers, Counters, Inputs, Snapshot, judge_callers};
+use bartizan_engine::{Callers, Counters, judge_callers};
 use bartizan_integrations::tell::{Format, ReadOptions, Reader};
 use bartizan_model::{Action, Event, Exchange, Source, Timestamp};
 use bartizan_waf::RuleInfo;
@@ -27,7 +27,7 @@ pub(crate) fn run(verb: &RulesVerb) -> Result<u8> {
 
 /// A policy's name and one of its rules.
 fn all(valid: &Valid) -> impl Iterator<Item = (&String, &RuleInfo)> {
-    valid.rules.plans().iter().flat_map(|(policy, plan)| plan.rules().iter().map(move |rule| (policy, rule)))
+    valid.files.rules.plans().iter().flat_map(|(policy, plan)| plan.rules().iter().map(move |rule| (policy, rule)))
 }
 
 fn list(options: &Rules) -> Result<u8> {
@@ -128,10 +128,7 @@ struct Tally {
 fn test(options: &TestRules) -> Result<u8> {
     let Some(valid) = document::load_or_explain(&options.rules.config)? else { return Ok(REFUSED) };
     let counters = Counters::default();
-    let inputs =
-        Inputs { generation: 1, endpoints: &[], plans: valid.rules.plans(), counters: &counters, key: [0; 32] };
-    let snapshot = Snapshot::compile(&valid.config, inputs).with_cedar(valid.rules.cedar());
-    let snapshot = Arc::new(snapshot.with_address_data(valid.addresses.data()));
+    let snapshot = Arc::new(valid.files.compile(&valid.config, 1, &[], &counters, [0; 32]));
     let file = File::open(&options.file).with_context(|| format!("`{}` cannot be read", options.file.display()))?;
     let mut tally = Tally::default();
     for item in Reader::open(Format::Exchanges, ReadOptions::default(), Box::new(BufReader::new(file))) {

@@ -48,6 +48,13 @@ pub struct NetworkLists<T> {
     pub deny: Vec<T>,
 }
 
+impl<T> NetworkLists<T> {
+    /// Whether nothing is asked for.
+    pub fn is_empty(&self) -> bool {
+        self.allow.is_empty() && self.deny.is_empty()
+    }
+}
+
 impl Networks {
     /// What it demands, in one line.
     pub fn summary(&self) -> String {

@@ -30,11 +30,7 @@ impl Ssrf {
             [] => "every URL".to_owned(),
             names => format!("URLs in {}", names.join(", ")),
         };
-        let hosts = self.hosts.iter().map(|host| match host {
-            HostPattern::Exact(name) => name.clone(),
-            HostPattern::Wildcard(suffix) => format!("*{suffix}"),
-        });
-        let hosts: Vec<String> = hosts.collect();
+        let hosts: Vec<String> = self.hosts.iter().map(HostPattern::words).collect();
         let whither = if hosts.is_empty() { "public hosts".to_owned() } else { hosts.join(", ") };
         format!("{whose} only to {whither} by {}", self.schemes.join(", "))
     }

@@ -444,11 +444,12 @@ fn identity_header(
     Some(IdentityHeader { name, value })
 }
 
-/// Scopes: visible ASCII without `"` and `\` (RFC 6749 §3.3).
+/// A claim and what it may be.
 pub(super) fn claim_rule(written: &document::ClaimRule) -> ClaimRule {
     ClaimRule { name: written.name.clone(), values: written.values.clone() }
 }
 
+/// Scopes: visible ASCII without `"` and `\` (RFC 6749 §3.3).
 pub(super) fn scopes(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &[String]) -> Vec<String> {
     for (index, scope) in written.iter().enumerate() {
         if scope.is_empty() || !scope.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\')) {

@@ -3,6 +3,7 @@
 use bartizan_model::excerpt;
 
 use super::Checker;
+use super::values::is_scheme;
 use crate::config::{
     AnswersSet, Cors, Csrf, CsrfToken, HeaderNames, OriginPattern, PolicyRule, ResponseHeaders, SetHeader,
 };
@@ -180,8 +181,6 @@ fn parts(text: &str) -> Result<(&str, &str, Option<u16>), &'static str> {
         return Err("write `opaque_origin: true`; anybody can make such a page");
     }
     let (scheme, rest) = text.split_once("://").ok_or(EXAMPLE)?;
-    let is_scheme = scheme.starts_with(|first: char| first.is_ascii_lowercase())
-        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
     if rest.contains(['/', '?', '#', '@']) {
         return Err("write scheme, host and port alone, without a path and without `/` at the end");
     }
@@ -199,7 +198,7 @@ fn parts(text: &str) -> Result<(&str, &str, Option<u16>), &'static str> {
     if !host.is_ascii() {
         return Err("write names beyond ASCII as browsers send them: `xn--…`");
     }
-    if is_scheme && is_host { Ok((scheme, host, port)) } else { Err(EXAMPLE) }
+    if is_scheme(scheme) && is_host { Ok((scheme, host, port)) } else { Err(EXAMPLE) }
 }
 
 fn response_headers(

@@ -43,7 +43,8 @@ pub(super) fn networks(checker: &mut Checker<'_, '_>, at: &SettingPath, written:
         labels: NetworkLists { allow: written.labels.allow.clone(), deny: written.labels.deny.clone() },
         allow_unknown: written.allow_unknown,
     };
-    if networks.summary().is_empty() && !checker.is_partial {
+    let is_empty = networks.countries.is_empty() && networks.asns.is_empty() && networks.labels.is_empty();
+    if is_empty && !checker.is_partial {
         let help = "add `countries`, `asns` or `labels`, each with `allow` or `deny`";
         checker.error(at, report::EMPTY, "`networks` names no network".to_owned(), help);
     }
@@ -84,13 +85,9 @@ pub(super) fn unanswered(checker: &mut Checker<'_, '_>, root: &SettingPath, conf
         };
         if let PolicyRule::Networks(rules) = &policy.rule {
             let at = at.key("networks");
-            let is_written = |allow: usize, deny: usize| allow + deny > 0;
-            let lists = &rules.countries;
-            asked(is_written(lists.allow.len(), lists.deny.len()), countries, at.key("countries"), "countries");
-            let lists = &rules.asns;
-            asked(is_written(lists.allow.len(), lists.deny.len()), asns, at.key("asns"), "operators");
-            let lists = &rules.labels;
-            asked(is_written(lists.allow.len(), lists.deny.len()), labels, at.key("labels"), "labels");
+            asked(!rules.countries.is_empty(), countries, at.key("countries"), "countries");
+            asked(!rules.asns.is_empty(), asns, at.key("asns"), "operators");
+            asked(!rules.labels.is_empty(), labels, at.key("labels"), "labels");
         }
         if let PolicyRule::Rate(rate) = &policy.rule {
             let at = at.key("rate").key("key");

@@ -3,6 +3,7 @@
 use bartizan_model::excerpt;
 
 use super::Checker;
+use super::values::is_scheme;
 use crate::config::{HostPattern, Ssrf};
 use crate::defaults;
 use crate::document;
@@ -18,9 +19,7 @@ pub(super) fn ssrf(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &do
     let schemes: Vec<String> = written.schemes.iter().map(|scheme| scheme.to_ascii_lowercase()).collect();
     for (index, scheme) in schemes.iter().enumerate() {
         let at = schemes_at.index(index);
-        let is_scheme = scheme.starts_with(|first: char| first.is_ascii_lowercase())
-            && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
-        if !is_scheme {
+        if !is_scheme(scheme) {
             let message = format!("`{}` is not a scheme", excerpt(scheme));
             checker.error(&at, report::MALFORMED_URL, message, "write the word before `://`, such as `https`");
         } else if RISKY.contains(&scheme.as_str()) {
