@@ -192,7 +192,7 @@ impl Matcher {
             }
             Self::Phrases(phrases) => phrases.find(input).map(|phrase| captures.set_text(phrase)).is_some(),
             Self::Checked(checked) => checked.find(input).map(|span| captures.set_span(span)).is_some(),
-            Self::Sqli => injection::sqli(input).map(|fingerprint| captures.set_text(fingerprint.as_bytes())).is_some(),
+            Self::Sqli => injection::sqli(input).map(|fingerprint| captures.set_text(&fingerprint)).is_some(),
             Self::Xss => {
                 let is_match = injection::is_xss(input);
                 if is_match {

@@ -190,6 +190,7 @@ impl Plan {
         plan.number_members();
         plan.used = used::variables(&plan);
         plan.has_closed_captures = used::has_closed_captures(&plan);
+        used::number_captures(&mut plan);
         if options.gates == Gates::All {
             let response: &[usize] = if options.requests_only { &[] } else { &[2, 3] };
             plan.gates = [gate::build(&plan, &[0, 1]), gate::build(&plan, response)];

@@ -207,15 +207,12 @@ impl Transform {
             }
             Self::ReplaceComments => !has_pair(b'/', |byte| byte == b'*'),
             Self::CmdLine => {
-                let is_plain = |byte: &u8| {
-                    !byte.is_ascii_uppercase()
-                        && !matches!(byte, b'"' | b'\'' | b'\\' | b'^' | b',' | b';' | b'\t' | b'\r' | b'\n')
-                };
-                input.iter().all(is_plain) && !has_pair(b' ', |byte| matches!(byte, b' ' | b'/' | b'('))
+                const CHANGED: ByteSet = ByteSet::of(b"\"'\\^,;\t\r\n").with_range(b'A', b'Z');
+                CHANGED.find_in(input).is_none() && !has_pair(b' ', |byte| matches!(byte, b' ' | b'/' | b'('))
             }
             Self::CompressWhitespace => {
-                let is_plain = |byte: &u8| *byte == b' ' || !space::SPACES.contains(byte) && *byte < 0x80;
-                input.iter().all(is_plain) && !has_pair(b' ', |byte| byte == b' ')
+                const CHANGED: ByteSet = ByteSet::of(b"\t\n\x0b\x0c\r").with_range(0x80, 0xff);
+                CHANGED.find_in(input).is_none() && !has_pair(b' ', |byte| byte == b' ')
             }
             _ => false,
         }

@@ -8,6 +8,8 @@ use regex_syntax::hir::{Class, ClassBytes, ClassBytesRange, Hir, HirKind, Repeti
 
 use crate::transform::ByteSet;
 
+/// Numbers, times, addresses, UUIDs, hashes
+const NUMBER: ByteSet = ByteSet::of(b".:-").with_range(b'0', b'9').with_range(b'a', b'f').with_range(b'A', b'F');
 const WORD: ByteSet = ByteSet::of(b"_.-").with_range(b'a', b'z').with_range(b'A', b'Z').with_range(b'0', b'9');
 const WORDS: ByteSet = WORD.with(ByteSet::of(b" :"));
 const NAMES: ByteSet = WORDS.with(ByteSet::of(b",/@"));
@@ -15,7 +17,7 @@ const TEXT: ByteSet = NAMES.with(ByteSet::of(b"'\"!?()\n\r"));
 const SYNTAX: ByteSet = NAMES.with(ByteSet::of(b"=;*+&%?"));
 
 /// From the smallest to the largest; a value is taken to the first that holds all its bytes.
-pub(crate) const ALPHABETS: [ByteSet; 5] = [WORD, WORDS, NAMES, TEXT, SYNTAX];
+pub(crate) const ALPHABETS: [ByteSet; 6] = [NUMBER, WORD, WORDS, NAMES, TEXT, SYNTAX];
 
 /// What is left of a pattern over an alphabet; a pattern that never matches when nothing is.
 ///

@@ -15,6 +15,10 @@ pub(crate) const LITERAL_BYTES_MAX: usize = 6;
 /// that do not fit any more are reported, and their rules always asked.
 const STATES_MAX: usize = 1 << 15;
 
+/// Bytes from which on two parts of a value are read at once, and four: below, what is read twice costs more than it saves.
+const TWO_LANES_MIN: usize = 20;
+const FOUR_LANES_MIN: usize = 48;
+
 /// Columns of the table as a power of two: bytes that no literal has share one.
 const SHIFT: u32 = 6;
 const COLUMNS: usize = 1 << SHIFT;
@@ -110,23 +114,65 @@ impl Automaton {
     }
 
     /// The rules that have a literal in these bytes.
+    ///
+    /// Each step waits for the one before it; so a value is read in several places at once. The lanes overlap by as much as a
+    /// literal may stand across two of them.
+    pub(crate) fn scan(&self, bytes: &[u8]) -> Bits {
+        let mut found = NONE;
+        match bytes.len() {
+            ..TWO_LANES_MIN => self.lanes([bytes], &mut found),
+            TWO_LANES_MIN..FOUR_LANES_MIN => self.lanes(lanes::<2>(bytes), &mut found),
+            FOUR_LANES_MIN.. => self.lanes(lanes::<4>(bytes), &mut found),
+        }
+        found
+    }
+
+    /// Reads lanes of the same length side by side.
+    #[inline]
+    #[expect(clippy::indexing_slicing, reason = "the lanes are equally long")]
+    fn lanes<const COUNT: usize>(&self, lanes: [&[u8]; COUNT], found: &mut Bits) {
+        let length = lanes.iter().map(|lane| lane.len()).min().unwrap_or(0);
+        let mut states = [0u16; COUNT];
+        for at in 0..length {
+            let mut ends = 0;
+            for (state, lane) in states.iter_mut().zip(&lanes) {
+                *state = self.step(*state, lane[at]);
+                ends |= *state;
+            }
+            if ends & ENDS != 0 {
+                states.iter().filter(|state| **state & ENDS != 0).for_each(|state| self.add(*state, found));
+            }
+        }
+    }
+
+    /// The state after one more byte.
+    #[inline]
     #[expect(
         clippy::indexing_slicing,
         reason = "the table has a row for every state in it and a column for every byte"
     )]
-    pub(crate) fn scan(&self, bytes: &[u8]) -> Bits {
-        let mut found = NONE;
-        let mut state = 0u16;
-        for byte in bytes {
-            let row = usize::from(state & !ENDS) << SHIFT;
-            state = self.table[row + usize::from(self.column[usize::from(*byte)])];
-            if state & ENDS != 0 {
-                let output = self.outputs[usize::from(state & !ENDS)];
-                or(&mut found, &self.rules[usize::from(output)]);
-            }
-        }
-        found
+    fn step(&self, state: u16, byte: u8) -> u16 {
+        self.table[(usize::from(state & !ENDS) << SHIFT) + usize::from(self.column[usize::from(byte)])]
     }
+
+    /// Adds the rules of the literals that end at this state.
+    #[inline]
+    #[expect(clippy::indexing_slicing, reason = "every state that ends a literal has an output")]
+    fn add(&self, state: u16, found: &mut Bits) {
+        let output = self.outputs[usize::from(state & !ENDS)];
+        or(found, &self.rules[usize::from(output)]);
+    }
+}
+
+/// Parts of a value that together hold each of its runs of [`LITERAL_BYTES_MAX`] bytes, as a whole.
+fn lanes<const COUNT: usize>(bytes: &[u8]) -> [&[u8]; COUNT] {
+    // Each begins where the one before it has this many bytes left; the last a little earlier, where that was rounded up.
+    const OVERLAP: usize = LITERAL_BYTES_MAX - 1;
+    let length = (bytes.len() + (COUNT - 1) * OVERLAP).div_ceil(COUNT).min(bytes.len());
+    std::array::from_fn(|lane| {
+        let start = (lane * length.saturating_sub(OVERLAP)).min(bytes.len() - length);
+        bytes.get(start..start + length).unwrap_or_default()
+    })
 }
 
 /// Columns: one each for the most frequent bytes of literals, one for all that no literal has. Should there be more
@@ -187,7 +233,7 @@ mod tests {
         #[test]
         fn every_literal_is_found_wherever_it_stands(
             literals in proptest::collection::vec("[ab<A]{1,4}", 1..20),
-            text in "[abAB<x]{0,40}",
+            text in "[abAB<x]{0,40}|[abAB<x]{40,300}|y{0,60}[abAB<]{0,4}y{0,60}",
         ) {
             let numbered: Vec<_> = literals.iter().map(|text| text.to_ascii_lowercase().into_bytes()).zip(0..).collect();
             let (automaton, homeless) = Automaton::new(&numbered);

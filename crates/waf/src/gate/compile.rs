@@ -52,6 +52,7 @@ pub(crate) fn build(plan: &Plan, phases: &[usize]) -> Gate {
     let firsts = (0..).zip(&gate.links).filter(|(_, (_, place))| *place == 0);
     gate.texts = firsts.filter_map(|(number, (head, _))| Some((number, made::texts(plan, *head)?))).collect();
     gate.categories = categories(&gated);
+    gate.triggers = Transform::ALL.iter().map(|transform| triggers(&[*transform], &gate.categories)).collect();
     for (number, alphabet) in ALPHABETS.iter().enumerate() {
         let foreign = gate.categories.of_set(&alphabet.complement());
         let need = |needs: &Needs| needs.over.get(number).cloned().flatten();

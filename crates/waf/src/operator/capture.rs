@@ -34,14 +34,17 @@ pub(crate) struct Captures {
     /// Parts of the input, by number; `None` for a group that took no part
     spans: SmallVec<[Option<Range<usize>>; CAPTURES_MAX]>,
     /// Instead of the input's part, the text for `TX.0`
-    text: Option<Vec<u8>>,
+    text: Vec<u8>,
+    has_text: bool,
+    /// How many are asked for, from `TX.0` on; all of them unless set
+    asked: Option<usize>,
 }
 
 impl Captures {
     /// What was captured, with its number; `input` is the value that the operator was given.
     #[cfg(test)]
     pub(crate) fn iter<'a>(&'a self, input: &'a [u8]) -> impl Iterator<Item = (usize, &'a [u8])> {
-        let text = self.text.as_deref().map(|text| (0, text));
+        let text = self.has_text.then_some((0, self.text.as_slice()));
         let spans =
             self.spans.iter().enumerate().filter_map(|(number, span)| Some((number, input.get(span.clone()?)?)));
         text.into_iter().chain(spans)
@@ -57,16 +60,27 @@ impl Captures {
 
     /// What was captured under a number.
     pub(crate) fn part(&self, number: usize) -> Option<Part<'_>> {
-        match (&self.text, number) {
-            (Some(text), 0) => Some(Part::Text(text)),
+        match number {
+            0 if self.has_text => Some(Part::Text(&self.text)),
             _ => self.spans.get(number)?.clone().map(Part::Span),
         }
+    }
+
+    /// Has operators find no more than the first so many.
+    pub(crate) fn ask_for(&mut self, count: usize) {
+        self.asked = Some(count);
+    }
+
+    /// How many are to be found.
+    pub(super) fn asked(&self) -> usize {
+        self.asked.unwrap_or(CAPTURES_MAX).min(CAPTURES_MAX)
     }
 
     /// Forgets what was captured.
     pub(crate) fn clear(&mut self) {
         self.spans.clear();
-        self.text = None;
+        self.text.clear();
+        self.has_text = false;
     }
 
     /// One part of the input, as `TX.0`.
@@ -78,7 +92,8 @@ impl Captures {
     /// Text that is no part of the input, as `TX.0`.
     pub(super) fn set_text(&mut self, text: &[u8]) {
         self.clear();
-        self.text = Some(text.to_vec());
+        self.text.extend_from_slice(text);
+        self.has_text = true;
     }
 
     /// Parts of the input, at most [`CAPTURES_MAX`] of them.

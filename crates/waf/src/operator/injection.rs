@@ -11,6 +11,7 @@ mod words;
 use std::borrow::Cow;
 
 use libinjectionrs::{SqliFlags, SqliState, XssDetector};
+use smallvec::SmallVec;
 
 /// LIMIT: bytes times dots of one word. The port looks up what stands before each dot of a word, which takes quadratic time; beyond
 /// this (a word of 1,450 bytes, half of them dots) dots no longer count as such.
@@ -24,8 +25,14 @@ pub(crate) fn may_be_sqli(input: &[u8]) -> bool {
     !sqli_gate::is_harmless(input)
 }
 
+/// Bytes of the longest fingerprint of libinjection.
+const FINGERPRINT_BYTES_MAX: usize = 8;
+
+/// The kinds of tokens that libinjection found, a letter or mark each.
+pub(super) type Fingerprint = SmallVec<[u8; FINGERPRINT_BYTES_MAX]>;
+
 /// The fingerprint of the SQL injection in `input`, if there is one.
-pub(super) fn sqli(input: &[u8]) -> Option<String> {
+pub(super) fn sqli(input: &[u8]) -> Option<Fingerprint> {
     if sqli_gate::is_harmless(input) { None } else { sqli_ungated(input) }
 }
 
@@ -34,10 +41,10 @@ pub(super) fn is_xss(input: &[u8]) -> bool {
     may_be_xss(input) && is_xss_ungated(input)
 }
 
-fn sqli_ungated(input: &[u8]) -> Option<String> {
+fn sqli_ungated(input: &[u8]) -> Option<Fingerprint> {
     let input = bounded(input);
     let mut state = SqliState::new(&input, SqliFlags::FLAG_NONE);
-    state.detect().then(|| state.fingerprint_string())
+    state.detect().then(|| state.fingerprint.iter().copied().take_while(|kind| *kind != 0).collect())
 }
 
 fn is_xss_ungated(input: &[u8]) -> bool {

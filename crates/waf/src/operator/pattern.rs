@@ -78,19 +78,24 @@ impl Pattern {
             captures.set_span(0..input.len());
             return true;
         }
+        // More slots than the pattern has groups make one of the engines behind it read past its table.
+        let wanted = self.regex.captures_len().min(captures.asked());
+        if wanted <= 1 {
+            let found = self.regex.search(&Input::new(input));
+            found.iter().for_each(|found| captures.set_span(found.range()));
+            return found.is_some();
+        }
         // Most values do not match, and saying so is much cheaper than finding groups.
         if !self.regex.is_match(input) {
             return false;
         }
         let mut slots: [Option<NonMaxUsize>; 2 * CAPTURES_MAX] = [None; 2 * CAPTURES_MAX];
-        // More slots than the pattern has groups make one of the engines behind it read past its table.
-        let wanted = self.regex.captures_len().min(CAPTURES_MAX) * 2;
-        let asked = slots.get_mut(..wanted).unwrap_or_default();
+        let asked = slots.get_mut(..wanted * 2).unwrap_or_default();
         if self.regex.search_slots(&Input::new(input), asked).is_none() {
             return false;
         }
         let (spans, _) = slots.as_chunks::<2>();
-        captures.set_spans(spans.iter().take(self.regex.captures_len()).map(|span| match span {
+        captures.set_spans(spans.iter().take(wanted).map(|span| match span {
             [Some(start), Some(end)] => Some(start.get()..end.get()),
             _ => None,
         }));

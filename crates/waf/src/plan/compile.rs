@@ -422,6 +422,7 @@ impl Compiler {
             needs,
             transforms: transforms(defaults, &draft.actions),
             is_capturing: draft.actions.contains(&&Action::Capture),
+            captures: operator::CAPTURES_MAX,
             is_multi_match: draft.actions.contains(&&Action::MultiMatch),
             set_vars: Vec::new(),
             keeps: Vec::new(),

@@ -22,6 +22,8 @@ pub(crate) struct Link {
     pub(crate) needs: Needs,
     pub(crate) transforms: Vec<Transform>,
     pub(crate) is_capturing: bool,
+    /// How many of `TX.0` to `TX.9` it must find, if it is capturing
+    pub(crate) captures: usize,
     /// The operator is asked after every transformation that changes something
     pub(crate) is_multi_match: bool,
     /// Run for each value that matches

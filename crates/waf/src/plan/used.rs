@@ -3,6 +3,7 @@
 
 use crate::Variable;
 use crate::inputs::List;
+use crate::operator::CAPTURES_MAX;
 
 use super::keep::Keep;
 use super::link::{Link, Outcome, SetVarOp, Source, Test};
@@ -75,6 +76,45 @@ fn reads_own_captures(head: &Head) -> bool {
         Outcome::Pass | Outcome::Deny(_) | Outcome::Drop | Outcome::Allow(_) => false,
     };
     is_captured || !is_read && !words.any(Template::reads_captures)
+}
+
+/// How many of `TX.0` to `TX.9`, from the first on, the links of each rule must find: those that it reads itself, and the first,
+/// which a log shows. All of them, when rules may read what others have captured.
+pub(super) fn number_captures(plan: &mut Plan) {
+    let has_closed_captures = plan.has_closed_captures;
+    for head in &mut plan.heads {
+        let count = if has_closed_captures { captures_of(head) } else { CAPTURES_MAX };
+        head.links.iter_mut().for_each(|link| link.captures = count);
+    }
+}
+
+fn captures_of(head: &Head) -> usize {
+    let of_slot = |slot: Slot| if slot.is_capture() { slot.0 as usize + 1 } else { 0 };
+    let of_source = |source: Source| match source {
+        Source::Slot(slot) => of_slot(slot),
+        Source::Tx => CAPTURES_MAX,
+        _ => 0,
+    };
+    let of_piece = |piece: &Piece| match piece {
+        Piece::Tx(slot) => of_slot(*slot),
+        Piece::Value(source, _) => of_source(*source),
+        Piece::Literal(_) | Piece::Rule(_) => 0,
+    };
+    let of_template = |template: &Template| template.0.iter().map(of_piece).max().unwrap_or(0);
+    let of_link = |link: &Link| {
+        let targets = link.targets.iter().map(|target| match target.source {
+            // A pattern over names means numbered members, some of which may be these.
+            Source::Tx => target.slots.iter().map(|slot| of_slot(*slot)).max().unwrap_or(0),
+            source => of_source(source),
+        });
+        let sets = link.set_vars.iter().filter_map(|set| set.slot).map(of_slot);
+        targets.chain(sets).chain(link.templates().map(of_template)).max().unwrap_or(0)
+    };
+    let url = match &head.outcome {
+        Outcome::Redirect(url, _) => of_template(url),
+        Outcome::Pass | Outcome::Deny(_) | Outcome::Drop | Outcome::Allow(_) => 0,
+    };
+    head.links.iter().map(of_link).chain([url, 1]).max().unwrap_or(CAPTURES_MAX)
 }
 
 fn sets_from_captures(set: &SetVarOp) -> bool {

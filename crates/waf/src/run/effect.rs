@@ -68,11 +68,11 @@ impl Runner<'_> {
     }
 
     /// The number that a template gives.
-    pub(super) fn number(&self, index: usize, template: &Template) -> i64 {
+    pub(super) fn number(&mut self, index: usize, template: &Template) -> i64 {
         match template.0.as_slice() {
             // As it would be read from its text.
             [Piece::Tx(slot)] => self.state.tx.slot(*slot).number(&self.state.inputs.text).max(-i64::MAX),
-            _ => leading_number(&self.expanded(index, template)),
+            _ => self.with_expanded(index, template, |_, text| leading_number(text)),
         }
     }
 
@@ -89,18 +89,17 @@ impl Runner<'_> {
                 (self.state.tx.named(&self.plan.names, &name), Some(name))
             }
         };
-        let old = || old.number(&self.state.inputs.text);
+        let sum = |runner: &Self, number: i64| old.number(&runner.state.inputs.text).saturating_add(number);
         let new = match &set.change {
             Change::Unset => TxValue::Unset,
             Change::SetNumber(number) => TxValue::Number(*number),
-            Change::AddNumber(number) => TxValue::Number(old().saturating_add(*number)),
+            Change::AddNumber(number) => TxValue::Number(sum(self, *number)),
             Change::Add(template, sign) => {
                 let number = self.number(index, template);
-                TxValue::Number(old().saturating_add(number.saturating_mul(*sign)))
+                TxValue::Number(sum(self, number.saturating_mul(*sign)))
             }
             Change::Set(template) => {
-                let text = self.expanded(index, template);
-                TxValue::Text(self.keep(&text))
+                TxValue::Text(self.with_expanded(index, template, |runner, text| runner.keep(text)))
             }
         };
         match (set.slot, name) {

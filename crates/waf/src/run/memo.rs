@@ -10,9 +10,11 @@
 //! Each thread has its own memos: no exchange waits for another.
 
 use std::cell::RefCell;
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::hash::{BuildHasher as _, RandomState};
 
-use crate::gate::{Bits, NONE};
+use smallvec::SmallVec;
+
+use crate::gate::{Bits, NONE, is_none};
 use crate::plan::{Memory, Plan};
 
 /// LIMIT: values that one memo holds, a power of two: more than the names and header values of a few services.
@@ -32,26 +34,33 @@ thread_local! {
     static MEMOS: RefCell<Vec<Box<Memo>>> = const { RefCell::new(Vec::new()) };
 }
 
+/// Bytes of a value that a slot holds in itself: most names.
+// PERF: a slot is as large as a line of the cache.
+const INLINE_BYTES: usize = 24;
+
 /// What was found for the values of one plan.
 #[derive(Debug)]
 pub(crate) struct Memo {
     /// [`Plan::serial`]
     plan: u64,
-    key: RandomState,
+    /// Of the hash
+    secret: [u64; 2],
     slots: Vec<Slot>,
+    /// By slot, where something was found
+    found: Vec<Bits>,
     /// By slot: a part of the hash of the last value that was not kept
     seen: Vec<u16>,
     /// Of all values in the slots
     bytes: usize,
 }
 
-/// A value and what was found for it.
+/// A value for which something was found, or nothing.
 #[derive(Clone, Debug)]
 struct Slot {
     hash: u64,
     class: usize,
-    value: Vec<u8>,
-    found: Bits,
+    value: SmallVec<[u8; INLINE_BYTES]>,
+    is_none: bool,
 }
 
 impl Memo {
@@ -84,8 +93,10 @@ impl Memo {
 
     /// `slots`: a power of two.
     fn with_slots(plan: u64, slots: usize) -> Self {
-        let empty = Slot { hash: 0, class: usize::MAX, value: Vec::new(), found: NONE };
-        Self { plan, key: RandomState::new(), slots: vec![empty; slots], seen: vec![0; slots], bytes: 0 }
+        let empty = Slot { hash: 0, class: usize::MAX, value: SmallVec::new(), is_none: true };
+        let state = RandomState::new();
+        let secret = [state.hash_one(0), state.hash_one(1) | 1];
+        Self { plan, secret, slots: vec![empty; slots], found: vec![NONE; slots], seen: vec![0; slots], bytes: 0 }
     }
 
     /// What was found for this value of this class, or is found now; `refine` makes it exact before it is kept.
@@ -101,9 +112,13 @@ impl Memo {
         }
         let hash = self.hash(class, value);
         let place = usize::try_from(hash & (self.slots.len() as u64 - 1)).unwrap_or(0);
-        let (Some(slot), Some(seen)) = (self.slots.get_mut(place), self.seen.get_mut(place)) else { return find() };
-        if slot.hash == hash && slot.class == class && slot.value == value {
-            return slot.found;
+        let (Some(slot), Some(kept), Some(seen)) =
+            (self.slots.get_mut(place), self.found.get_mut(place), self.seen.get_mut(place))
+        else {
+            return find();
+        };
+        if slot.hash == hash && slot.class == class && slot.value.as_slice() == value {
+            return if slot.is_none { NONE } else { *kept };
         }
         let found = find();
         let mark = (hash >> 48) as u16; // the upper bits are no part of the place
@@ -118,16 +133,38 @@ impl Memo {
         self.bytes = bytes;
         slot.value.clear();
         slot.value.extend_from_slice(value);
-        (slot.hash, slot.class, slot.found) = (hash, class, refine(found));
-        slot.found
+        *kept = refine(found);
+        (slot.hash, slot.class, slot.is_none) = (hash, class, is_none(kept));
+        *kept
     }
 
+    /// Eight bytes at a time are multiplied with a secret. Whoever could guess it would find values that take each other's place,
+    /// and no more.
     fn hash(&self, class: usize, value: &[u8]) -> u64 {
-        let mut hasher = self.key.build_hasher();
-        hasher.write_usize(class);
-        hasher.write(value);
-        hasher.finish()
+        let [mut state, key] = self.secret;
+        let (chunks, _) = value.as_chunks::<8>();
+        for chunk in chunks {
+            state = folded_product(state ^ u64::from_le_bytes(*chunk), key);
+        }
+        // The rest, with some of what was there already.
+        let tail = match (value.last_chunk::<8>(), value.first_chunk::<4>(), value.last_chunk::<4>()) {
+            (Some(last), ..) => u64::from_le_bytes(*last),
+            (None, Some(first), Some(last)) => {
+                u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last))
+            }
+            _ => value.iter().fold(0, |all, byte| all << 8 | u64::from(*byte)),
+        };
+        state = folded_product(state ^ tail, key);
+        folded_product(state ^ (class as u64) << 32 ^ value.len() as u64, key)
     }
+}
+
+/// Both halves of a product, the lower of which alone would not know of upper bits.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "each half of 128 bits is 64")]
+fn folded_product(one: u64, other: u64) -> u64 {
+    let product = u128::from(one) * u128::from(other);
+    product as u64 ^ (product >> 64) as u64
 }
 
 #[cfg(test)]

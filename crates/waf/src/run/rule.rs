@@ -4,6 +4,7 @@
 //! goes on to match; its `ctl`s, and the outcome of the head, only when the whole chain has matched.
 
 use crate::cut::Left;
+use crate::gate::Gate;
 use crate::inputs::{ITEMS_MAX, Inputs, Origin, Span};
 use crate::operator::{CAPTURES_MAX, Captures, Matcher};
 use crate::plan::{Entry, Head, Link, Plan, Slot, Template, Test};
@@ -62,8 +63,12 @@ impl<'r> Runner<'r> {
         if head.is_logged {
             // What a chain says is said when it has matched, with what its last link has captured.
             for link in &head.links {
-                words.message = link.message.as_ref().map_or(words.message, |template| self.expanded(index, template));
-                words.data = link.data.as_ref().map_or(words.data, |template| self.expanded(index, template));
+                if let Some(template) = &link.message {
+                    words.message = self.expanded(index, template);
+                }
+                if let Some(template) = &link.data {
+                    words.data = self.expanded(index, template);
+                }
             }
             self.note(index, head, words);
         }
@@ -75,10 +80,10 @@ impl<'r> Runner<'r> {
         if self.state.matches.len() >= MATCHES_MAX {
             return;
         }
-        let mut variable = Vec::new();
-        if let Some(matched) = self.state.matched.last() {
-            matched.append_name(&self.state.inputs.text, &mut variable);
-        }
+        let State { matched, inputs, scratch: Scratch { text, .. }, .. } = &mut *self.state;
+        text.clear();
+        matched.last().into_iter().for_each(|matched| matched.append_name(&inputs.text, text));
+        let variable = text.to_vec();
         let matched = self.matched_part(head);
         self.state.matches.push(Match {
             rule: info.id,
@@ -96,8 +101,8 @@ impl<'r> Runner<'r> {
     fn matched_part(&mut self, head: &Head) -> Vec<u8> {
         let State { matched, inputs, scratch, .. } = &mut *self.state;
         let makes = |matched: &Matched| head.links.get(matched.link).is_some_and(Link::makes_members);
-        let shown =
-            |value: Span| -> Vec<u8> { inputs.text.at(value).iter().take(MATCHED_BYTES_MAX).copied().collect() };
+        let begin = |bytes: &[u8]| bytes.get(..MATCHED_BYTES_MAX).unwrap_or(bytes).to_vec();
+        let shown = |value: Span| begin(inputs.text.at(value));
         let Some(last) = matched.iter().rev().find(|matched| matched.origin != Origin::Made && !makes(matched)) else {
             // Members of `TX` that a link makes of all that was sent stand for it.
             let last = matched.last().filter(|_| matched.iter().any(makes));
@@ -111,10 +116,13 @@ impl<'r> Runner<'r> {
                 continue;
             };
             let bytes = inputs.text.at(found.value);
+            if let Some(part) = found.part.filter(|_| matcher.tells_part()) {
+                return shown(part);
+            }
             scratch.captures.clear();
+            scratch.captures.ask_for(1);
             let is_found = matcher.tells_part() && matcher.find(bytes, None, &mut scratch.captures);
-            let part = scratch.captures.whole(bytes).filter(|_| is_found);
-            return part.unwrap_or(bytes).iter().take(MATCHED_BYTES_MAX).copied().collect();
+            return begin(scratch.captures.whole(bytes).filter(|_| is_found).unwrap_or(bytes));
         }
         shown(last.value)
     }
@@ -138,12 +146,21 @@ impl<'r> Runner<'r> {
             sifted: number.map(|number| self.state.sieve.sifted(number)),
         };
         sources.gather(link, &mut values);
-        let argument = argument.as_ref().map(|template| self.expanded(index, template));
-        let question = Question { matcher, is_negated: *is_negated, argument: argument.as_deref(), link };
+        let mut expanded = std::mem::take(&mut self.state.scratch.argument);
+        let argument = match argument {
+            Some(template) => {
+                self.expand(index, template, &mut expanded);
+                Some(expanded.as_slice())
+            }
+            None => None,
+        };
+        let gate = number.and_then(|_| self.plan.gates.get(self.state.sieve.gate()));
+        let question = Question { matcher, is_negated: *is_negated, argument, link, gate };
         let mut any = false;
         for value in &values {
             any |= self.value(index, &question, *value, words);
         }
+        self.state.scratch.argument = expanded;
         self.state.scratch.values = values;
         any
     }
@@ -161,13 +178,18 @@ impl<'r> Runner<'r> {
     /// Asks about one value, after all transformations, or after each when the rule says `multiMatch`.
     fn value(&mut self, index: usize, question: &Question<'_, 'r>, value: Value, words: &mut Words) -> bool {
         let link = question.link;
-        let State { scratch: Scratch { now, next, captures, .. }, inputs, .. } = &mut *self.state;
-        let source = inputs.text.at(value.value);
         if link.is_multi_match {
-            let source = source.to_vec();
-            return self.each_step(index, question, value, source, words);
+            return self.each_step(index, question, value, words);
         }
-        let is_changed = transform(&link.transforms, source, now, next);
+        let State { scratch: Scratch { now, next, captures, seen, .. }, inputs, .. } = &mut *self.state;
+        let source = inputs.text.at(value.value);
+        let is_changed = match question.gate {
+            Some(gate) => {
+                let present = seen.categories(gate, value.value, source);
+                transform(&link.transforms, source, now, next, |transform| gate.is_idle(transform, present))
+            }
+            None => transform(&link.transforms, source, now, next, |_| false),
+        };
         let is_match = question.ask(if is_changed { now } else { source }, captures);
         if is_match {
             let found = if is_changed { inputs.text.push(now) } else { value.value };
@@ -176,50 +198,53 @@ impl<'r> Runner<'r> {
         is_match
     }
 
-    fn each_step(
-        &mut self,
-        index: usize,
-        question: &Question<'_, 'r>,
-        value: Value,
-        mut bytes: Vec<u8>,
-        words: &mut Words,
-    ) -> bool {
+    fn each_step(&mut self, index: usize, question: &Question<'_, 'r>, value: Value, words: &mut Words) -> bool {
         let link = question.link;
+        let Scratch { now, next, .. } = &mut self.state.scratch;
+        let (mut bytes, mut next) = (std::mem::take(now), std::mem::take(next));
+        bytes.clear();
+        bytes.extend_from_slice(self.state.inputs.text.at(value.value));
         let mut any = false;
+        let mut is_changed = false;
         let mut steps = link.transforms.iter();
         loop {
             if question.ask(&bytes, &mut self.state.scratch.captures) {
                 any = true;
-                let found = self.keep(&bytes);
+                let found = if is_changed { self.keep(&bytes) } else { value.value };
                 self.matched_value(index, link, value, found, words);
             }
-            let mut next = Vec::new();
-            let Some(_) = steps.find(|transform| transform.apply(&bytes, &mut next)) else { return any };
-            bytes = next;
+            next.clear();
+            let Some(_) = steps.find(|transform| transform.apply(&bytes, &mut next)) else { break };
+            std::mem::swap(&mut bytes, &mut next);
+            is_changed = true;
         }
+        let Scratch { now, next: after, .. } = &mut self.state.scratch;
+        (*now, *after) = (bytes, next);
+        any
     }
 
     /// `found`: the value as the operator saw it.
     fn matched_value(&mut self, index: usize, link: &'r Link, value: Value, found: Span, words: &mut Words) {
+        let part = if link.is_capturing { self.capture(found) } else { None };
         if self.state.matched.len() < MATCHED_MAX {
             let Value { variable, member, origin, .. } = value;
-            self.state.matched.push(Matched { variable, member, value: found, origin, link: self.state.link });
+            self.state.matched.push(Matched { variable, member, value: found, part, origin, link: self.state.link });
         } else {
             self.state.inputs.cut(Left::Matched);
-        }
-        if link.is_capturing {
-            self.capture(found);
         }
         self.follow(index, link, words);
     }
 
-    /// `capture`: what the operator found becomes `TX:0` to `TX:9`.
-    fn capture(&mut self, found: Span) {
+    /// `capture`: what the operator found becomes `TX:0` to `TX:9`. Gives the first of it.
+    fn capture(&mut self, found: Span) -> Option<Span> {
         let State { scratch: Scratch { captures, .. }, inputs: Inputs { text, .. }, tx, .. } = &mut *self.state;
+        let mut whole = None;
         for (slot, number) in (0..).map(Slot).zip(0..CAPTURES_MAX) {
-            let value = captures.part(number).map_or(TxValue::Unset, |part| TxValue::Text(part.keep(found, text)));
-            tx.set_slot(slot, value);
+            let part = captures.part(number).map(|part| part.keep(found, text));
+            tx.set_slot(slot, part.map_or(TxValue::Unset, TxValue::Text));
+            whole = whole.or(part.filter(|_| number == 0));
         }
+        whole
     }
 
     /// What a link does for each value that matches.
@@ -239,11 +264,29 @@ impl<'r> Runner<'r> {
         }
     }
 
-    /// Expands a template into a buffer of its own.
-    pub(crate) fn expanded(&self, index: usize, template: &Template) -> Vec<u8> {
-        let mut text = Vec::new();
-        self.expander(index).expand(template, &mut text);
-        text
+    /// Expands a template into a buffer of its own, of just its length.
+    pub(crate) fn expanded(&mut self, index: usize, template: &Template) -> Vec<u8> {
+        self.with_expanded(index, template, |_, text| text.to_vec())
+    }
+
+    /// Expands a template and does something with it.
+    pub(crate) fn with_expanded<T>(
+        &mut self,
+        index: usize,
+        template: &Template,
+        take: impl FnOnce(&mut Self, &[u8]) -> T,
+    ) -> T {
+        let mut text = std::mem::take(&mut self.state.scratch.text);
+        self.expand(index, template, &mut text);
+        let taken = take(self, &text);
+        self.state.scratch.text = text;
+        taken
+    }
+
+    /// Expands a template into a buffer.
+    fn expand(&self, index: usize, template: &Template, text: &mut Vec<u8>) {
+        text.clear();
+        self.expander(index).expand(template, text);
     }
 
     /// Puts text in the buffer.
@@ -258,11 +301,14 @@ struct Question<'q, 'r> {
     is_negated: bool,
     argument: Option<&'q [u8]>,
     link: &'r Link,
+    /// The gate that the link stands behind
+    gate: Option<&'r Gate>,
 }
 
 impl Question<'_, '_> {
     fn ask(&self, bytes: &[u8], captures: &mut Captures) -> bool {
         captures.clear();
+        captures.ask_for(self.link.captures);
         let is_match = match self.link.is_capturing && !self.is_negated {
             true => self.matcher.find(bytes, self.argument, captures),
             false => self.matcher.is_match(bytes, self.argument),
@@ -278,13 +324,23 @@ pub(crate) fn transformed<'a>(
     now: &'a mut Vec<u8>,
     next: &'a mut Vec<u8>,
 ) -> &'a [u8] {
-    if transform(chain, source, now, next) { now } else { source }
+    if transform(chain, source, now, next, |_| false) { now } else { source }
 }
 
-/// Transforms into `now`; `false` when the value stays as it is.
-fn transform(chain: &[Transform], source: &[u8], now: &mut Vec<u8>, next: &mut Vec<u8>) -> bool {
+/// Transforms into `now`; `false` when the value stays as it is. `is_idle`: a transformation is known to leave `source` as it is.
+#[inline]
+fn transform(
+    chain: &[Transform],
+    source: &[u8],
+    now: &mut Vec<u8>,
+    next: &mut Vec<u8>,
+    is_idle: impl Fn(Transform) -> bool,
+) -> bool {
     let mut is_changed = false;
     for transform in chain {
+        if !is_changed && is_idle(*transform) {
+            continue;
+        }
         next.clear();
         let input = if is_changed { now.as_slice() } else { source };
         if transform.apply(input, next) {

@@ -1,12 +1,12 @@
 //! What the gate has found for the values of an exchange.
 
-use crate::gate::{Bits, Gate, GateScratch, NONE, RECURRING_SCALARS, contains, numbers, or, remove};
+use crate::gate::{Bits, Gate, GateScratch, NONE, RECURRING_SCALARS, contains, is_none, numbers, or, remove};
 use crate::inputs::{Inputs, List, NO_ROW, NOTHING, Standing};
 use crate::plan::{Plan, Test};
 
 use super::memo::Memo;
 use super::rule::transformed;
-use super::state::State;
+use super::state::{Seen, State};
 
 /// Lists whose names, and those whose values come again from one exchange to the next.
 const RECURRING_NAMES: &[List] =
@@ -69,6 +69,11 @@ impl Sieve {
         &self.possible
     }
 
+    /// Which of the plan's gates has looked last.
+    pub(crate) const fn gate(&self) -> usize {
+        self.gate
+    }
+
     /// What was found for the rule of this number.
     pub(crate) fn sifted(&self, number: u32) -> Sifted<'_> {
         Sifted { sieve: self, number }
@@ -95,8 +100,8 @@ struct Sifter<'s> {
 }
 
 impl Sifter<'_> {
-    /// Looks at one value; `recurs`: it is likely to come again.
-    fn look(&mut self, class: usize, value: &[u8], recurs: bool) -> (u32, Bits) {
+    /// Looks at one value, and adds the rules that may match it to those of all; `recurs`: it is likely to come again.
+    fn look(&mut self, class: usize, value: &[u8], recurs: bool, all: &mut Bits) -> u32 {
         let Self { plan, gate, number, sieve, memo } = self;
         let scratch = &mut sieve.scratch;
         let mut find = || gate.candidates(class, value, scratch);
@@ -104,13 +109,16 @@ impl Sifter<'_> {
             Some(memo) => memo.recall(class * 2 + *number, value, find, |found| exact(plan, gate, found, value)),
             None => find(),
         };
-        let found = gate.without_idle(found);
-        if found == NONE {
-            return (NOTHING, NONE);
+        if is_none(&found) {
+            return NOTHING;
         }
-        or(&mut sieve.possible, &found);
+        let found = gate.without_idle(found);
+        if is_none(&found) {
+            return NOTHING;
+        }
+        or(all, &found);
         sieve.rows.push(found);
-        (u32::try_from(sieve.rows.len() - 1).unwrap_or(NOTHING), found)
+        u32::try_from(sieve.rows.len() - 1).unwrap_or(NOTHING)
     }
 
     fn list(&mut self, inputs: &mut Inputs, list: List) {
@@ -126,18 +134,17 @@ impl Sifter<'_> {
         let (mut in_values, mut in_names) = (NONE, NONE);
         for item in items.iter_mut().skip(done) {
             let name = text.at(item.name);
-            let mut rules = NONE;
             if item.standing != Standing::Name
                 && let Some(class) = gate.class_of(list, name)
             {
-                (item.rows.0, rules) = self.look(class, text.at(item.value), recurs.0);
+                item.rows.0 = self.look(class, text.at(item.value), recurs.0, &mut in_values);
             }
-            or(&mut in_values, &rules);
             if let Some(class) = names {
-                (item.rows.1, rules) = self.look(class, name, recurs.1);
-                or(&mut in_names, &rules);
+                item.rows.1 = self.look(class, name, recurs.1, &mut in_names);
             }
         }
+        or(&mut self.sieve.possible, &in_values);
+        or(&mut self.sieve.possible, &in_names);
         if let Some(done) = self.sieve.sifted.get_mut(list as usize) {
             *done = count;
         }
@@ -153,7 +160,9 @@ impl Sifter<'_> {
                 && let Some(value) = inputs.scalar(variable)
             {
                 let recurs = RECURRING_SCALARS.contains(&variable);
-                let (row, _) = self.look(class, inputs.text.at(value), recurs);
+                let mut rules = NONE;
+                let row = self.look(class, inputs.text.at(value), recurs, &mut rules);
+                or(&mut self.sieve.possible, &rules);
                 inputs.set_scalar_row(variable, row);
             }
         }
@@ -167,6 +176,7 @@ impl State {
             self.sieve.clear();
             self.sieve.gate = number;
             self.inputs.forget_rows();
+            self.scratch.seen = Seen::default();
         }
         let Self { sieve, inputs, .. } = self;
         let mut sifter = Sifter { plan, gate, number, sieve, memo: Memo::take(plan) };

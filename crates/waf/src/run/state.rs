@@ -3,7 +3,8 @@
 use std::cell::RefCell;
 
 use crate::ast::EngineMode;
-use crate::inputs::Inputs;
+use crate::gate::Gate;
+use crate::inputs::{Inputs, Span};
 use crate::operator::Captures;
 use crate::plan::{Plan, RuleSet};
 use crate::transaction::Match;
@@ -50,6 +51,29 @@ pub(crate) struct Scratch {
     pub(crate) now: Vec<u8>,
     pub(crate) next: Vec<u8>,
     pub(crate) captures: Captures,
+    /// Texts with their macros expanded
+    pub(crate) text: Vec<u8>,
+    pub(crate) argument: Vec<u8>,
+    pub(crate) seen: Seen,
+}
+
+/// The value that was asked about last, with the categories of its bytes: the next rule often asks about the same.
+#[derive(Debug, Default)]
+pub(crate) struct Seen(Option<(Span, u64)>);
+
+impl Seen {
+    /// The categories of a value's bytes.
+    #[inline]
+    pub(crate) fn categories(&mut self, gate: &Gate, span: Span, value: &[u8]) -> u64 {
+        if let Some((known, present)) = self.0
+            && known == span
+        {
+            return present;
+        }
+        let present = gate.present(value);
+        self.0 = Some((span, present));
+        present
+    }
 }
 
 impl State {
@@ -75,6 +99,7 @@ impl State {
         state.removed_targets.clear();
         state.matched.clear();
         state.sieve.clear();
+        state.scratch.seen = Seen::default();
         // A thread that ends has no stock any more.
         let _ = STOCK.try_with(|stock| {
             let mut stock = stock.borrow_mut();

@@ -29,6 +29,8 @@ pub(crate) struct Matched {
     pub(crate) member: Option<Span>,
     /// As the operator saw it
     pub(crate) value: Span,
+    /// What the operator found in it, where the link captures
+    pub(crate) part: Option<Span>,
     /// Which value of the exchange it is
     pub(crate) origin: Origin,
     /// The link of the chain that matched it

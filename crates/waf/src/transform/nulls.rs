@@ -1,7 +1,9 @@
 //! NUL bytes: `removeNulls`, and `replaceNulls`, which puts blanks.
 
+use super::space::push_kept;
+
 pub(super) fn remove(input: &[u8], out: &mut Vec<u8>) {
-    out.extend(input.iter().filter(|&&byte| byte != 0));
+    push_kept(input, out, |byte| byte != 0);
 }
 
 pub(super) fn replace(input: &[u8], out: &mut Vec<u8>) {

@@ -27,7 +27,23 @@ pub(super) fn compress(input: &[u8], out: &mut Vec<u8>) {
 }
 
 pub(super) fn remove(input: &[u8], out: &mut Vec<u8>) {
-    out.extend(input.iter().filter(|&&byte| !is_space(byte) && !NO_BREAK_SPACE.contains(&byte)));
+    push_kept(input, out, |byte| !is_space(byte) && !NO_BREAK_SPACE.contains(&byte));
+}
+
+/// Appends the bytes that are kept.
+// PERF: without a branch for each byte, which is a third of the time.
+#[inline]
+pub(super) fn push_kept(input: &[u8], out: &mut Vec<u8>, is_kept: impl Fn(u8) -> bool) {
+    let start = out.len();
+    out.extend_from_slice(input);
+    let mut kept = 0;
+    for &byte in input {
+        if let Some(place) = out.get_mut(start + kept) {
+            *place = byte;
+        }
+        kept += usize::from(is_kept(byte));
+    }
+    out.truncate(start + kept);
 }
 
 pub(super) fn trim(input: &[u8], out: &mut Vec<u8>) {

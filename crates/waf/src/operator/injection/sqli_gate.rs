@@ -21,8 +21,10 @@ use super::words::{Meaning, WORDS};
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 enum Class {
-    /// Letters, digits, `_`, and all that is not ASCII but 0xa0, which is white space to libinjection
-    Word,
+    /// Letters and `_`
+    Letter,
+    /// Digits, and all that is not ASCII but 0xa0, which is white space to libinjection: part of words that none begins with
+    Digit,
     /// `.`, white space, `{`, `}`, `?`, `]`: never more than a number, a dot or a mark that is in no fingerprint
     Neutral,
     /// `,`
@@ -40,14 +42,15 @@ enum Class {
 }
 
 impl Class {
-    const fn bit(self) -> u8 {
+    const fn bit(self) -> u16 {
         1 << self as u8
     }
 
     const fn of(byte: u8) -> Self {
         match byte {
             b'.' | b' ' | b'\t' | b'\n' | b'\r' | b'{' | b'}' | b'?' | b']' | 0xa0 => Self::Neutral,
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | 0x80.. => Self::Word,
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' => Self::Letter,
+            b'0'..=b'9' | 0x80.. => Self::Digit,
             b',' => Self::Comma,
             b';' => Self::Semicolon,
             b':' | b'/' | b'-' | b'+' | b'=' | b'<' | b'>' | b'!' | b'%' | b'^' | b'*' | b'~' => Self::Operator,
@@ -88,11 +91,12 @@ pub(super) fn is_harmless(input: &[u8]) -> bool {
     if has_parenthesis && (has(Class::Operator) || has(Class::Comma)) {
         return false;
     }
-    has_only_names(input, has_parenthesis)
+    // What is looked up begins with a letter.
+    !has(Class::Letter) || has_only_names(input, has_parenthesis)
 }
 
 /// The classes that occur, as bits; `None` when there is anything that rules the proof out.
-fn classes_of(input: &[u8]) -> Option<u8> {
+fn classes_of(input: &[u8]) -> Option<u16> {
     let seen = input.iter().fold(0, |seen, &byte| seen | class(byte).bit());
     if seen & Class::Other.bit() != 0 {
         return None;
@@ -119,7 +123,7 @@ fn has_only_names(input: &[u8], has_parenthesis: bool) -> bool {
     };
     let (mut rest, mut before) = (input, None);
     while let Some((&byte, after)) = rest.split_first() {
-        let len = rest.iter().take_while(|&&byte| class(byte) == Class::Word).count();
+        let len = rest.iter().take_while(|&&byte| is_of_word(byte)).count();
         let Some((word @ [.., last], behind)) = rest.split_at_checked(len) else {
             (rest, before) = (after, Some(byte));
             continue;
@@ -131,6 +135,11 @@ fn has_only_names(input: &[u8], has_parenthesis: bool) -> bool {
         (rest, before) = (behind, Some(*last));
     }
     true
+}
+
+/// Whether a byte may be part of a word.
+const fn is_of_word(byte: u8) -> bool {
+    matches!(class(byte), Class::Letter | Class::Digit)
 }
 
 /// Whether a number that begins in this run or before it may end inside of it.
