@@ -16,17 +16,20 @@ mod eligible;
 mod idle;
 mod made;
 pub(crate) mod need;
+mod steps;
 
 use std::collections::HashMap;
 
 use crate::Transform;
 use crate::inputs::List;
 use crate::operator::may_be_sqli;
+use crate::transform::ByteSet;
 
 use self::automaton::Automaton;
 use self::categories::Categories;
 pub(crate) use self::compile::build;
 pub(crate) use self::eligible::RECURRING_SCALARS;
+use self::steps::ESCAPES;
 
 /// LIMIT: rules behind one gate, in words of 64; the rest is always asked. The Core Rule Set at its highest level has some
 /// 300 for requests, and ours as many links.
@@ -91,30 +94,43 @@ struct Class {
     searched: Bits,
     /// Categories of bytes that some chain may change, Base64 aside
     triggers: u64,
-    /// The tree of all chains: the first step is the value as it is
+    /// The tree of all chains: the first step is the value as it is, and what is below a step follows it
     steps: Vec<Step>,
     /// Steps that decode Base64, which no byte proves idle
     decoders: Vec<usize>,
+    /// Bytes of which a text that rules need in what was decoded consists, and such as may vanish from it
+    text_bytes: ByteSet,
     /// Rules with a chain that has no such step
     plain: Bits,
 }
 
-/// A transformation after the ones above it in the tree of chains.
+/// A transformation after the ones above it in the tree of chains. The steps below it follow it.
 #[derive(Debug)]
 struct Step {
     transform: Option<Transform>,
     /// A value without these categories stays as it is; all ones: it may always change
     triggers: u64,
-    /// Rules whose chain ends here
-    rules: Bits,
-    /// The steps after it
-    next: Vec<usize>,
-    /// Rules whose chains end here or below, and what may change a value there
-    below: (Bits, u64),
+    /// What may change a value below
+    triggers_below: u64,
+    /// The place behind the steps below
+    end: usize,
     /// No match of a rule whose chain ends here or below is shorter, nor is it made longer on the way
     length_min: usize,
+    /// No match of a rule whose chain ends here or below needs a text that is shorter; 0 when that says nothing
+    text_min: usize,
     /// Values over an alphabet stay over it here and below
     is_closed: bool,
+    // PERF: apart, so that a step that is passed over is one line of the cache.
+    rules: Box<StepRules>,
+}
+
+/// The rules of a step.
+#[derive(Debug)]
+struct StepRules {
+    /// Whose chain ends here
+    here: Bits,
+    /// Whose chain ends here or below
+    below: Bits,
 }
 
 /// A value, and what is known of it before it is searched.
@@ -136,16 +152,6 @@ pub(crate) struct GateScratch {
     todo: Vec<usize>,
     /// Steps that change it
     changing: Vec<(Transform, usize)>,
-}
-
-/// What a step does to a value.
-enum Next {
-    /// Leaves it as it is
-    Idle,
-    /// No rule that it leads to can match what it makes
-    Pointless,
-    /// May change it
-    Changing(Transform),
 }
 
 impl Gate {
@@ -182,7 +188,7 @@ impl Gate {
     #[inline]
     #[expect(clippy::indexing_slicing, reason = "the table has an entry for each of them")]
     pub(crate) fn is_idle(&self, transform: Transform, present: u64) -> bool {
-        present & self.triggers[transform as usize] == 0
+        !is_triggered(present, self.triggers[transform as usize])
     }
 
     /// Leaves out rules that would only take a value away from rules that do not look at it anyway.
@@ -206,7 +212,7 @@ impl Gate {
         let Some(class) = self.classes.get(class) else { return NONE };
         let mut found = NONE;
         let Some(look) = self.look(value) else { return NONE };
-        if look.present & class.triggers != 0 {
+        if is_triggered(look.present, class.triggers) {
             let begin = scratch.todo.len();
             scratch.todo.push(0);
             self.walk(class, begin, &look, scratch, &mut found);
@@ -227,6 +233,7 @@ impl Gate {
         let mut buffer = scratch.values.pop().unwrap_or_default();
         buffer.clear();
         if Transform::Base64Decode.apply(look.bytes, &mut buffer)
+            && may_hold_text(class, &class.decoders, &buffer)
             && let Some(look) = self.look(&buffer)
         {
             let begin = scratch.todo.len();
@@ -254,19 +261,8 @@ impl Gate {
         let changing = scratch.changing.len();
         loop {
             while scratch.todo.len() > begin {
-                let Some(step) = scratch.todo.pop().and_then(|step| class.steps.get(step)) else { break };
-                if look.present & step.below.1 == 0 {
-                    or(&mut wanted, &step.below.0);
-                    continue;
-                }
-                or(&mut wanted, &step.rules);
-                for next in &step.next {
-                    match self.next(class, *next, look) {
-                        Next::Idle => scratch.todo.push(*next),
-                        Next::Pointless => {}
-                        Next::Changing(transform) => scratch.changing.push((transform, *next)),
-                    }
-                }
+                let Some(first) = scratch.todo.pop() else { break };
+                self.pass(class, first, look, scratch, &mut wanted);
             }
             if scratch.changing.len() <= changing {
                 break;
@@ -276,13 +272,26 @@ impl Gate {
         self.scan(class, look, &wanted, found);
     }
 
-    /// What a step does to a value.
-    fn next(&self, class: &Class, at: usize, look: &Look<'_>) -> Next {
-        let Some(step) = class.steps.get(at) else { return Next::Pointless };
-        let Some(transform) = step.transform.filter(|_| look.present & step.triggers != 0) else { return Next::Idle };
-        let is_pointless = step.is_closed && !meet(&step.below.0, &look.able)
-            || transform == Transform::Base64Decode && decoded_len_max(look.bytes) < step.length_min;
-        if is_pointless { Next::Pointless } else { Next::Changing(transform) }
+    /// Passes over the steps from `first` on that leave the value as it is, and notes their rules and the steps that change it.
+    fn pass(&self, class: &Class, first: usize, look: &Look<'_>, scratch: &mut GateScratch, wanted: &mut Bits) {
+        let end = class.steps.get(first).map_or(first, |step| step.end);
+        let mut at = first;
+        while let Some(step) = class.steps.get(at).filter(|_| at < end) {
+            // What has led to the first step is done.
+            if let Some(transform) = step.transform.filter(|_| at != first && is_triggered(look.present, step.triggers))
+            {
+                if !is_pointless(step, transform, look) {
+                    scratch.changing.push((transform, at));
+                }
+                at = step.end;
+            } else if !is_triggered(look.present, step.triggers_below) {
+                or(wanted, &step.rules.below);
+                at = step.end;
+            } else {
+                or(wanted, &step.rules.here);
+                at += 1;
+            }
+        }
     }
 
     /// Takes the steps of one transformation from those of `changing` that stand behind `first`, and walks on from there.
@@ -302,7 +311,9 @@ impl Gate {
         let mut buffer = scratch.values.pop().unwrap_or_default();
         buffer.clear();
         if transform.apply(look.bytes, &mut buffer) {
-            if let Some(look) = self.look(&buffer) {
+            let steps = scratch.todo.get(begin..).unwrap_or_default();
+            let is_of_use = transform != Transform::Base64Decode || may_hold_text(class, steps, &buffer);
+            if let Some(look) = self.look(&buffer).filter(|_| is_of_use) {
                 self.walk(class, begin, &look, scratch, found);
             }
             scratch.todo.truncate(begin);
@@ -348,6 +359,31 @@ fn meet(one: &Bits, other: &Bits) -> bool {
 #[inline]
 pub(crate) fn is_none(bits: &Bits) -> bool {
     bits.iter().fold(0, |all, word| all | word) == 0
+}
+
+/// Whether a value of these categories may change where these categories are triggers. What any value triggers, an empty one does,
+/// too: its length is `0`.
+#[inline]
+const fn is_triggered(present: u64, triggers: u64) -> bool {
+    present & triggers != 0 || triggers == u64::MAX
+}
+
+/// Whether no rule that a step leads to can match what it makes of a value.
+fn is_pointless(step: &Step, transform: Transform, look: &Look<'_>) -> bool {
+    step.is_closed && !meet(&step.rules.below, &look.able)
+        || transform == Transform::Base64Decode && decoded_len_max(look.bytes) < step.length_min
+}
+
+/// Whether what Base64 was decoded to may hold a text that rules need there, now or after the steps below these. Most of what
+/// is read as Base64 is none, and decodes to bytes at random.
+fn may_hold_text(class: &Class, steps: &[usize], decoded: &[u8]) -> bool {
+    let least = steps.iter().filter_map(|at| class.steps.get(*at)).map(|step| step.text_min).min().unwrap_or(0);
+    let mut run = 0;
+    least == 0
+        || decoded.iter().any(|byte| {
+            run = if class.text_bytes.contains(*byte) { run + 1 } else { 0 };
+            run >= least || ESCAPES.contains(*byte)
+        })
 }
 
 /// Bytes that `base64Decode` makes of a value at most: it reads up to the first byte that is not of the alphabet.

@@ -14,7 +14,8 @@ use super::eligible::{Gated, links};
 use super::idle;
 use super::made;
 use super::need::{Need, Needs};
-use super::{Bits, Class, Field, Gate, NONE, Step, WORDS, contains, insert, or, remove};
+use super::steps::{Tree, folded, triggers};
+use super::{Bits, Class, Field, Gate, NONE, WORDS, contains, insert, or, remove};
 
 /// Lengths that are told apart: longer values may match every rule.
 const LENGTHS: usize = 32;
@@ -215,6 +216,7 @@ fn classes(gate: &mut Gate, gated: &[Gated<'_>]) {
 
 fn class(gated: &[Gated<'_>], rules: &Bits, categories: &Categories) -> Class {
     let mut class = Class::default();
+    let mut tree = Tree::default();
     for gated in gated.iter().filter(|gated| contains(rules, gated.number)) {
         let Gated { number, needs, .. } = gated;
         let chain = gated.transforms();
@@ -240,191 +242,22 @@ fn class(gated: &[Gated<'_>], rules: &Bits, categories: &Categories) -> Class {
         for step in steps {
             let transforms = chain.get(..step).unwrap_or_default();
             let transforms = if needs.general.is_searched() { folded(transforms) } else { transforms };
-            let end = grow(&mut class.steps, transforms, categories);
-            if let Some(step) = class.steps.get_mut(end) {
-                insert(&mut step.rules, *number);
-                step.length_min = step.length_min.min(needs.length_min);
-            }
+            tree.add(transforms, *number, needs, categories);
             if !transforms.contains(&Transform::Base64Decode) {
                 insert(&mut class.plain, *number);
             }
         }
     }
-    sum_up(&mut class.steps);
     let needs_bytes = class.bytes.iter().fold(class.sqli, |mut all, (_, rules)| {
         or(&mut all, rules);
         all
     });
-    loosen(&mut class.steps, categories, &needs_bytes);
-    sum_up(&mut class.steps);
-    let is_decoder = |step: &Step| step.transform == Some(Transform::Base64Decode);
-    class.decoders = (0..class.steps.len()).filter(|at| class.steps.get(*at).is_some_and(is_decoder)).collect();
-    // A decoder below a decoder is reached through it.
-    let inner: Vec<usize> = class.decoders.iter().flat_map(|at| descendants(&class.steps, *at)).collect();
-    class.decoders.retain(|at| !inner.contains(at));
-    let decoded: Vec<usize> = class.decoders.iter().copied().chain(inner).collect();
-    let outside = class.steps.iter().enumerate().filter(|(at, _)| !decoded.contains(at));
-    class.triggers = outside.fold(0, |all, (_, step)| all | step.triggers);
+    tree.loosen(categories, &needs_bytes);
+    let (decoders, decoded) = tree.decoders();
+    class.triggers = tree.triggers_but(&decoded);
+    class.text_bytes = tree.text_bytes();
+    let (steps, places) = tree.flat();
+    class.steps = steps;
+    class.decoders = decoders.iter().filter_map(|at| places.get(*at).copied()).collect();
     class
-}
-
-/// Every step below one.
-fn descendants(steps: &[Step], at: usize) -> Vec<usize> {
-    let mut found = Vec::new();
-    let mut todo = vec![at];
-    while let Some(step) = todo.pop().and_then(|at| steps.get(at)) {
-        found.extend(&step.next);
-        todo.extend(&step.next);
-    }
-    found
-}
-
-/// Whether what `lowercase` or `cmdLine` do to letters may as well be left out before this transformation, when what
-/// follows is only searched without regard to case.
-const fn ignores_case(transform: Transform) -> bool {
-    matches!(
-        transform,
-        Transform::CmdLine
-            | Transform::CompressWhitespace
-            | Transform::Lowercase
-            | Transform::NormalizePath
-            | Transform::NormalizePathWin
-            | Transform::RemoveNulls
-            | Transform::RemoveWhitespace
-            | Transform::ReplaceComments
-            | Transform::Trim
-    )
-}
-
-/// Whether a transformation leaves a value over each of the alphabets over that alphabet, and makes none longer.
-///
-/// What they put in is a blank for a blank, a comma or a comment, a slash for a slash or a backslash, or a letter in the
-/// other case; those that stand in no alphabet's value, such as escapes and backticks, do not come into it.
-const fn is_closed(transform: Transform) -> bool {
-    matches!(
-        transform,
-        Transform::CmdLine
-            | Transform::CompressWhitespace
-            | Transform::CssDecode
-            | Transform::JsDecode
-            | Transform::Lowercase
-            | Transform::NormalizePath
-            | Transform::NormalizePathWin
-            | Transform::RemoveNulls
-            | Transform::RemoveWhitespace
-            | Transform::ReplaceComments
-            | Transform::WithoutMarkdownCode
-    )
-}
-
-/// Whether a transformation never makes a value longer.
-const fn only_shortens(transform: Transform) -> bool {
-    matches!(
-        transform,
-        Transform::CmdLine
-            | Transform::CompressWhitespace
-            | Transform::CssDecode
-            | Transform::JsDecode
-            | Transform::Lowercase
-            | Transform::RemoveNulls
-            | Transform::RemoveWhitespace
-            | Transform::ReplaceComments
-            | Transform::UrlDecodeUni
-            | Transform::WithoutMarkdownCode
-    )
-}
-
-/// Loosens what triggers a step, where a change could not matter to the search for literals.
-fn loosen(steps: &mut [Step], categories: &Categories, needs_bytes: &Bits) {
-    let letters = categories.of_set(&ByteSet::EMPTY.with_range(b'A', b'Z'));
-    let dot = categories.of_set(&ByteSet::of(b"."));
-    for at in 0..steps.len() {
-        let below: Vec<Transform> =
-            descendants(steps, at).iter().filter_map(|at| steps.get(*at)).filter_map(|step| step.transform).collect();
-        let Some(step) = steps.get_mut(at) else { continue };
-        step.is_closed = step.transform.iter().chain(&below).all(|transform| is_closed(*transform));
-        if below.iter().any(|transform| !only_shortens(*transform)) {
-            step.length_min = 0;
-        }
-        let asks_for_bytes = step.below.0.iter().zip(needs_bytes).any(|(mine, asking)| mine & asking != 0);
-        if asks_for_bytes {
-            continue;
-        }
-        match step.transform {
-            Some(Transform::Lowercase | Transform::CmdLine) if below.iter().all(|next| ignores_case(*next)) => {
-                step.triggers &= !letters;
-            }
-            // Without a slash only `.` and `..` as a whole change, and what becomes of them is part of what they were.
-            Some(Transform::NormalizePath | Transform::NormalizePathWin) => step.triggers &= !dot,
-            _ => {}
-        }
-    }
-}
-
-/// The step at the end of a chain, with the steps that lead to it.
-fn grow(steps: &mut Vec<Step>, transforms: &[Transform], categories: &Categories) -> usize {
-    let new = |transform: Option<Transform>| Step {
-        transform,
-        triggers: transform.map_or(0, |transform| triggers(&[transform], categories)),
-        rules: NONE,
-        next: Vec::new(),
-        below: (NONE, 0),
-        length_min: usize::MAX,
-        is_closed: false,
-    };
-    if steps.is_empty() {
-        steps.push(new(None));
-    }
-    let mut at = 0;
-    for transform in transforms {
-        let known = steps.get(at).and_then(|step| {
-            step.next
-                .iter()
-                .copied()
-                .find(|next| steps.get(*next).is_some_and(|next| next.transform == Some(*transform)))
-        });
-        at = known.unwrap_or_else(|| {
-            steps.push(new(Some(*transform)));
-            let next = steps.len() - 1;
-            if let Some(step) = steps.get_mut(at) {
-                step.next.push(next);
-            }
-            next
-        });
-    }
-    at
-}
-
-/// Sums up what is below each step; later steps are never above earlier ones.
-fn sum_up(steps: &mut [Step]) {
-    for at in (0..steps.len()).rev() {
-        let Some(step) = steps.get(at) else { continue };
-        let mut below = (step.rules, 0);
-        let mut length_min = step.length_min;
-        for next in step.next.iter().filter_map(|next| steps.get(*next)) {
-            length_min = length_min.min(next.length_min);
-            or(&mut below.0, &next.below.0);
-            below.1 |= next.below.1 | next.triggers;
-        }
-        if let Some(step) = steps.get_mut(at) {
-            step.below = below;
-            step.length_min = length_min;
-        }
-    }
-}
-
-/// The chain without `lowercase` at its end: literals are looked for without regard to case.
-fn folded(transforms: &[Transform]) -> &[Transform] {
-    match transforms {
-        [rest @ .., Transform::Lowercase] => rest,
-        all => all,
-    }
-}
-
-/// The categories without which the chain changes nothing.
-fn triggers(transforms: &[Transform], categories: &Categories) -> u64 {
-    transforms.iter().fold(0, |all, transform| match transform.trigger() {
-        Trigger::Always => u64::MAX,
-        Trigger::Bytes(set) => all | categories.of_set(set),
-    })
 }

@@ -7,7 +7,7 @@ use crate::cut::Left;
 use crate::gate::Gate;
 use crate::inputs::{ITEMS_MAX, Inputs, Origin, Span};
 use crate::operator::{CAPTURES_MAX, Captures, Matcher};
-use crate::plan::{Entry, Head, Link, Plan, Slot, Template, Test};
+use crate::plan::{Entry, Head, Link, Piece, Plan, Slot, Source, Target, Template, Test};
 use crate::transaction::Match;
 use crate::{Transform, Variable};
 
@@ -133,6 +133,9 @@ impl<'r> Runner<'r> {
             self.follow(index, link, words);
             return true;
         };
+        if self.is_number_refused(link, matcher, *is_negated, argument.as_ref()) {
+            return false;
+        }
         let mut values = std::mem::take(&mut self.state.scratch.values);
         values.clear();
         let mut sources = Sources {
@@ -163,6 +166,33 @@ impl<'r> Runner<'r> {
         self.state.scratch.argument = expanded;
         self.state.scratch.values = values;
         any
+    }
+
+    /// Whether the link compares a numbered member of `TX` with a number, and it does not hold: most rules that are always asked
+    /// are about scores and levels.
+    // PERF: numbers are compared as numbers; values are written out for those that match.
+    fn is_number_refused(&self, link: &Link, matcher: &Matcher, is_negated: bool, argument: Option<&Template>) -> bool {
+        let [Target { source: Source::Slot(slot), is_count: false, .. }] = link.targets.as_slice() else {
+            return false;
+        };
+        let number = |value: TxValue| match value {
+            TxValue::Number(number) => Some(number),
+            TxValue::Unset | TxValue::Text(_) => None,
+        };
+        let wanted = match argument.map(|template| template.0.as_slice()) {
+            None => None,
+            Some([Piece::Tx(slot)]) => match number(self.state.tx.slot(*slot)) {
+                Some(wanted) => Some(wanted),
+                None => return false,
+            },
+            Some(_) => return false,
+        };
+        if !link.transforms.is_empty() {
+            return false;
+        }
+        // What leaves the member out would only make the link match less.
+        let Some(value) = number(self.state.tx.slot(*slot)) else { return false };
+        matcher.compares(value, wanted).is_some_and(|holds| holds == is_negated)
     }
 
     fn expander(&self, index: usize) -> Expander<'_> {

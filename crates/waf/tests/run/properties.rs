@@ -45,11 +45,13 @@ const OPERATORS: &[&str] = &[
     "@contains select",
     "@streq bad",
     "!@streq bad",
+    "@streq 0",
     "@beginsWith /",
     "@endsWith d",
     "@within bad select one",
     "@eq 0",
     "@ge 2",
+    "!@ge 2",
     "@gt %{tx.limit}",
     "@detectSQLi",
     "@validateByteRange 32-126",
@@ -64,6 +66,8 @@ const TRANSFORMS: &[&str] = &[
     ",t:none,t:urlDecodeUni,t:htmlEntityDecode,t:lowercase",
     ",t:none,t:removeWhitespace",
     ",t:none,t:base64Decode",
+    ",t:none,t:base64Decode,t:urlDecodeUni,t:jsDecode,t:removeWhitespace,multiMatch",
+    ",t:none,t:removeWhitespace,t:base64Decode,t:removeNulls,t:replaceComments",
     ",t:none,t:replaceComments,t:compressWhitespace",
     ",t:none,t:length",
     ",t:none,t:jsDecode,multiMatch",
@@ -101,7 +105,15 @@ const WORDS: &[&str] = &[
     "%2562ad",
     "&#98;ad",
     "YmFk",
+    "YiU2MWQ=",     // b%61d
+    "eCBiIGEJZHk=", // x b a\tdy
+    "/2JhwqBkgA==", // \xffba\xc2\xa0d\x80
+    "Ylx1MDA2MWQ=", // b\\u0061d
+    "YmEAK2Q=",     // ba\x00+d
+    "Yi8qKi9hZA==", // b/**/ad
     "select",
+    "a text so long that it is read in two places at once select",
+    "a word that stands where the parts of a text overlap that is read in four places: bad, or select, or BAD/etc/passwd",
     "sel/**/ect",
     "' or 1=1 -- ",
     "<x>",
