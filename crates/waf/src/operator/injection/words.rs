@@ -36,7 +36,6 @@ pub(super) struct Words {
 pub(super) static WORDS: LazyLock<Words> = LazyLock::new(Words::build);
 
 /// The place that a word would have, in whatever case its letters are.
-#[expect(clippy::cast_possible_truncation, reason = "the few upper bits of a hash")]
 fn place_of(word: &[u8]) -> usize {
     /// Without the bit that tells the cases of a letter apart
     const CASELESS: u64 = 0xdfdf_dfdf_dfdf_dfdf;
