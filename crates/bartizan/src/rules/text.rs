@@ -19,9 +19,9 @@ pub(super) const AFTER: &str = "bartizan:exclusions";
 
 /// Which methods an API takes is for a `methods` policy to say; these are RFC 9110's and WebDAV's but TRACE and
 /// CONNECT. Media types are those of APIs; the second rule adds any of `+json` and `+xml`. `text/plain` is left out:
-/// servers that read JSON from it are how its rules are gone around. `Content-Range` (RFC 9110 §14.4) is how uploads go
-/// on, `If` and `Lock-Token` are WebDAV's (RFC 4918); the override of methods stays refused. Bodies are unpacked before rules see them, so that
-/// Content-Encoding hides nothing, and Expect is the gateway's business.
+/// servers that read JSON from it are how its rules are gone around. `Content-Range` (RFC 9110 §14.4) is how uploads
+/// go on, `If` and `Lock-Token` are WebDAV's (RFC 4918); fields that override the method stay refused. Bodies are
+/// unpacked before rules see them, so that Content-Encoding hides nothing, and Expect is the gateway's business.
 const API_DEFAULTS: &str = r#"SecRuleEngine On
 SecRequestBodyAccess On
 SecResponseBodyMimeType text/plain text/html text/xml application/json
