@@ -3,10 +3,12 @@
 //! An attack in a wrapping that the application takes off is an attack all the same. So `note` with a string of JSON gets
 //! a member `note.json.a.b` for each leaf, a token `auth.jwt.header.alg` and `auth.jwt.payload.sub`, Base64 that is text
 //! `note.base64`, and what is still percent-encoded `note.url`; what is found there is opened in turn. The value itself
-//! stays. Members that were opened are values like others for rules, exclusions can name them, and they count neither in
+//! stays. The strings in a document of GraphQL are its arguments: `query.graphql.page`. Members that were opened are values like others for rules, exclusions can name them, and they count neither in
 //! `&ARGS` nor in `ARGS_COMBINED_SIZE` nor against `SecArgumentsLimit`, which are about what was sent.
 //!
-//! Sources: RFC 4648 §4, §5; RFC 7519; RFC 2397. No other engine does this; it is an [option](crate::Options) of the plan.
+//! Sources: RFC 4648 §4, §5; RFC 7519; RFC 2397; GraphQL (October 2021) §2.9.4. No other engine does this; it is an [option](crate::Options) of the plan.
+
+mod graphql;
 
 use bartizan_content::encoding::percent_decode;
 use bartizan_content::{Format, Limits, Scratch, decode_in};
@@ -102,7 +104,7 @@ impl Found {
 /// What an inner value's name begins with: `note.base64.json.a` is inside of `note.base64` and of `note`. An exclusion of
 /// one of them means what is in it, too.
 pub(crate) fn holders(name: &[u8]) -> impl Iterator<Item = &[u8]> {
-    const STEPS: [&[u8]; 4] = [b"base64", b"json", b"jwt", b"url"];
+    const STEPS: [&[u8]; 5] = [b"base64", b"graphql", b"json", b"jwt", b"url"];
     let dots = memchr::memchr_iter(b'.', name);
     dots.filter_map(|dot| {
         let (holder, rest) = name.split_at_checked(dot)?;
@@ -179,7 +181,8 @@ impl Opener {
         let value = value.trim_ascii();
         let value = value.strip_prefix(b"\"").and_then(|inner| inner.strip_suffix(b"\"")).unwrap_or(value);
         let is_opened = match value {
-            [b'{', .., b'}'] | [b'[', .., b']'] => self.json(value, b""),
+            [b'{', .., b'}'] | [b'[', .., b']'] => self.json(value, b"").or_else(|| self.graphql(value)),
+            [.., b'}'] if graphql::is_operation(value) => self.graphql(value),
             _ => self.token(value).or_else(|| self.base64_text(value)).or_else(|| self.percent_encoded(value)),
         };
         is_opened.is_some()
@@ -246,6 +249,15 @@ impl Opener {
             return None;
         }
         self.decoded(value, |opener, text| is_text(text).then(|| opener.found.add([b"base64", b""], text)))
+    }
+
+    /// Adds the strings of a document of GraphQL, named by their arguments.
+    fn graphql(&mut self, value: &[u8]) -> Option<()> {
+        let before = self.found.members.len();
+        for (name, text) in graphql::Strings::of(value).take(MEMBERS_MAX + 1) {
+            self.found.add([b"graphql.", name], &text);
+        }
+        (self.found.members.len() > before).then_some(())
     }
 
     /// Adds what is percent-encoded still, or again.
@@ -343,6 +355,8 @@ mod tests {
         check("Pz8_Pz8_Pj4-Pj4-", &[("base64", "??????>>>>>>")]);
         check("data:text/html;base64,PHNjcmlwdD4xPC9zY3JpcHQ+", &[("base64", "<script>1</script>")]);
         check("%27%20or%201", &[("url", "' or 1")]);
+        check(r#"mutation { add(note: "a\"b", n: 1) { id } }"#, &[("graphql.note", "a\"b")]);
+        check(r#"{ item(id: "1' or 1") { id } }"#, &[("graphql.id", "1' or 1")]);
         let token = "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiInIG9yIDEifQ.";
         check(token, &[("jwt.header.alg", "none"), ("jwt.payload.sub", "' or 1")]);
     }
@@ -356,6 +370,9 @@ mod tests {
             "550e8400-e29b-41d4-a716-446655440000",
             "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJ",
             "{not json}",
+            "query { items { id } }",
+            "{ item(id: 5) }",
+            "mutations of \"genes\" {a}",
             "[see below]",
             "100 %",
             "www.example.com",

@@ -19,15 +19,16 @@ pub(super) const AFTER: &str = "bartizan:exclusions";
 
 /// Which methods an API takes is for a `methods` policy to say; these are RFC 9110's and WebDAV's but TRACE and
 /// CONNECT. Media types are those of APIs; the second rule adds any of `+json` and `+xml`. `text/plain` is left out:
-/// servers that read JSON from it are how its rules are gone around. Bodies are unpacked before rules see them, so that
-/// Content-Encoding hides nothing, and Expect is the gateway's business.
+/// servers that read JSON from it are how its rules are gone around. `Content-Range` (RFC 9110 §14.4) is how uploads
+/// go on, `If` and `Lock-Token` are WebDAV's (RFC 4918); fields that override the method stay refused. Bodies are
+/// unpacked before rules see them, so that Content-Encoding hides nothing, and Expect is the gateway's business.
 const API_DEFAULTS: &str = r#"SecRuleEngine On
 SecRequestBodyAccess On
 SecResponseBodyMimeType text/plain text/html text/xml application/json
 SecAction "id:9900000,phase:1,pass,nolog,t:none,\
   setvar:'tx.allowed_methods=GET HEAD POST PUT PATCH DELETE OPTIONS QUERY PROPFIND PROPPATCH MKCOL COPY MOVE LOCK UNLOCK REPORT SEARCH',\
   setvar:'tx.allowed_request_content_type=|application/x-www-form-urlencoded| |multipart/form-data| |multipart/related| |multipart/mixed| |text/xml| |application/xml| |application/json| |application/graphql| |application/x-ndjson| |application/grpc| |application/grpc-web| |application/grpc-web-text| |application/x-protobuf| |application/protobuf| |application/octet-stream| |application/cbor| |application/msgpack| |application/x-msgpack| |application/pdf| |application/zip| |application/gzip| |text/csv| |application/jwt| |application/jose| |application/csp-report| |application/offset+octet-stream|',\
-  setvar:'tx.restricted_headers_basic=/proxy/ /lock-token/ /content-range/ /if/ /x-http-method-override/ /x-http-method/ /x-method-override/ /x-middleware-subrequest/'"
+  setvar:'tx.restricted_headers_basic=/proxy/ /x-http-method-override/ /x-http-method/ /x-method-override/ /x-middleware-subrequest/'"
 SecRule REQUEST_HEADERS:Content-Type "@rx ^(?:application/[^;,\s]+\+(?:json|xml|proto)|(?:image|audio|video)/[^;,\s]+)" \
   "id:9900001,phase:1,pass,nolog,capture,t:none,t:lowercase,\
   setvar:'tx.allowed_request_content_type=%{tx.allowed_request_content_type} |%{tx.0}|'"

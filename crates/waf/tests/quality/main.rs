@@ -10,6 +10,7 @@ mod benign;
 mod encode;
 mod engine;
 mod evasion;
+mod rules;
 mod sample;
 mod shapes;
 mod table;
