@@ -49,7 +49,7 @@ mod testing;
 
 pub use answer::{Answer, answer, answer_ending};
 pub use checks::CHECKS;
-pub use counters::{Counters, Fingerprint, LimitLoad, Load, TableStats, lease, shared};
+pub use counters::{Counters, Fingerprint, LimitLoad, LimitOutcomes, Load, TableStats, lease, shared};
 pub use edits::Edits;
 pub use host::host_name;
 pub use inspection::{Engine, Inspection, Step};
