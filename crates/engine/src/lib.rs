@@ -9,6 +9,7 @@
 //!                  (after each: decide ─► Step; Step::Ask ─► reply goes on where it stopped)
 //!                  request_body ─► limit ─► decide ─► Step
 //!                  request_end  ─► limit ─► content ─► threat ─► decide ─► Step
+//!                  (limit may ask: Step::Ask ─► reply_at_end goes on there)
 //!                  finish       ─► threat ─► Event
 //! ```
 

@@ -176,13 +176,7 @@ fn add(part: &RateKey, ctx: &HeadContext<'_>, material: &mut Material, is_shared
             }
             None => false,
         },
-        RateKey::ApiKey => match api_key(ctx) {
-            Some((tag, key)) => {
-                material.piece(tag, key);
-                true
-            }
-            None => false,
-        },
+        RateKey::ApiKey => api_key(ctx).is_some_and(|(tag, key)| shown(material, tag, key)),
         RateKey::Header(name) => {
             let fields = ctx.head.headers.iter().filter(|field| field.name.eq_ignore_ascii_case(name.as_bytes()));
             pieces(material, tag::HEADER, fields.map(|field| field.value))
@@ -209,38 +203,15 @@ fn add(part: &RateKey, ctx: &HeadContext<'_>, material: &mut Material, is_shared
             }
             true
         }
-        RateKey::Country => match ctx.address_facts().country {
-            Some(country) => {
-                material.piece(tag::COUNTRY, &country);
-                true
-            }
-            None => false,
-        },
-        RateKey::Asn => match ctx.address_facts().asn {
-            Some(asn) => {
-                material.piece(tag::ASN, &asn.to_be_bytes());
-                true
-            }
-            None => false,
-        },
-        RateKey::Api => {
-            material.piece(tag::API, api(ctx.facts));
-            true
+        RateKey::Country => ctx.address_facts().country.is_some_and(|country| shown(material, tag::COUNTRY, &country)),
+        RateKey::Asn => ctx.address_facts().asn.is_some_and(|asn| shown(material, tag::ASN, &asn.to_be_bytes())),
+        RateKey::Api => shown(material, tag::API, api(ctx.facts)),
+        RateKey::Application => application(ctx.facts)
+            .is_some_and(|names| pieces(material, tag::APPLICATION, names.iter().map(|name| name.as_bytes()))),
+        RateKey::Plan => {
+            let plan = ctx.facts.metered.as_ref().and_then(|metered| metered.key.plan());
+            plan.is_some_and(|plan| shown(material, tag::PLAN, plan.as_bytes()))
         }
-        RateKey::Application => match application(ctx.facts) {
-            Some(names) => {
-                names.iter().for_each(|name| material.piece(tag::APPLICATION, name.as_bytes()));
-                true
-            }
-            None => false,
-        },
-        RateKey::Plan => match ctx.facts.metered.as_ref().and_then(|metered| metered.key.plan()) {
-            Some(plan) => {
-                material.piece(tag::PLAN, plan.as_bytes());
-                true
-            }
-            None => false,
-        },
         RateKey::Claim(name) => ctx.facts.caller().is_some_and(|who| claim(&who.principal, name, material)),
         RateKey::Fingerprint => {
             look(ctx, material);
@@ -316,6 +287,12 @@ fn api_key<'a>(ctx: &'a HeadContext<'_>) -> Option<(u8, &'a [u8])> {
 
 fn api(facts: &Facts) -> &[u8] {
     facts.route.as_ref().map_or(b"", |route| route.api.as_bytes())
+}
+
+/// Adds one piece, which the request shows.
+fn shown(material: &mut Material, tag: u8, bytes: &[u8]) -> bool {
+    material.piece(tag, bytes);
+    true
 }
 
 /// Every value counts: which of several an upstream takes is not known, and each choice of values is a key of its own.
