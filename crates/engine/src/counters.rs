@@ -156,12 +156,12 @@ impl Counters {
     /// What each policy's limits, each plan's and the quotas of API keys answered, by name.
     pub fn limit_outcomes(&self) -> Vec<LimitOutcomes> {
         let outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
-        let read = |(policy, known): (&Box<str>, &Weak<Outcomes>)| {
+        let read = outcomes.iter().filter_map(|(policy, known)| {
             let known = known.upgrade()?;
             let (allowed, limited) = (known.allowed.load(Relaxed), known.limited.load(Relaxed));
             Some(LimitOutcomes { policy: policy.clone(), allowed, limited })
-        };
-        outcomes.iter().filter_map(read).collect()
+        });
+        read.collect()
     }
 
     /// What the host is to do with the store; `None` when nothing is shared.
