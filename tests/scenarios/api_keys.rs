@@ -257,3 +257,40 @@ fn the_command_line_says_what_is_wrong_and_what_is_there() -> Result<()> {
     assert_eq!(keys(&data)?.first().map(|key| &key["state"]), Some(&json!("revoked")));
     assert_nowhere(&data, &[&made])
 }
+
+#[test]
+fn a_reload_changes_what_a_plan_means_and_a_plan_that_is_gone_lets_nobody_in() -> Result<()> {
+    let origin = Origin::start(Duration::ZERO)?;
+    let with_plans = |plans: &str| format!("{}plans: [{plans}]\n", configuration(origin.port));
+    let mut gateway = Bartizan::start(&with_plans("{ name: gold, quota: { requests: 20, per: 1h } }, { name: free }"))?;
+    let data = gateway.data();
+    let (code, why) = refused(&data, &["create", "shop", "--plan", "silver"])?;
+    assert!(code == 1 && why.contains("no plan `silver` (it has `gold`, `free`)"), "{code} {why}");
+    let made = key(&data, &["create", "shop", "--plan", "gold"])?;
+    let table = key(&data, &["list"])?;
+    assert!(table.lines().next().is_some_and(|head| head.contains("plan")) && table.contains("gold"), "{table}");
+    await_status(&gateway, &made, 200)?;
+    let admitted = |requests: usize| -> Result<usize> {
+        let answers: Vec<(u16, String)> = (0..requests).map(|_| get(&gateway, Some(&made))).collect::<Result<_>>()?;
+        assert!(answers.iter().all(|(status, check)| *status == 200 || check == "LIM-202"), "{answers:?}");
+        Ok(answers.iter().filter(|(status, _)| *status == 200).count())
+    };
+    assert_eq!(admitted(40)?, 19, "one was let in before");
+
+    let reload = |plans: &str| -> Result<()> {
+        gateway.write_configuration(&with_plans(plans))?;
+        let outcome = crate::admin::post(&gateway, "/config/reload")?;
+        assert!(matches!(outcome["outcome"].as_str(), Some("applied" | "unchanged")), "{outcome}");
+        Ok(())
+    };
+    reload("{ name: gold, quota: { requests: 30, per: 1h } }")?;
+    assert_eq!(admitted(40)?, 30, "the same key, another meaning of its plan");
+    reload("{ name: platinum }")?;
+    assert_eq!(get(&gateway, Some(&made))?, (503, "ACC-221".to_owned()));
+    assert!(gateway.printed().contains("no such plan"), "{}", gateway.printed());
+    let (code, _) = refused(&data, &["create", "bank", "--plan", "gold"])?;
+    assert_eq!(code, 1, "the command goes by the configuration that runs");
+    reload("{ name: gold }")?;
+    assert_eq!(admitted(5)?, 5, "a plan without limits");
+    gateway.stop()
+}

@@ -92,6 +92,8 @@ fn a_scrape_tells_what_was_decided_and_nothing_of_what_was_sent() -> Result<()> 
     assert_eq!(value("bartizan_exchanges_ended_total{ending=stopped}")?, 1.0);
     assert_eq!(value("bartizan_store_up{}")?, 1.0);
     assert_eq!(value("bartizan_rate_limit_keys{}")?, 1.0);
+    assert_eq!(value("bartizan_rate_limit_requests_total{outcome=allowed,policy=pace}")?, 5.0, "all but the denied");
+    assert_eq!(value("bartizan_rate_limit_requests_total{outcome=limited,policy=pace}")?, 0.0);
     assert!(value("bartizan_config_generation{}")? >= 1.0 && value("process_resident_memory_bytes{}")? > 1e6);
     assert!(!samples.contains_key("bartizan_redis_up{}"), "there is no Redis");
     let text = format!("{samples:?}");

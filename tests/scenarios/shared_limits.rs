@@ -282,3 +282,89 @@ fn redis_is_reached_over_tls_with_a_certificate_and_nobody_else_is_believed() ->
     assert_eq!(admitted(&certificate)?, 3);
     Ok(())
 }
+
+/// A key of `application` at this gateway, once the gateway knows it.
+fn key_of(gateway: &Bartizan, words: &[&str]) -> Result<String> {
+    let data = gateway.data().display().to_string();
+    let output = Bartizan::command(&[&["key", "create"], words, &["--data-dir", &data]].concat())?;
+    ensure!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let key = String::from_utf8(output.stdout)?.trim_end().to_owned();
+    let begun = Instant::now();
+    while crate::agent().get(gateway.url("/known")).header("x-api-key", &key).call()?.status().as_u16() == 401 {
+        ensure!(begun.elapsed() < Duration::from_secs(10), "the gateway does not take the key");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(key)
+}
+
+#[test]
+fn gateways_share_what_api_keys_bring_along_though_each_has_keys_of_its_own() -> Result<()> {
+    const REQUESTS: usize = 100;
+    let folder = tempfile::tempdir()?;
+    let mut redis = Redis::start(folder.path(), &[])?;
+    let origin = Origin::start(Duration::ZERO)?;
+    let callers = "  - { name: callers, mode: enforce, authenticate: { methods: [{ api_key: {} }] } }\n";
+    let reached = reached(folder.path(), redis.port, 2)?;
+    let text = format!(
+        "{}plans: [{{ name: gold, quota: {{ requests: {REQUESTS}, per: 1h }}, shared: strict, failure_mode: closed }}]\n",
+        configuration(origin.port, &format!("{reached}, key_quotas: {{ failure_mode: closed }}"), callers)
+    );
+    let gateways = (0..2).map(|_| Bartizan::start(&text)).collect::<Result<Vec<_>>>()?;
+    let admitted = |words: &[&str]| -> Result<usize> {
+        let keys = gateways.iter().map(|gateway| key_of(gateway, words)).collect::<Result<Vec<_>>>()?;
+        let mut admitted = 2; // by which the gateways were seen to know the keys
+        for request in 0..REQUESTS * 2 {
+            let at = usize::from(request % 5 == 0);
+            let url = gateways[at].url("/orders");
+            let status = crate::agent().get(&url).header("x-api-key", &keys[at]).call()?.status().as_u16();
+            ensure!(matches!(status, 200 | 429), "{url} answers {status}");
+            admitted += usize::from(status == 200);
+        }
+        Ok(admitted)
+    };
+    let quota = admitted(&["shop", "--quota", &format!("{REQUESTS}/1h")])?;
+    assert!((REQUESTS * 95 / 100..=REQUESTS).contains(&quota), "leased: {quota} of {REQUESTS}");
+    assert_eq!(admitted(&["bank", "--plan", "gold"])?, REQUESTS, "each request was counted in Redis");
+    let late = key_of(&gateways[0], &["lab", "--plan", "gold"])?;
+    redis.kill()?;
+    let begun = Instant::now();
+    let last = crate::agent().get(gateways[0].url("/orders")).header("x-api-key", &late).call()?;
+    assert_eq!(last.status().as_u16(), 429, "without Redis, closed is closed");
+    assert!(begun.elapsed() < Duration::from_secs(4), "and nobody waits for long");
+    Ok(())
+}
+
+#[test]
+fn gateways_share_attempts_to_log_in_and_give_back_those_that_succeed() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut redis = Redis::start(folder.path(), &[])?;
+    let origin = Origin::start(Duration::ZERO)?;
+    // The origin answers everything with 200: for one of the policies that is a failure.
+    let login = |name: &str, failure: u16, mode: &str| {
+        let login = format!("account: user, per_account: {{ attempts: 6, per: 1h }}, failure_statuses: [{failure}]");
+        policy(name, &format!("login: {{ {login} }}, shared: strict, failure_mode: {mode}"))
+    };
+    let policies =
+        [login("wrong", 200, "share"), login("right", 401, "share"), login("closed", 200, "closed")].concat();
+    let text = configuration(origin.port, &reached(folder.path(), redis.port, 3)?, &policies);
+    let gateways = (0..3).map(|_| Bartizan::start(&text)).collect::<Result<Vec<_>>>()?;
+    let admitted = |path: &str, user: &str, attempts: usize| -> Result<usize> {
+        let mut admitted = 0;
+        for attempt in 0..attempts {
+            let request =
+                crate::agent().post(gateways[attempt % 3].url(path)).header("content-type", "application/json");
+            let status = request.send(format!("{{\"user\":\"{user}\",\"password\":\"{attempt}\"}}"))?.status().as_u16();
+            ensure!(matches!(status, 200 | 429), "{path} answers {status}");
+            admitted += usize::from(status == 200);
+        }
+        Ok(admitted)
+    };
+    assert_eq!(admitted("/wrong", "ann", 30)?, 6, "over all gateways");
+    assert_eq!(admitted("/wrong", "bob", 3)?, 3, "another account");
+    assert_eq!(admitted("/right", "ann", 24)?, 24, "who succeeds uses up nothing");
+    redis.kill()?;
+    assert_eq!(admitted("/closed", "ann", 3)?, 0);
+    assert_eq!(admitted("/right", "cyd", 24)?, 24, "nor without Redis");
+    assert_eq!(admitted("/wrong", "cyd", 30)?, 6, "each gateway admits its share of two");
+    Ok(())
+}

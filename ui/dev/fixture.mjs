@@ -175,6 +175,7 @@ function config(state) {
   return {
     revision: empty ? 1 : 5, generation: empty ? 1 : 48, applied_at: iso(empty ? started : revisionAt[4]), file: '/etc/bartizan/bartizan.yaml', yaml: empty ? 'listeners:\n  - address: 127.0.0.1:8080\nupstreams:\n  - name: default\n    targets:\n      - address: 127.0.0.1:9000\n' : YAML,
     policies: empty ? [] : [policy('no-tor-exits', 'addresses', 'enforce', {}, 'not from 198.51.100.0/24'), policy('bank-methods', 'methods', 'enforce', { apis: ['bank', 'profiles'] }, 'only GET, HEAD, POST, PUT, PATCH, DELETE'), policy('body-size', 'limits', 'observe', { apis: ['bank', 'shop'], methods: ['POST', 'PUT', 'PATCH'] }, 'body at most 65536 B'), policy('target-size', 'limits', 'observe', {}, 'target at most 2048 B, header at most 16384 B'), policy('per-client', 'rate', 'observe', {}, '20 in 1s, 40 at once, 600 in 1h by principal and endpoint'), policy('partner-plan', 'rate', 'observe', { apis: ['partners'] }, '100000 each month, 50 in flight, 10737418240 B in 1d by api_key'), policy('login-guard', 'rate', 'enforce', { apis: ['identity'], methods: ['POST'], paths: ['/sessions'] }, '5 failed logins at an account'), policy('legacy-v1', 'methods', 'off', { apis: ['bank'], paths: ['/v1/**'] }, 'only GET')],
+    plans: empty ? [] : [{ name: 'gold', summary: '50 in 1s, 100 at once, 1000000 in each month, 100 in flight by application, leased among gateways' }, { name: 'free', summary: '1000 in 1d by application' }, { name: 'internal', summary: '' }],
     apis: empty ? [{ name: 'default', hosts: [], path_prefix: '/', upstream: 'default', body_bytes_max: 10_485_760, streaming: [] }] : [api('bank', 'api.bank.example', '/', 'core'), api('profiles', 'api.bank.example', '/v2/users', 'core'), api('identity', 'login.bank.example', '/', 'identity'), api('shop', 'shop.bank.example', '/', 'shop', 1_048_576), api('partners', 'partners.bank.example', '/', 'partners')],
     upstreams: ['core', 'identity', 'shop', 'partners'].slice(0, empty ? 1 : 4).map((name, at) => ({ name: empty ? 'default' : name, targets: [{ address: `10.20.${at}.11:9000`, weight: 1 }], balance: name === 'shop' ? 'random' : 'round_robin', protocol: 'http1' })),
     listeners: empty ? [{ address: '127.0.0.1:8080', tls: false, http2: true }] : [{ address: '0.0.0.0:8443', tls: true, http2: true }, { address: '127.0.0.1:8080', tls: false, http2: true }],
@@ -315,7 +316,11 @@ async function answer(request, response, url, state) {
     case 'DELETE session':
       response.setHeader('set-cookie', 'bartizan_session=; Max-Age=0; Path=/')
       return null
-    case 'GET status': return { version: '0.1.0', started_at: iso(started - 3_600_000 * 30), generation: 48, data_directory: '/var/lib/bartizan', dropped: 0 }
+    case 'GET status': return { version: '0.1.0', started_at: iso(started - 3_600_000 * 30), generation: 48, data_directory: '/var/lib/bartizan', dropped: 0, address_data: [
+      { name: 'world', kind: 'GeoLite2-City', networks: 5_312_000, built: iso(started - 86_400_000 * 12), age_days: 12, is_old: false },
+      { name: 'operators', kind: 'GeoLite2-ASN', networks: 512_000, built: iso(started - 86_400_000 * 131), age_days: 131, is_old: true },
+      { name: 'anonymizers', kind: 'CSV', networks: 8_204, built: null, age_days: null, is_old: false },
+    ] }
     case 'GET checks': return CHECKS
   }
   if (state === 'slow') await new Promise((resolve) => setTimeout(resolve, 60_000))

@@ -15,8 +15,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bartizan_config::{Config, ExternalMethod, IntrospectionMethod, KeySource};
-use bartizan_engine::{AccessState, Question, Reply};
+use bartizan_config::{Config, ExternalMethod, IntrospectionMethod, KeySource, RateSharing};
+use bartizan_engine::{AccessState, Counters, Question, Reply};
 use bartizan_model::Secret;
 use futures::FutureExt;
 use tokio::sync::Semaphore;
@@ -67,9 +67,11 @@ struct Health {
 
 impl Desk {
     /// A desk that has read every key file of `config`. Faults are told in the log: what cannot be read lets nobody in.
-    pub(crate) fn new(config: &Config, shared: Option<Arc<SharedCounts>>) -> Arc<Self> {
+    /// The quotas of API keys are counted in `counters`.
+    pub(crate) fn new(config: &Config, shared: Option<Arc<SharedCounts>>, counters: Arc<Counters>) -> Arc<Self> {
+        let sharing = config.redis.as_ref().map_or(RateSharing::Local, |redis| redis.key_quotas);
         let desk = Self {
-            state: Arc::default(),
+            state: Arc::new(AccessState::counting_in(counters, sharing)),
             sources: Mutex::default(),
             passwords: Semaphore::new(PASSWORDS_MAX),
             introspections: Semaphore::new(INTROSPECTIONS_MAX),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bartizan_config::{AddressData as Named, Config, PolicyRule};
+use bartizan_console::ADDRESS_DATA_OLD_DAYS;
 use bartizan_engine::{AddressData, AddressFile, AddressFileFault};
 use bartizan_model::{Diagnostic, DiagnosticSeverity, Position, Timestamp};
 
@@ -24,8 +25,6 @@ const UNKNOWN_LABEL: &str = "CFG-115";
 
 /// LIMIT: bytes of one file; the largest databases that are sold have some 300 MiB.
 const FILE_BYTES_MAX: u64 = 1 << 30;
-/// Networks change hands; makers of databases publish a new one every week or month.
-const OLD_DAYS: u64 = 90;
 
 /// The files of a configuration, read.
 #[derive(Clone, Default)]
@@ -123,7 +122,8 @@ fn old(data: &AddressData, now: Timestamp, file: &str) -> Vec<Diagnostic> {
         let age = days(info.built?, now);
         let message = format!("the data of `{}` is {age} days old", info.name);
         let words = (message, "networks change hands: fetch a newer file and reload");
-        (age > OLD_DAYS).then(|| place(file, index).diagnostic(DiagnosticSeverity::Warning, OLD, "file", words))
+        (age > ADDRESS_DATA_OLD_DAYS)
+            .then(|| place(file, index).diagnostic(DiagnosticSeverity::Warning, OLD, "file", words))
     };
     data.infos().into_iter().enumerate().filter_map(warning).collect()
 }

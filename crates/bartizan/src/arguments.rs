@@ -344,7 +344,7 @@ pub struct CreateKey {
     /// What it is; may be repeated
     #[arg(long = "role", value_name = "ROLE")]
     pub roles: Vec<String>,
-    /// Name of the plan it is sold under
+    /// Plan of the running configuration that it is sold under
     #[arg(long, value_name = "NAME")]
     pub plan: Option<String>,
     /// Requests in any window of a length, such as 10000/1d or 50/1m; without it, as many as policies allow

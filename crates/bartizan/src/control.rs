@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use arc_swap::ArcSwap;
 use bartizan_config::Config;
 use bartizan_console::{ReloadOutcome, Reloaded, RuleNote, RunningConfig};
-use bartizan_engine::{Counters, Snapshot};
+use bartizan_engine::{AddressFileInfo, Counters, Snapshot};
 use bartizan_gateway::GatewayHandle;
 use bartizan_model::{Diagnostic, DiagnosticSeverity, Endpoint};
 use bartizan_store::{NewRevision, RevisionCause, RevisionOutcome, Store};
@@ -75,7 +75,7 @@ impl Control {
         let Start { path, data_dir, text, config, files, shared, traffic } = start;
         traffic.know(&config);
         let counters = shared.as_ref().map(|shared| Arc::clone(shared.counters())).unwrap_or_default();
-        let desk = Desk::new(&config, shared);
+        let desk = Desk::new(&config, shared, Arc::clone(&counters));
         let snapshot = Arc::new(files.compile(&config, 1, &endpoints, &counters, key).with_access(desk.state()));
         files.addresses.lines().iter().for_each(|line| tracing::info!("{line}"));
         let running = ArcSwap::from_pointee(RunningConfig {
@@ -180,6 +180,7 @@ impl Control {
         self.traffic.know(&config);
         files.addresses.lines().iter().for_each(|line| tracing::info!("{line}"));
         current.files = files;
+        self.warn_of_unknown_plans(&config);
         let message = message(&config, &restart_needed);
         tracing::info!(cause = cause.as_str(), author, "configuration applied: {message}");
         let revision = self.record(cause, author, &text, &parsed.diagnostics, Ok(message));
@@ -193,6 +194,16 @@ impl Control {
             restart_needed: restart_needed.clone(),
         }));
         Reloaded { outcome: ReloadOutcome::Applied, revision, diagnostics: parsed.diagnostics, restart_needed }
+    }
+
+    /// Says which API keys are refused for the plan that they were made with.
+    pub(crate) fn warn_of_unknown_plans(&self, config: &Config) {
+        for plan in self.desk.state().unknown_plans(config, clock::now()) {
+            tracing::warn!(
+                plan = &*plan,
+                "API keys are refused: the configuration has no such plan; add it to `plans`"
+            );
+        }
     }
 
     /// The same text again: only the files that it names may have changed.
@@ -215,6 +226,11 @@ impl Control {
     pub(crate) fn check(&self, text: &str) -> Vec<Diagnostic> {
         let before = self.lock().files.clone();
         document::parse(text.to_owned(), &self.path, &before, Reading::Nothing).parsed.diagnostics
+    }
+
+    /// What the files of address data that run say of themselves.
+    pub(crate) fn address_data(&self) -> Vec<AddressFileInfo> {
+        self.lock().files.addresses.data().infos()
     }
 
     /// What an attack rule says about itself.

@@ -7,6 +7,7 @@
 pub(crate) mod keeper;
 pub(crate) mod verb;
 
+use bartizan_config::Config;
 use bartizan_console::{KeyRefused, MadeKey, NewKey};
 use bartizan_engine::{API_KEY_RANDOM_BYTES, ApiKey, ApiKeyGrant, ApiKeyQuota, ApiKeyRefused, ApiKeys, api_key_pepper};
 use bartizan_model::Timestamp;
@@ -30,8 +31,21 @@ const GRACE_MS_MAX: u64 = 90 * 86_400_000;
 /// LIMIT: longest life of a key that ends: 100 years, in microseconds; what lies beyond is a slip of the finger.
 const LIFE_US_MAX: u64 = 100 * 366 * 86_400 * 1_000_000;
 
-/// Makes a key.
-pub(crate) async fn create(store: &Store, new: NewKey, author: &str) -> Result<MadeKey, KeyRefused> {
+/// Names of the plans that a configuration has.
+pub(crate) fn plans_of(config: &Config) -> Vec<String> {
+    config.plans.iter().map(|plan| plan.name.clone()).collect()
+}
+
+/// Makes a key. `plans` are those that there are; `None` when that is not known.
+pub(crate) async fn create(
+    store: &Store,
+    new: NewKey,
+    plans: Option<&[String]>,
+    author: &str,
+) -> Result<MadeKey, KeyRefused> {
+    if let (Some(plan), Some(plans)) = (&new.plan, plans) {
+        has_plan(plan, plans).map_err(KeyRefused::Bad)?;
+    }
     let grant = grant(new, clock::now()).map_err(KeyRefused::Bad)?;
     for _ in 0..ATTEMPTS_MAX {
         let (set, keys, now) = read(store).await?;
@@ -123,6 +137,17 @@ fn failure(error: StoreError) -> KeyRefused {
 
 fn busy() -> KeyRefused {
     KeyRefused::Failed("the keys are being changed by others all the time; try again".to_owned())
+}
+
+/// A key of a plan that there is not would be refused.
+fn has_plan(plan: &str, plans: &[String]) -> Result<(), String> {
+    if plans.iter().any(|known| known == plan) {
+        return Ok(());
+    }
+    let known: Vec<String> = plans.iter().map(|known| format!("`{known}`")).collect();
+    let help = if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", known.join(", ")) };
+    let shown = bartizan_model::excerpt(plan);
+    Err(format!("the running configuration has no plan `{shown}` ({help}); add it to `plans` first"))
 }
 
 /// What was asked for, if it can be.
@@ -248,6 +273,14 @@ mod tests {
     }
 
     #[test]
+    fn a_key_of_a_plan_that_there_is_not_is_not_made() {
+        let plans = ["gold".to_owned(), "free".to_owned()];
+        assert_eq!(has_plan("gold", &plans), Ok(()));
+        assert!(has_plan("silver", &plans).unwrap_err().contains("no plan `silver` (it has `gold`, `free`)"));
+        assert!(has_plan("gold", &[]).unwrap_err().contains("it has none"));
+    }
+
+    #[test]
     fn a_record_gives_the_key_back_that_it_was_made_of() {
         let quota = Some(KeyQuota { requests: 5, per_s: 60 });
         let asked = NewKey { owner: Some("ann".to_owned()), scopes: vec!["s".to_owned()], quota, ..new("shop") };
@@ -262,10 +295,10 @@ mod tests {
     fn keys_are_made_rotated_and_taken_back_in_a_store_and_their_secrets_are_not_in_it() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open_state(directory.path()).unwrap();
-        let made = store.block_on(create(&store, new("shop"), "ann")).unwrap();
+        let made = store.block_on(create(&store, new("shop"), None, "ann")).unwrap();
         let rotated = store.block_on(rotate(&store, &made.record.id, 60_000, "bob")).unwrap();
         assert_ne!(made.text.expose(), rotated.text.expose());
-        let full = store.block_on(create(&store, new("shop"), "ann")).map(|made| made.record);
+        let full = store.block_on(create(&store, new("shop"), None, "ann")).map(|made| made.record);
         assert!(matches!(full, Err(KeyRefused::Conflict(why)) if why.contains("two live keys")));
         let revoked = store.block_on(revoke(&store, &rotated.record.id, "ann")).unwrap();
         assert_eq!(revoked.revoked_by.as_deref(), Some("ann"));

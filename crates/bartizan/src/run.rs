@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use bartizan_catalog::UndoError;
 use bartizan_config::{Config, Data};
 use bartizan_console as console;
-use bartizan_engine::{CHECKS, LimitLoad, Load};
+use bartizan_engine::{AddressFileInfo, CHECKS, LimitLoad, Load};
 use bartizan_gateway::{ExchangeSink, Gateway, GatewayHandle, GatewayOptions, Sinks};
 use bartizan_store::{ApiKeyRecord, Error as StoreError, RevisionCause, Store, StoreOptions};
 use tokio::sync::{broadcast, watch};
@@ -65,6 +65,7 @@ pub(crate) fn serve(
     let control = Arc::new(Control::new(start, learned.learned(), *key.expose()));
     let keeper = Keeper::new(control.desk().state(), reading)?;
     keeper.keep()?;
+    control.warn_of_unknown_plans(&config);
     let events = if config.metrics.is_some() { metrics.counting(queue.sink()) } else { queue.sink() };
     let sinks = Sinks { events, exchanges };
     let upgrade_socket = Some(data.directory.join("upgrade.sock"));
@@ -269,11 +270,13 @@ impl Host {
     /// Changes of API keys from the console reach the gateway at once.
     fn key_desk(&self, store: &Store) -> console::KeyDesk {
         let [create, rotate, revoke] = std::array::from_fn(|_| (store.clone(), Arc::clone(&self.keeper)));
+        let control = Arc::clone(&self.control);
         console::KeyDesk {
             create: Arc::new(move |new, author| {
                 let (store, keeper) = create.clone();
+                let plans = keys::plans_of(&control.running().config);
                 Box::pin(async move {
-                    let made = keys::create(&store, new, &author).await;
+                    let made = keys::create(&store, new, Some(&plans), &author).await;
                     if let Ok(key) = &made {
                         take(keeper, "made", &key.record, &author).await;
                     }
@@ -304,7 +307,7 @@ impl Host {
     }
 
     fn console_control(&self, catalog: Arc<SharedCatalog>) -> console::Control {
-        let [reload, check, running, rules, limits] = std::array::from_fn(|_| Arc::clone(&self.control));
+        let [reload, check, running, rules, limits, addresses] = std::array::from_fn(|_| Arc::clone(&self.control));
         let (gateway, queue, source) = (self.gateway.clone(), Arc::clone(&self.queue), Arc::clone(&self.queue));
         console::Control {
             reload: Arc::new(move |author| {
@@ -326,6 +329,7 @@ impl Host {
             upstreams: Arc::new(move || gateway.upstreams().into_iter().map(upstream_state).collect()),
             sources: Arc::new(move || vec![source.source()]),
             limits: Arc::new(move || limits.counters().loads(clock::now()).into_iter().map(limit_state).collect()),
+            address_data: Arc::new(move || addresses.address_data().into_iter().map(address_data_state).collect()),
             queue: Arc::new(move || queue.counters()),
         }
     }
@@ -358,6 +362,11 @@ fn limit_state(limit: LimitLoad) -> console::LimitState {
     let LimitLoad { policy, kind, load, bytes, overflowed_total } = limit;
     let Load { keys, near, spent } = load;
     console::LimitState { policy: policy.into(), kind: kind.into(), keys, near, spent, bytes, overflowed_total }
+}
+
+fn address_data_state(info: AddressFileInfo) -> console::AddressDataState {
+    let AddressFileInfo { name, built, kind, networks } = info;
+    console::AddressDataState { name: name.into(), kind: kind.into(), networks, built }
 }
 
 /// Binds the console's port; in an upgrade the old process may hold it a moment longer.

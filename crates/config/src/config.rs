@@ -6,6 +6,7 @@
 mod browsers;
 mod hours;
 mod networks;
+mod plans;
 mod rate;
 mod redis;
 mod ssrf;
@@ -13,6 +14,7 @@ mod ssrf;
 pub use browsers::*;
 pub use hours::*;
 pub use networks::*;
+pub use plans::*;
 pub use rate::*;
 pub use redis::*;
 pub use ssrf::*;
@@ -38,6 +40,8 @@ pub struct Config {
     pub apis: Vec<Api>,
     /// What must hold; in the order written
     pub policies: Vec<Policy>,
+    /// What API keys are sold under; names unique
+    pub plans: Vec<Plan>,
     /// Addresses whose forwarding headers and PROXY headers are believed
     pub trusted_proxies: Vec<IpNet>,
     /// Where addresses are, and on which lists; names unique

@@ -10,6 +10,7 @@ mod browsers;
 mod content;
 mod hours;
 mod networks;
+mod plans;
 mod rate;
 mod redis;
 mod ssrf;
@@ -25,6 +26,7 @@ pub use self::browsers::{Cors, Csrf, ExistingHeader, ReferrerPolicy, ResponseHea
 pub use self::content::{Content, Pattern, PatternPart};
 pub use self::hours::{Day, Hours, HoursWindow};
 pub use self::networks::{AddressData, AddressDataKind, Networks};
+pub use self::plans::Plan;
 pub(crate) use self::rate::MONTH;
 pub use self::rate::{Attempts, FailureMode, Login, Quota, QuotaWindow, Rate, RateCount, RateKey, RateSharing};
 pub use self::redis::{Redis, RedisTls};
@@ -122,6 +124,9 @@ pub struct Document {
     /// What must hold. Every policy that fits a request is asked, in the order written; the first that denies decides.
     #[serde(default)]
     pub policies: Vec<Policy>,
+    /// Plans that API keys are sold under: limits by name. What a plan allows can change; its keys stay.
+    #[serde(default)]
+    pub plans: Vec<Plan>,
     /// Networks whose `X-Forwarded-*`, `Forwarded` and PROXY headers are believed. Nobody else's are.
     #[serde(default)]
     #[schemars(example = vec!["10.0.0.0/8", "2001:db8::/32", "192.0.2.7"])]

@@ -11,6 +11,7 @@ mod condition;
 mod content;
 mod hours;
 mod networks;
+mod plans;
 mod rate;
 mod redis;
 mod routes;
@@ -58,6 +59,7 @@ pub(crate) fn of(document: &document::Document, tree: &Node, base_dir: &Path, re
         upstreams,
         apis,
         policies,
+        plans: plans::plans(&mut checker, &root.key("plans"), &document.plans),
         trusted_proxies: checker.networks(&root.key("trusted_proxies"), &document.trusted_proxies),
         address_data: networks::files(&mut checker, &root.key("address_data"), &document.address_data),
         limits: limits(&mut checker, &root.key("limits"), &document.limits),
@@ -78,6 +80,7 @@ pub(crate) fn of(document: &document::Document, tree: &Node, base_dir: &Path, re
     };
     contradictions(&mut checker, &root, &config);
     networks::unanswered(&mut checker, &root, &config);
+    plans::unknown(&mut checker, &root, &config);
     config
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::{Extension, Json};
 use bartizan_config::{
-    Api, Balance, Config, HostPattern, Listener, Policy, PolicyRule, Scope, Upstream, UpstreamProtocol,
+    Api, Balance, Config, HostPattern, Listener, Plan, Policy, PolicyRule, Scope, Upstream, UpstreamProtocol,
 };
 use bartizan_model::{Diagnostic, Mode};
 use bartizan_store::{PolicyCount, Revision, RevisionDetail};
@@ -38,11 +38,21 @@ pub(crate) struct RunningBody {
     /// The document as it was read
     yaml: String,
     policies: Vec<PolicyBody>,
+    /// What API keys are sold under
+    plans: Vec<PlanBody>,
     apis: Vec<ApiBody>,
     upstreams: Vec<UpstreamBody>,
     listeners: Vec<ListenerBody>,
     /// Settings that wait for a restart
     restart_needed: Vec<String>,
+}
+
+/// A plan of API keys.
+#[derive(Serialize, ToSchema)]
+struct PlanBody {
+    name: String,
+    /// What an application with it may use, in words; empty when nothing is limited
+    summary: String,
 }
 
 /// A policy, and what it did in the last 24 hours.
@@ -144,7 +154,8 @@ pub(crate) async fn show(State(console): State<Arc<Console>>) -> Result<Json<Run
     let since = console.now().plus_micros(-DAY_US);
     let counts = console.parts.store.policy_counts(since).await?;
     let running = (console.parts.control.running)();
-    let Config { listeners, upstreams, apis, policies, .. } = &*running.config;
+    let Config { listeners, upstreams, apis, policies, plans, .. } = &*running.config;
+    let plan = |plan: &Plan| PlanBody { name: plan.name.clone(), summary: plan.limits.summary() };
     Ok(Json(RunningBody {
         revision: running.revision,
         generation: running.generation,
@@ -152,6 +163,7 @@ pub(crate) async fn show(State(console): State<Arc<Console>>) -> Result<Json<Run
         file: running.file.clone(),
         yaml: running.yaml.clone(),
         policies: policies.iter().map(|policy| PolicyBody::of(policy, &counts)).collect(),
+        plans: plans.iter().map(plan).collect(),
         apis: apis.iter().map(ApiBody::from).collect(),
         upstreams: upstreams.iter().map(UpstreamBody::from).collect(),
         listeners: listeners.iter().map(ListenerBody::from).collect(),

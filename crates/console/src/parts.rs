@@ -84,6 +84,8 @@ pub struct Control {
     pub sources: Arc<dyn Fn() -> Vec<SourceState> + Send + Sync>,
     /// How full the counts of rate limits are. It may look at every key, so it is called off the runtime
     pub limits: Arc<dyn Fn() -> Vec<LimitState> + Send + Sync>,
+    /// The files of address data that run
+    pub address_data: Arc<dyn Fn() -> Vec<AddressDataState> + Send + Sync>,
     /// The event queue's counters
     pub queue: Arc<dyn Fn() -> QueueCounters + Send + Sync>,
 }
@@ -222,6 +224,23 @@ pub struct TargetState {
     pub healthy: bool,
     /// Why not, or what is known
     pub detail: String,
+}
+
+/// Networks change hands, and makers of databases publish a new one every week or month: a file that was made more days
+/// ago is old.
+pub const ADDRESS_DATA_OLD_DAYS: u64 = 90;
+
+/// A file that says where addresses are, or on which list.
+#[derive(Clone, Debug)]
+pub struct AddressDataState {
+    /// Its name in the configuration
+    pub name: String,
+    /// What it says it is, or `CSV`
+    pub kind: String,
+    /// Networks in it, as far as it says
+    pub networks: Option<u64>,
+    /// When it was made, as far as it says
+    pub built: Option<Timestamp>,
 }
 
 /// One place that events come from.

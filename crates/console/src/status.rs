@@ -5,11 +5,16 @@ use std::sync::atomic::Ordering;
 
 use axum::Json;
 use axum::extract::State;
+use bartizan_model::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::api::Console;
+use crate::parts::{ADDRESS_DATA_OLD_DAYS, AddressDataState};
 use crate::range::Time;
+
+/// A day in microseconds.
+const DAY_US: u64 = 86_400 * 1_000_000;
 
 /// The running process.
 #[derive(Serialize, ToSchema)]
@@ -26,6 +31,34 @@ pub(crate) struct StatusBody {
     dropped: u64,
     /// Console handlers that panicked since the start
     console_faults: u64,
+    /// Files that say where addresses are, or on which list, in the order of the configuration
+    address_data: Vec<AddressDataBody>,
+}
+
+/// A file of address data.
+#[derive(Serialize, ToSchema)]
+struct AddressDataBody {
+    /// Its name in the configuration
+    name: String,
+    /// What it says it is, or `CSV`
+    kind: String,
+    /// Networks in it; null when it does not say
+    networks: Option<u64>,
+    /// When it was made; null when it does not say
+    built: Option<Time>,
+    /// Days since then
+    age_days: Option<u64>,
+    /// It is older than 90 days: networks have changed hands since
+    is_old: bool,
+}
+
+impl AddressDataBody {
+    fn new(state: AddressDataState, now: Timestamp) -> Self {
+        let AddressDataState { name, kind, networks, built } = state;
+        let age_days = built.map(|built| now.micros_since(built) / DAY_US);
+        let is_old = age_days.is_some_and(|days| days > ADDRESS_DATA_OLD_DAYS);
+        Self { name, kind, networks, built: built.map(Time), age_days, is_old }
+    }
 }
 
 /// What runs here, since when.
@@ -39,5 +72,9 @@ pub(crate) async fn show(State(console): State<Arc<Console>>) -> Json<StatusBody
         data_directory: parts.options.data_directory.display().to_string(),
         dropped: (parts.control.queue)().dropped + parts.store.health().dropped,
         console_faults: console.faults.load(Ordering::Relaxed),
+        address_data: (parts.control.address_data)()
+            .into_iter()
+            .map(|state| AddressDataBody::new(state, console.now()))
+            .collect(),
     })
 }

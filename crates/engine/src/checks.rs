@@ -71,6 +71,7 @@ pub const CHECKS: &[&CheckInfo] = &[
     &callers::MESSAGE,
     &callers::AMBIGUOUS,
     &callers::FORGED_IDENTITY,
+    &callers::PLAN,
     &callers::NONCE,
     &callers::EXTERNAL,
     &callers::MISDIRECTED,

@@ -22,6 +22,7 @@ mod table;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bartizan_config::FailureMode;
@@ -30,7 +31,7 @@ use bartizan_model::{Secret, Timestamp};
 pub(crate) use calendar::Period;
 use lease::Terms;
 pub(crate) use meter::Meter;
-use shared::{Errands, SharedLimit};
+use shared::{Alone, Errands, SharedLimit};
 pub use table::{Fingerprint, Load};
 pub(crate) use table::{Slot, Table};
 
@@ -42,6 +43,7 @@ pub(crate) const CLOCK_STEP_US: u64 = 60_000_000;
 #[derive(Default)]
 pub struct Counters {
     tables: Mutex<BTreeMap<String, Known>>,
+    outcomes: Mutex<BTreeMap<Box<str>, Weak<Outcomes>>>,
     sharing: Option<Sharing>,
 }
 
@@ -61,6 +63,33 @@ pub(crate) struct SharedTerms {
     pub(crate) is_leased: bool,
     pub(crate) failure: FailureMode,
     pub(crate) keys_max: u32,
+    /// What each gateway admits alone at least, where it admits its share
+    pub(crate) share_min: u64,
+}
+
+/// How often limits of one name admitted, and refused.
+#[derive(Debug, Default)]
+pub(crate) struct Outcomes {
+    allowed: AtomicU64,
+    limited: AtomicU64,
+}
+
+impl Outcomes {
+    /// PERF: one addition a request and policy.
+    pub(crate) fn note(&self, is_admitted: bool) {
+        if is_admitted { &self.allowed } else { &self.limited }.fetch_add(1, Relaxed);
+    }
+}
+
+/// What the limits of one policy, or of what API keys bring along, answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LimitOutcomes {
+    /// The policy, `plan:` and a plan's name, or `api-key` for the quotas of keys
+    pub policy: Box<str>,
+    /// Requests and attempts to log in that it admitted
+    pub allowed: u64,
+    /// Those that it refused, or would have refused in `enforce`
+    pub limited: u64,
 }
 
 /// A table, and whose it is.
@@ -109,7 +138,30 @@ impl Counters {
             errands: Arc::default(),
             limits: Mutex::default(),
         };
-        Self { tables: Mutex::default(), sharing: Some(sharing) }
+        Self { sharing: Some(sharing), ..Self::default() }
+    }
+
+    /// What the limits of this name answered: it goes on as long as some Snapshot has such a name.
+    pub(crate) fn outcomes(&self, policy: &str) -> Arc<Outcomes> {
+        let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+        outcomes.retain(|_, known| known.strong_count() > 0);
+        if let Some(known) = outcomes.get(policy).and_then(Weak::upgrade) {
+            return known;
+        }
+        let new = Arc::default();
+        outcomes.insert(policy.into(), Arc::downgrade(&new));
+        new
+    }
+
+    /// What each policy's limits, each plan's and the quotas of API keys answered, by name.
+    pub fn limit_outcomes(&self) -> Vec<LimitOutcomes> {
+        let outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = outcomes.iter().filter_map(|(policy, known)| {
+            let known = known.upgrade()?;
+            let (allowed, limited) = (known.allowed.load(Relaxed), known.limited.load(Relaxed));
+            Some(LimitOutcomes { policy: policy.clone(), allowed, limited })
+        });
+        read.collect()
     }
 
     /// What the host is to do with the store; `None` when nothing is shared.
@@ -131,7 +183,7 @@ impl Counters {
         shared: SharedTerms,
     ) -> Option<Arc<SharedLimit>> {
         let sharing = self.sharing.as_ref()?;
-        let SharedTerms { limit, window, is_leased, failure, keys_max } = shared;
+        let SharedTerms { limit, window, is_leased, failure, keys_max, share_min } = shared;
         // What gateways must agree on; the rest each can have its own way.
         let common = format!("{policy} {kind} by {key}: {limit} in {window:?}, leased {is_leased}");
         let name = blake3::keyed_hash(sharing.key.expose(), common.as_bytes());
@@ -143,8 +195,8 @@ impl Counters {
             return Some(limit);
         }
         let terms = Terms { limit, window, gateways: sharing.gateways };
-        let errands = Arc::clone(&sharing.errands);
-        let new = Arc::new(SharedLimit::new(name, terms, is_leased, failure, keys_max, errands));
+        let alone = Alone { failure, share: terms.share().max(share_min), keys_max };
+        let new = Arc::new(SharedLimit::new(name, terms, is_leased, alone, Arc::clone(&sharing.errands)));
         limits.insert(reads_like, Arc::downgrade(&new));
         Some(new)
     }
@@ -234,7 +286,7 @@ mod tests {
         let name = |key, requests, keys_max| {
             let window = lease::Window::Month;
             let failure = FailureMode::Share;
-            let shared = SharedTerms { limit: requests, window, is_leased: true, failure, keys_max };
+            let shared = SharedTerms { limit: requests, window, is_leased: true, failure, keys_max, share_min: 0 };
             Counters::shared(&[key; 32], 2).shared_limit("p", "quota", "address", shared).unwrap().name()
         };
         assert_eq!(name(1, 10, 100), name(1, 10, 200));

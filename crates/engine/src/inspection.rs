@@ -50,8 +50,8 @@ pub enum Step {
     /// Keep the body back until a later step says [`Step::Continue`] or [`Step::Stop`]. When no body follows, call
     /// `request_end` at once
     Hold,
-    /// Answer the question, then call [`Inspection::reply`] with the same head; nothing goes on until then. Only hosts
-    /// that said [`Inspection::can_ask`] get it, and only for a request's head
+    /// Answer the question, then call [`Inspection::reply`] with the same head, or [`Inspection::reply_at_end`] when
+    /// `request_end` asked; nothing goes on until then. Only hosts that said [`Inspection::can_ask`] get it
     Ask(Question),
     /// Answer in the upstream's place with [`Inspection::answer`]: a preflight, which nothing speaks against. No body is
     /// read, nothing goes to the upstream, and the exchange ends as answered
@@ -327,8 +327,26 @@ impl Inspection {
             self.decide_if_new(before);
         }
         if !self.decision.is_stop() {
+            let wishes = self.rates.wishes_at_end(&self.held);
+            if !wishes.is_empty() && self.asked.ask(rate::ATTEMPTS, || Question::Count(wishes)) {
+                return self.asked.pending().map_or(Step::Continue, |question| Step::Ask(question.clone()));
+            }
+        }
+        self.request_end_counted()
+    }
+
+    /// The answer to a [`Step::Ask`] of [`Self::request_end`].
+    pub fn reply_at_end(&mut self, reply: Reply) -> Step {
+        let was_asked = self.asked.reply(reply);
+        debug_assert!(was_asked, "nothing was asked");
+        if was_asked { self.request_end_counted() } else { self.step() }
+    }
+
+    /// The end of a request, from where attempts to log in are counted.
+    fn request_end_counted(&mut self) -> Step {
+        if !self.decision.is_stop() {
             let before = self.notices.len();
-            self.rates.request_end(&self.held, &mut self.notices);
+            self.rates.request_end(self.asked.reply_to(&rate::ATTEMPTS), &mut self.notices);
             self.decide_if_new(before);
         }
         if !self.decision.is_stop() {

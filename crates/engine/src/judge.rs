@@ -144,6 +144,10 @@ fn drive(inspection: &mut Inspection, exchange: &Exchange, source: Source, calle
         };
         if !matches!(step, Step::Stop(_)) {
             step = inspection.request_end();
+            if let Step::Ask(question) = step {
+                let reply = callers.answer.as_mut().map_or(Reply::Unavailable, |answer| answer(question));
+                step = inspection.reply_at_end(reply);
+            }
         }
     }
     if matches!(step, Step::Stop(_)) {

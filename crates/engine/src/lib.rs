@@ -9,6 +9,7 @@
 //!                  (after each: decide ─► Step; Step::Ask ─► reply goes on where it stopped)
 //!                  request_body ─► limit ─► decide ─► Step
 //!                  request_end  ─► limit ─► content ─► threat ─► decide ─► Step
+//!                  (limit may ask: Step::Ask ─► reply_at_end goes on there)
 //!                  finish       ─► threat ─► Event
 //! ```
 
@@ -49,7 +50,7 @@ mod testing;
 
 pub use answer::{Answer, answer, answer_ending};
 pub use checks::CHECKS;
-pub use counters::{Counters, Fingerprint, LimitLoad, Load, TableStats, lease, shared};
+pub use counters::{Counters, Fingerprint, LimitLoad, LimitOutcomes, Load, TableStats, lease, shared};
 pub use edits::Edits;
 pub use host::host_name;
 pub use inspection::{Engine, Inspection, Step};

@@ -1,5 +1,6 @@
 //! Policies compiled: lists become sets, patterns are split, and each API knows which policies can concern it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bartizan_config::{Config, Hours, MethodOverrides, PolicyRule, Scope, Threats};
@@ -29,6 +30,8 @@ pub(crate) type PolicyIndex = u32;
 #[derive(Debug, Default)]
 pub(crate) struct Policies {
     list: Box<[Policy]>,
+    /// What API keys are sold under, by name
+    key_plans: BTreeMap<Box<str>, Arc<RateRules>>,
     has_rates: bool,
     has_cors: bool,
     has_watches: bool,
@@ -114,7 +117,19 @@ impl Policies {
         let has_rates = list.iter().any(|policy| matches!(policy.rule, Rule::Rate(_)));
         let has_cors = list.iter().any(|policy| matches!(policy.rule, Rule::Cors(_)));
         let has_watches = list.iter().any(|policy| matches!(policy.rule, Rule::Methods { .. } | Rule::Ssrf(_)));
-        Self { identity_headers: identity_headers(&list), list, has_rates, has_cors, has_watches }
+        let key_plan = |plan: &bartizan_config::Plan| {
+            // A name that no policy can have: plans and policies are told apart wherever limits are named.
+            let (name, words) = (format!("plan:{}", plan.name), format!(" under the plan `{}`", plan.name));
+            let rules = RateRules::brought(&name, &words, &plan.limits, counters, fingerprinter);
+            (plan.name.as_str().into(), Arc::new(rules))
+        };
+        let key_plans = config.plans.iter().map(key_plan).collect();
+        Self { identity_headers: identity_headers(&list), list, key_plans, has_rates, has_cors, has_watches }
+    }
+
+    /// What API keys with a plan of this name may use.
+    pub(crate) fn plan(&self, name: &str) -> Option<&Arc<RateRules>> {
+        self.key_plans.get(name)
     }
 
     /// Whether any policy has rate limits.

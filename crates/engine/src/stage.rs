@@ -28,6 +28,7 @@ use crate::path::Readings;
 use crate::policy::{Policy, PolicyIndex};
 use crate::question::Asked;
 use crate::snapshot::{Route, Snapshot};
+use access::api_key::KnownKey;
 use access::authorize::Authorizing;
 use access::cors::Told;
 use access::signature::BodyDigest;
@@ -117,7 +118,7 @@ pub(crate) struct Facts {
     pub(crate) caller: Option<Arc<Verified>>,
     /// Whether a recording lacks what would tell who called
     pub(crate) is_caller_unjudged: bool,
-    /// The policy that let an API key in, one that enforces if there is any: it answers for the key's own quota
+    /// The policy that let an API key in, one that enforces if there is any: it answers for what the key may use
     pub(crate) metered: Option<Metered>,
     /// What a refusal of a policy must say in `WWW-Authenticate`
     pub(crate) challenges: Vec<(PolicyIndex, Vec<String>)>,
@@ -137,7 +138,7 @@ pub(crate) struct Facts {
 #[derive(Debug)]
 pub(crate) struct Metered {
     pub(crate) by: PolicyIndex,
-    pub(crate) key_id: Box<str>,
+    pub(crate) key: Arc<KnownKey>,
 }
 
 impl Facts {

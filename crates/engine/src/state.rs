@@ -9,12 +9,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use bartizan_config::KeySource;
+use bartizan_config::{Config, KeySource, RateSharing};
 use bartizan_model::Timestamp;
 use ring::digest;
 
 use crate::bounded::{Cache, Digest, Register};
-use crate::stage::access::api_key::{ApiKeyUse, ApiKeys};
+use crate::counters::Counters;
+use crate::stage::access::api_key::{ApiKeyUse, ApiKeys, KeyCounts};
 use crate::stage::access::authenticate::Verified;
 use crate::stage::access::jwks::{Keys, Origin};
 
@@ -34,6 +35,7 @@ const ASK_AGAIN_SECS: i64 = 10;
 pub struct AccessState {
     sources: ArcSwap<Vec<Arc<KeySlot>>>,
     api_keys: ArcSwap<ApiKeys>,
+    key_counts: KeyCounts,
     pub(crate) verified: Cache<Arc<Verified>>,
     pub(crate) used: Register,
 }
@@ -90,16 +92,22 @@ pub struct KeysPublished {
 
 impl Default for AccessState {
     fn default() -> Self {
-        Self {
-            sources: ArcSwap::default(),
-            api_keys: ArcSwap::default(),
-            verified: Cache::new(VERIFIED_MAX),
-            used: Register::new(USED_MAX),
-        }
+        Self::counting_in(Arc::default(), RateSharing::Local)
     }
 }
 
 impl AccessState {
+    /// Knows no keys yet. The quotas that API keys bring along are counted in `counters`, shared as `sharing` says.
+    pub fn counting_in(counters: Arc<Counters>, sharing: RateSharing) -> Self {
+        Self {
+            sources: ArcSwap::default(),
+            api_keys: ArcSwap::default(),
+            key_counts: KeyCounts { counters, sharing },
+            verified: Cache::new(VERIFIED_MAX),
+            used: Register::new(USED_MAX),
+        }
+    }
+
     /// Takes the keys of `source`, as read or fetched at `fetched_at`: a JSON Web Key Set (RFC 7517 §5).
     ///
     /// # Errors
@@ -137,7 +145,12 @@ impl AccessState {
     /// Takes the API keys of this installation. What the keys before were used for, and what their quotas have counted,
     /// goes on.
     pub fn publish_api_keys(&self, keys: ApiKeys) {
-        self.api_keys.store(Arc::new(keys.following(&self.api_keys.load())));
+        self.api_keys.store(Arc::new(keys.following(&self.api_keys.load(), &self.key_counts)));
+    }
+
+    /// Plans that live API keys were made with and `config` does not have: their keys are refused.
+    pub fn unknown_plans(&self, config: &Config, now: Timestamp) -> Vec<Box<str>> {
+        self.api_keys.load().unknown_plans(config, now)
     }
 
     /// How each API key was used since this was asked last; keys that were not used are left out.

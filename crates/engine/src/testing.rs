@@ -20,6 +20,7 @@ pub(crate) fn config() -> Config {
             body_bytes_max: 1 << 20,
             streaming: Vec::new(),
         }],
+        plans: Vec::new(),
         policies: Vec::new(),
         trusted_proxies: Vec::new(),
         address_data: Vec::new(),

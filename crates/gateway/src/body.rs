@@ -14,12 +14,13 @@
 
 use std::time::{Duration, Instant};
 
-use bartizan_engine::{Inspection, Step};
+use bartizan_engine::{Inspection, Reply, Step};
 use bytes::{Bytes, BytesMut};
 use http::header;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 
+use crate::gateway::Desk;
 use crate::record::Record;
 
 /// Pingora's limit for replaying.
@@ -92,13 +93,21 @@ impl Body {
         Some((timeout + earned).saturating_sub(begun.elapsed()))
     }
 
-    /// Tells the engine, once, that the request is complete.
-    pub(crate) fn end(&mut self, inspection: &mut Inspection) -> Verdict {
+    /// Tells the engine, once, that the request is complete; `desk` answers what it asks then.
+    pub(crate) async fn end(&mut self, inspection: &mut Inspection, desk: Option<&Desk>) -> Verdict {
         if self.is_ended {
             return Verdict::Pass;
         }
         self.is_ended = true;
-        verdict(&inspection.request_end())
+        let mut step = inspection.request_end();
+        if let Step::Ask(question) = step {
+            let reply = match desk {
+                Some(desk) => desk(question).await,
+                None => Reply::Unavailable,
+            };
+            step = inspection.reply_at_end(reply);
+        }
+        verdict(&step)
     }
 
     /// Reads a held body before an upstream is chosen: whole, or as far as Pingora allows.
@@ -108,6 +117,7 @@ impl Body {
         inspection: &mut Inspection,
         mut record: Option<&mut Record>,
         timeout: Duration,
+        desk: Option<&Desk>,
     ) -> Result<Verdict> {
         let length = content_length(session);
         let is_http2 = session.is_http2();
@@ -136,7 +146,7 @@ impl Body {
                 return Ok(Verdict::Pass);
             }
         }
-        let verdict = self.end(inspection);
+        let verdict = self.end(inspection, desk).await;
         self.mode = Mode::Decided(kept.freeze());
         Ok(verdict)
     }
@@ -156,12 +166,13 @@ impl Body {
     }
 
     /// Pingora is about to send `chunk`; puts in its place what may be sent now.
-    pub(crate) fn filter(
+    pub(crate) async fn filter(
         &mut self,
         chunk: &mut Option<Bytes>,
         is_end: bool,
         inspection: &mut Inspection,
         mut record: Option<&mut Record>,
+        desk: Option<&Desk>,
     ) -> Verdict {
         match &self.mode {
             Mode::Decided(whole) => {
@@ -183,7 +194,7 @@ impl Body {
         if !fresh.is_empty() && self.look(&fresh, inspection, &mut record) == Verdict::Stop {
             return Verdict::Stop;
         }
-        if is_end && self.end(inspection) == Verdict::Stop {
+        if is_end && self.end(inspection, desk).await == Verdict::Stop {
             return Verdict::Stop;
         }
         if let Mode::Holding(kept) = &mut self.mode {
@@ -220,7 +231,7 @@ impl Body {
 
 fn verdict(step: &Step) -> Verdict {
     match step {
-        Step::Continue | Step::Hold | Step::Answer | Step::Ask(_) => Verdict::Pass, // bodies ask nothing
+        Step::Continue | Step::Hold | Step::Answer | Step::Ask(_) => Verdict::Pass, // what was asked is answered above
         Step::Stop(_) => Verdict::Stop,
     }
 }

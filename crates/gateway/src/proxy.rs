@@ -30,6 +30,7 @@ use crate::exchange::{Context, Exchange, Totals};
 use crate::fields::{HeaderFields, fields};
 use crate::form::{self, Form};
 use crate::forward::{self, Forwarding, X_REQUEST_ID};
+use crate::gateway::Desk;
 use crate::ids;
 use crate::link::{Link, link_of};
 use crate::message;
@@ -115,7 +116,7 @@ impl ProxyHttp for Proxy {
             return Ok(true);
         };
         let verdict = if session.is_body_empty() {
-            exchange.body.end(&mut exchange.inspection)
+            exchange.body.end(&mut exchange.inspection, self.shared.desk.as_ref()).await
         } else if route.streaming {
             exchange.body.stream();
             exchange.inspection.missing_mut().request_body = true;
@@ -123,7 +124,7 @@ impl ProxyHttp for Proxy {
         } else {
             exchange.body.expect_within(Duration::from_millis(limits.body_timeout_ms));
             match step {
-                Step::Hold => read_held_body(session, exchange, client_timeout).await?,
+                Step::Hold => read_held_body(session, exchange, client_timeout, self.shared.desk.as_ref()).await?,
                 Step::Continue | Step::Answer | Step::Ask(_) | Step::Stop(_) => Verdict::Pass,
             }
         };
@@ -224,7 +225,8 @@ impl ProxyHttp for Proxy {
             holdback.request_ended();
         }
         let record = exchange.record.as_deref_mut();
-        match exchange.body.filter(body, end_of_stream, &mut exchange.inspection, record) {
+        let desk = self.shared.desk.as_ref();
+        match exchange.body.filter(body, end_of_stream, &mut exchange.inspection, record, desk).await {
             Verdict::Pass => Ok(()),
             Verdict::Stop => {
                 exchange.is_stopped = true;
@@ -446,7 +448,12 @@ fn version_of(session: &Session) -> HttpVersion {
     }
 }
 
-async fn read_held_body(session: &mut Session, exchange: &mut Exchange, timeout: Duration) -> Result<Verdict> {
+async fn read_held_body(
+    session: &mut Session,
+    exchange: &mut Exchange,
+    timeout: Duration,
+    desk: Option<&Desk>,
+) -> Result<Verdict> {
     let has_interim = session.req_header().version != Version::HTTP_10;
     if has_interim
         && session
@@ -457,7 +464,7 @@ async fn read_held_body(session: &mut Session, exchange: &mut Exchange, timeout:
         exchange.is_continued = true;
     }
     let record = exchange.record.as_deref_mut();
-    exchange.body.read(session, &mut exchange.inspection, record, timeout).await
+    exchange.body.read(session, &mut exchange.inspection, record, timeout, desk).await
 }
 
 /// A request that will be a tunnel if the upstream wants, and that ends with its head.

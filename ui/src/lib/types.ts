@@ -328,6 +328,7 @@ export interface RunningConfig {
   file: string
   yaml: string
   policies: Policy[]
+  plans: { name: string; summary: string }[]
   apis: {
     name: string
     hosts: string[]
@@ -376,6 +377,17 @@ export interface Status {
   generation: number
   data_directory: string
   dropped: number
+  address_data: AddressDataFile[]
+}
+
+/** A file that says where addresses are, or on which list. */
+export interface AddressDataFile {
+  name: string
+  kind: string
+  networks: number | null
+  built: string | null
+  age_days: number | null
+  is_old: boolean
 }
 
 export interface KeyQuota {

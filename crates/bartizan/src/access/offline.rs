@@ -36,7 +36,13 @@ impl Offline {
     pub(crate) fn new(config: &Config, is_online: bool) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("a runtime")?;
         let sources = config.key_sources().into_iter().cloned().collect();
-        Ok(Self { desk: Desk::new(config, None), runtime, is_online, sources, unasked: BTreeSet::new() })
+        Ok(Self {
+            desk: Desk::new(config, None, Arc::default()),
+            runtime,
+            is_online,
+            sources,
+            unasked: BTreeSet::new(),
+        })
     }
 
     /// What Snapshots shall share.

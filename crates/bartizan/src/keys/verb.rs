@@ -4,11 +4,13 @@
 //! JSON. A key may be named by its id, by its application when that has one live key, or by its whole text (a key that
 //! leaked); the text is never printed again.
 
+use std::path::Path;
+
 use anyhow::{Result, anyhow};
 use bartizan_config::{duration_ms, duration_text};
 use bartizan_console::{KeyRefused, MadeKey, NewKey};
 use bartizan_model::{Timestamp, excerpt};
-use bartizan_store::{ApiKeyRecord, KeyQuota, Store};
+use bartizan_store::{ApiKeyRecord, KeyQuota, RevisionOutcome, Store};
 use serde_json::{Value, json};
 
 use crate::arguments::{CreateKey, KeyVerb, Keys};
@@ -17,6 +19,8 @@ use crate::{REFUSED, clock, output};
 
 /// Who changes keys here, as records and the console say it.
 const AUTHOR: &str = "command line";
+/// LIMIT: revisions of the configuration that are looked through for the last one that was applied.
+const REVISIONS_MAX: u32 = 100;
 /// What is printed where a key has no such thing.
 const NONE: &str = "-";
 
@@ -75,12 +79,24 @@ fn create(options: &CreateKey) -> Result<(), Fault> {
     let directory = &options.options.data.data_dir;
     let is_new = !directory.join("state.db").exists();
     let store = Store::open_state(directory)?;
-    let made = store.block_on(super::create(&store, new, AUTHOR))?;
+    let plans = running_plans(&store)?;
+    let made = store.block_on(super::create(&store, new, plans.as_deref(), AUTHOR))?;
     if is_new {
         output::note(&format!("note: `{}` was empty; run the gateway with `--data-dir` there", directory.display()));
     }
     tell(&made, options.options.json);
     Ok(())
+}
+
+/// Plans of the configuration that ran here last; `None` when none ever did.
+fn running_plans(store: &Store) -> Result<Option<Vec<String>>, Fault> {
+    let history = store.block_on(store.revisions(REVISIONS_MAX))?;
+    let Some(last) = history.iter().find(|revision| revision.outcome == RevisionOutcome::Applied) else {
+        return Ok(None);
+    };
+    let detail = store.block_on(store.revision(last.revision))?;
+    let parsed = detail.map(|detail| bartizan_config::parse(&detail.yaml, "bartizan.yaml", Path::new("")));
+    Ok(parsed.and_then(|parsed| parsed.config).map(|config| super::plans_of(&config)))
 }
 
 fn rotate(name: &str, grace: &str, options: &Keys) -> Result<(), Fault> {
@@ -156,14 +172,25 @@ fn list(all: bool, options: &Keys) -> Result<(), Fault> {
         output::note("there are no API keys; make one with `bartizan key create APPLICATION`");
         return Ok(());
     }
-    let mut rows =
-        Table::new(&["id", "application", "owner", "scopes", "quota", "state", "expires", "last used", "calls"]);
+    let mut rows = Table::new(&[
+        "id",
+        "application",
+        "owner",
+        "scopes",
+        "plan",
+        "quota",
+        "state",
+        "expires",
+        "last used",
+        "calls",
+    ]);
     for key in &keys {
         rows.push([
             key.id.clone(),
             key.application.clone(),
             or_none(key.owner.as_deref()),
             or_none(Some(key.scopes.join(" ").as_str())),
+            or_none(key.plan.as_deref()),
             key.quota.map_or(NONE.to_owned(), quota_text),
             key.state(now).as_str().to_owned(),
             key.expires.map_or("never".to_owned(), text_of),

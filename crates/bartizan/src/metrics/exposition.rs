@@ -3,7 +3,7 @@
 use std::fmt;
 
 use bartizan_console::RunningConfig;
-use bartizan_engine::TableStats;
+use bartizan_engine::{LimitOutcomes, TableStats};
 use bartizan_gateway::{GatewayHandle, GatewayStats, UpstreamHealth};
 use bartizan_model::Timestamp;
 use bartizan_store::{HealthState, StoreHealth};
@@ -151,6 +151,7 @@ fn samples(metric: Metric, moment: &Moment) -> Vec<Sample> {
         Metric::StoreBytes => of_store(|health| health.bytes),
         Metric::StoreSegments => of_store(|health| health.segments),
         Metric::StoreSegmentsQuarantined => of_store(|health| health.quarantined.len() as u64),
+        Metric::RateLimitRequests => sources.control.get().map(|control| limited(&control.counters().limit_outcomes())),
         Metric::RateLimitKeys => of_tables(|table| table.keys),
         Metric::RateLimitBytes => of_tables(|table| table.bytes),
         Metric::RateLimitOverflowed => of_tables(|table| table.overflowed_total),
@@ -205,6 +206,14 @@ fn policies(traffic: &Traffic) -> Vec<Sample> {
         }
     }
     samples
+}
+
+fn limited(outcomes: &[LimitOutcomes]) -> Vec<Sample> {
+    let count = |of: &LimitOutcomes| {
+        [("allowed", of.allowed), ("limited", of.limited)]
+            .map(|(outcome, count)| labeled([("policy", &of.policy), ("outcome", outcome)], Value::Whole(count)))
+    };
+    outcomes.iter().flat_map(count).collect()
 }
 
 fn responses(traffic: &Traffic) -> Vec<Sample> {

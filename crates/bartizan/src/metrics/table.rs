@@ -31,6 +31,7 @@ pub(super) enum Metric {
     StoreBytes,
     StoreSegments,
     StoreSegmentsQuarantined,
+    RateLimitRequests,
     RateLimitKeys,
     RateLimitBytes,
     RateLimitOverflowed,
@@ -168,6 +169,19 @@ pub(super) const METRICS: &[MetricInfo] = {
             Gauge,
             &[],
             "Files of the event log that were put aside because they cannot be read",
+        ),
+        info(
+            M::RateLimitRequests,
+            "bartizan_rate_limit_requests",
+            Counter,
+            &[
+                (
+                    "policy",
+                    "name of a policy with `rate`, `plan:` and the name of a plan, or `api-key` for the quotas of keys",
+                ),
+                ("outcome", "`allowed`, `limited` (in `observe` too)"),
+            ],
+            "Requests, and attempts to log in, by what rate limits answered",
         ),
         info(M::RateLimitKeys, "bartizan_rate_limit_keys", Gauge, &[], "Keys that rate limits count here"),
         info(M::RateLimitBytes, "bartizan_rate_limit_bytes", Gauge, &[], "Memory of these counts"),

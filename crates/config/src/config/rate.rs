@@ -7,6 +7,8 @@ use bartizan_model::Timestamp;
 pub struct Rate {
     /// Whom counts are for, all of it together; not empty
     pub key: Vec<RateKey>,
+    /// Only requests with an API key of one of these plans are limited; all when empty
+    pub plans: Vec<String>,
     /// Which requests count
     pub count: RateCount,
     /// What a request weighs, at least 1
@@ -42,6 +44,12 @@ pub enum RateKey {
     Principal,
     /// API key
     ApiKey,
+    /// Application of the caller's credential
+    Application,
+    /// Plan of the caller's API key
+    Plan,
+    /// What the client's software looks like
+    Fingerprint,
     /// Client address, of IPv6 the /64
     Address,
     /// Country of the client's address
@@ -60,6 +68,8 @@ pub enum RateKey {
     Cookie(String),
     /// Query parameter
     Query(String),
+    /// Claim of the verified caller
+    Claim(String),
 }
 
 /// Which requests count.
@@ -180,6 +190,9 @@ impl RateKey {
         match self {
             Self::Principal => "principal".to_owned(),
             Self::ApiKey => "api_key".to_owned(),
+            Self::Application => "application".to_owned(),
+            Self::Plan => "plan".to_owned(),
+            Self::Fingerprint => "fingerprint".to_owned(),
             Self::Address => "address".to_owned(),
             Self::Country => "country".to_owned(),
             Self::Asn => "asn".to_owned(),
@@ -189,11 +202,33 @@ impl RateKey {
             Self::Header(name) => format!("header:{name}"),
             Self::Cookie(name) => format!("cookie:{name}"),
             Self::Query(name) => format!("query:{name}"),
+            Self::Claim(name) => format!("claim:{name}"),
         }
     }
 }
 
 impl Rate {
+    /// Limits that hold for an application, whatever it calls; none yet. At most `keys_max` of them are counted apart.
+    pub fn of_application(sharing: RateSharing, keys_max: u32) -> Self {
+        Self {
+            key: vec![RateKey::Application],
+            plans: Vec::new(),
+            count: RateCount::Admitted,
+            weight: 1,
+            weight_header: None,
+            spike_arrest: None,
+            quota: None,
+            concurrency: None,
+            bandwidth: None,
+            response_bytes_max: None,
+            page_size: None,
+            login: None,
+            sharing,
+            keys_max,
+            announce: true,
+        }
+    }
+
     /// How many counts it keeps for each key.
     pub fn counts(&self) -> usize {
         usize::from(self.spike_arrest.is_some())
@@ -240,6 +275,9 @@ impl Rate {
         ];
         for part in more.into_iter().flatten() {
             text = if text.is_empty() { part } else { format!("{text}; {part}") };
+        }
+        if !self.plans.is_empty() {
+            text = format!("{text}; for the plans {}", self.plans.join(", "));
         }
         text
     }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::RateSharing;
+
 /// A Redis server that counts for several gateways.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redis {
@@ -23,6 +25,8 @@ pub struct Redis {
     pub key_prefix: String,
     /// File with the secret that clients are hashed with
     pub key_file: Option<PathBuf>,
+    /// How the quotas that API keys bring along are shared
+    pub key_quotas: RateSharing,
     /// Longest wait for an answer, in milliseconds, at least 1
     pub timeout_ms: u64,
 }

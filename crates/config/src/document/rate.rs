@@ -16,6 +16,9 @@ pub struct Rate {
     /// network in its place.
     #[schemars(length(min = 1), example = vec!["principal", "endpoint"])]
     pub key: Vec<RateKey>,
+    /// Names of plans: only requests with an API key of one of them are limited. Without it, all are.
+    #[schemars(inner(length(min = 1, max = defaults::NAME_CHARS_MAX)), example = vec!["free"])]
+    pub plans: Vec<String>,
     /// Which requests count.
     pub count: RateCount,
     /// What a request weighs in `spike_arrest` and `quota`.
@@ -45,8 +48,8 @@ pub struct Rate {
     pub page_size_parameters: Vec<String>,
     /// Failed attempts to log in. The policy's scope says where one logs in.
     pub login: Option<Login>,
-    /// With whom counts are shared. Without it, `leased` when there is `redis` (but `local` with `count: all`), else
-    /// `local`.
+    /// With whom counts are shared. Without it, `leased` when there is `redis` and something of it that is shared then
+    /// (but `local` with `count: all`), else `local`.
     pub shared: Option<RateSharing>,
     /// What holds while Redis cannot be reached. Without it, `share`.
     pub failure_mode: Option<FailureMode>,
@@ -65,6 +68,14 @@ pub enum RateKey {
     Principal,
     /// The API key, in a header or in the query.
     ApiKey,
+    /// The application that the caller's credential was given to: of an API key, or the client that a token names.
+    Application,
+    /// The plan of the caller's API key.
+    Plan,
+    /// What the client's software looks like: version of TLS and of HTTP, and what the fields say that a program sends
+    /// alike with each request (`user-agent`, `accept-encoding`, `accept-language`, client hints), in their order.
+    /// Clients can write what they like into them.
+    Fingerprint,
     /// The client's address; of IPv6 the /64.
     Address,
     /// The country of the client's address, as `address_data` has it.
@@ -83,6 +94,8 @@ pub enum RateKey {
     Cookie(#[schemars(length(min = 1), example = &"tenant")] String),
     /// A query parameter, compared without case. Clients can write what they like into it.
     Query(#[schemars(length(min = 1), example = &"tenant")] String),
+    /// A claim of the caller whom a policy with `authenticate` knows.
+    Claim(#[schemars(length(min = 1, max = defaults::MEMBER_NAME_CHARS_MAX), example = &"tenant")] String),
 }
 
 /// Which requests count.
@@ -103,9 +116,10 @@ pub enum RateSharing {
     /// Each gateway counts for itself.
     Local,
     /// The quota is shared through Redis: each gateway takes a part of it ahead of use. Requests hardly ever wait, and
-    /// never more than the quota is admitted in all. Other limits stay local.
+    /// never more than the quota is admitted in all. Attempts to log in are counted in Redis one by one. Other limits
+    /// stay local.
     Leased,
-    /// Quota and spike arrest are counted in Redis: each request waits for it.
+    /// Quota, spike arrest and attempts to log in are counted in Redis: each request waits for it.
     Strict,
 }
 
@@ -242,6 +256,7 @@ impl Default for Rate {
         let parameters = ["limit", "page_size", "per_page", "pagesize", "page[size]", "$top"];
         Self {
             key: vec![RateKey::Address],
+            plans: Vec::new(),
             count: RateCount::Admitted,
             weight: super::small(defaults::WEIGHT_OF_REQUEST),
             weight_header: None,

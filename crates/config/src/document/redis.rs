@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Duration, duration_bounds};
+use super::{Duration, FailureMode, RateSharing, duration_bounds};
 use crate::defaults;
 
 /// A Redis server (6.2 or later) that counts rate limits for several gateways. Of clients it only learns keyed hashes.
@@ -38,10 +38,29 @@ pub struct Redis {
     /// is that secret; without either, who reads Redis can find out whether a known address or user is counted there.
     #[schemars(length(min = 1), extend("title" = "file name"), example = &"redis.key")]
     pub key_file: Option<String>,
+    /// The quotas that API keys bring along (`bartizan key create --quota`).
+    #[serde(default)]
+    pub key_quotas: KeyQuotas,
     /// Longest wait for an answer while a request waits; beyond it the policy's `failure_mode` decides.
     #[serde(default = "timeout")]
     #[schemars(extend("x-bounds" = duration_bounds(defaults::REDIS_TIMEOUT)))]
     pub timeout: Duration,
+}
+
+/// How the quotas that API keys bring along are shared. What a plan allows says so itself.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct KeyQuotas {
+    /// With whom they are shared. Applications of one name are one, at whichever gateway their keys were made.
+    pub shared: RateSharing,
+    /// What holds while Redis cannot be reached.
+    pub failure_mode: FailureMode,
+}
+
+impl Default for KeyQuotas {
+    fn default() -> Self {
+        Self { shared: RateSharing::Leased, failure_mode: FailureMode::Share }
+    }
 }
 
 /// TLS towards Redis. Its certificate is always checked.

@@ -14,8 +14,16 @@ use crate::report;
 
 /// The meaning of `rate`.
 pub(super) fn rate(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &document::Rate) -> Rate {
-    let rate = Rate {
+    let rate = limits(checker, at, written);
+    faults(checker, at, written, &rate);
+    rate
+}
+
+/// The limits themselves; there may be none.
+pub(super) fn limits(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &document::Rate) -> Rate {
+    Rate {
         key: key(checker, &at.key("key"), &written.key),
+        plans: written.plans.clone(),
         count: match written.count {
             document::RateCount::Admitted => RateCount::Admitted,
             document::RateCount::All => RateCount::All,
@@ -43,9 +51,7 @@ pub(super) fn rate(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &do
         sharing: sharing(checker, at, written),
         keys_max: written.keys_max,
         announce: written.announce,
-    };
-    faults(checker, at, written, &rate);
-    rate
+    }
 }
 
 /// What contradicts itself, or limits nothing.
@@ -70,17 +76,12 @@ fn faults(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &document::R
 /// With whom counts are shared: what is written, else what serves best.
 fn sharing(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &document::Rate) -> RateSharing {
     let counts_all = matches!(written.count, document::RateCount::All);
-    let failure = match written.failure_mode {
-        Some(document::FailureMode::Open) => FailureMode::Open,
-        Some(document::FailureMode::Closed) => FailureMode::Closed,
-        Some(document::FailureMode::Share) | None => FailureMode::Share,
-    };
+    let has_shared = written.quota.is_some() || written.login.is_some();
     let sharing = match written.shared {
-        Some(document::RateSharing::Leased) => RateSharing::Leased(failure),
-        Some(document::RateSharing::Strict) => RateSharing::Strict(failure),
-        Some(document::RateSharing::Local) => RateSharing::Local,
-        None if checker.has_redis && written.quota.is_some() && !counts_all => RateSharing::Leased(failure),
-        None => RateSharing::Local,
+        None if checker.has_redis && has_shared && !counts_all => {
+            shared(Some(document::RateSharing::Leased), written.failure_mode)
+        }
+        mode => shared(mode, written.failure_mode),
     };
     let is_written = matches!(sharing, RateSharing::Leased(_) | RateSharing::Strict(_)) && written.shared.is_some();
     if is_written && !checker.has_redis && !checker.is_partial {
@@ -94,12 +95,12 @@ fn sharing(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &document::
     }
     let is_shareable = match sharing {
         RateSharing::Local => true,
-        RateSharing::Leased(_) => written.quota.is_some(),
-        RateSharing::Strict(_) => written.quota.is_some() || written.spike_arrest.is_some(),
+        RateSharing::Leased(_) => has_shared,
+        RateSharing::Strict(_) => has_shared || written.spike_arrest.is_some(),
     };
     if is_written && !is_shareable {
         let message = "nothing here is shared".to_owned();
-        let help = "`leased` shares `quota`, `strict` shares `quota` and `spike_arrest`";
+        let help = "`leased` shares `quota` and `login`, `strict` shares `spike_arrest` too";
         checker.warning(&at.key("shared"), report::NO_EFFECT, message, help);
     }
     if sharing == RateSharing::Local && written.failure_mode.is_some() {
@@ -110,12 +111,29 @@ fn sharing(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &document::
     sharing
 }
 
+/// How counts are shared, and what holds without Redis; nothing written shares nothing.
+pub(super) fn shared(written: Option<document::RateSharing>, failure: Option<document::FailureMode>) -> RateSharing {
+    let failure = match failure {
+        Some(document::FailureMode::Open) => FailureMode::Open,
+        Some(document::FailureMode::Closed) => FailureMode::Closed,
+        Some(document::FailureMode::Share) | None => FailureMode::Share,
+    };
+    match written {
+        Some(document::RateSharing::Leased) => RateSharing::Leased(failure),
+        Some(document::RateSharing::Strict) => RateSharing::Strict(failure),
+        Some(document::RateSharing::Local) | None => RateSharing::Local,
+    }
+}
+
 fn key(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &[document::RateKey]) -> Vec<RateKey> {
     let mut parts = Vec::with_capacity(written.len());
     for (index, part) in written.iter().enumerate() {
         let part = match part {
             document::RateKey::Principal => RateKey::Principal,
             document::RateKey::ApiKey => RateKey::ApiKey,
+            document::RateKey::Application => RateKey::Application,
+            document::RateKey::Plan => RateKey::Plan,
+            document::RateKey::Fingerprint => RateKey::Fingerprint,
             document::RateKey::Address => RateKey::Address,
             document::RateKey::Country => RateKey::Country,
             document::RateKey::Asn => RateKey::Asn,
@@ -127,6 +145,7 @@ fn key(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &[document::Rat
             }
             document::RateKey::Cookie(name) => RateKey::Cookie(name.clone()),
             document::RateKey::Query(name) => RateKey::Query(name.clone()),
+            document::RateKey::Claim(name) => RateKey::Claim(name.clone()),
         };
         if parts.contains(&part) {
             let message = format!("`{}` is written twice", excerpt(&part.words()));

@@ -45,6 +45,7 @@ pub(super) fn redis(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &d
         database: written.database,
         key_prefix: written.key_prefix.clone(),
         key_file,
+        key_quotas: super::rate::shared(Some(written.key_quotas.shared), Some(written.key_quotas.failure_mode)),
         timeout_ms,
     })
 }

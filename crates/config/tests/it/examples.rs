@@ -57,7 +57,9 @@ redis:
   database: 38
   key_prefix: eu
   key_file: /secret
+  key_quotas: {shared: strict, failure_mode: open}
   timeout: 39ms
+plans: [{name: gold, spike_arrest: {requests: 41, per: 42s, burst: 43}, quota: {requests: 44, per: 45m}, concurrency: 46, bandwidth: {bytes: 47KiB, per: 48h}, shared: strict, failure_mode: closed}]
 console: {address: \"127.0.0.1:32\", secure_cookies: true}
 metrics: {address: \"127.0.0.1:40\"}
 threads: 33
@@ -89,6 +91,12 @@ shutdown_grace: 34s
     assert_eq!((redis.user.as_deref(), redis.key_prefix.as_str(), redis.timeout_ms), (Some("ann"), "eu", 39));
     let files = [redis.password_file.unwrap(), redis.key_file.unwrap()];
     assert_eq!(files.map(|file| file.display().to_string()), ["/etc/bartizan/p", "/secret"]);
+    assert_eq!(redis.key_quotas, RateSharing::Strict(FailureMode::Open));
+    let [plan] = &config.plans[..] else { panic!("{:?}", config.plans) };
+    let summary =
+        "41 in 42s, 43 at once, 44 in 45m, 46 in flight, 48128 B in 2d by application, counted by all gateways";
+    assert_eq!((plan.name.as_str(), plan.limits.summary().as_str()), ("gold", summary));
+    assert_eq!(plan.limits.sharing, RateSharing::Strict(FailureMode::Closed));
     let tls = redis.tls.unwrap();
     assert_eq!(tls.authorities.unwrap().to_str(), Some("/etc/bartizan/ca.pem"));
     assert_eq!(tls.client.unwrap(), ("/etc/bartizan/c.pem".into(), "/k.pem".into()));
@@ -118,6 +126,7 @@ policies: [{{ name: p, rate: {{ {rate} }} }}]
     assert_eq!(sharing(redis, &format!("{quota}, count: all")), RateSharing::Local);
     assert_eq!(sharing(redis, "concurrency: 4"), RateSharing::Local);
     let written = |words: &str| sharing(redis, &format!("{quota}, {words}"));
+    assert_eq!(sharing(redis, "login: { account: user }"), RateSharing::Leased(FailureMode::Share));
     assert_eq!(written("shared: local"), RateSharing::Local);
     assert_eq!(written("shared: leased, failure_mode: open"), RateSharing::Leased(FailureMode::Open));
     assert_eq!(written("shared: strict, failure_mode: closed"), RateSharing::Strict(FailureMode::Closed));

@@ -142,4 +142,11 @@ fn checks_and_status_describe_the_product() {
         (&json!("0.1.0"), &json!(2), &json!(3))
     );
     assert_eq!(status["started_at"], "2026-01-31T12:00:00.000000Z");
+    let ages: Vec<_> = status["address_data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|file| json!([file["name"], file["age_days"], file["is_old"]]))
+        .collect();
+    assert_eq!(ages, [json!(["world", 11, false]), json!(["operators", 122, true]), json!(["lists", null, false])]);
 }

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use bartizan_catalog::Catalog;
 use bartizan_console::{
-    CatalogView, Control, KeyDesk, KeyRefused, LimitState, MadeKey, NewKey, Options, Parts, QueueCounters,
-    ReloadOutcome, Reloaded, RunningConfig, SetupToken, SourceHealth, SourceState, TargetState, TokenHash,
-    UpstreamState, serve,
+    AddressDataState, CatalogView, Control, KeyDesk, KeyRefused, LimitState, MadeKey, NewKey, Options, Parts,
+    QueueCounters, ReloadOutcome, Reloaded, RunningConfig, SetupToken, SourceHealth, SourceState, TargetState,
+    TokenHash, UpstreamState, serve,
 };
 use bartizan_engine::CHECKS;
 use bartizan_model::{Event, Secret, Timestamp};
@@ -203,6 +203,19 @@ fn control(levers: &Arc<Levers>) -> Control {
         limits: Arc::new(|| {
             let (policy, kind) = ("few-orders".to_owned(), "quota".to_owned());
             vec![LimitState { policy, kind, keys: 7, near: 2, spent: 1, bytes: 4096, overflowed_total: 0 }]
+        }),
+        address_data: Arc::new(|| {
+            let file = |name: &str, kind: &str, built: Option<&str>| AddressDataState {
+                name: name.to_owned(),
+                kind: kind.to_owned(),
+                networks: Some(1_200_000),
+                built: built.map(|built| built.parse().unwrap()),
+            };
+            vec![
+                file("world", "GeoLite2-City", Some("2026-01-20T00:00:00Z")),
+                file("operators", "GeoLite2-ASN", Some("2025-10-01T00:00:00Z")),
+                file("lists", "CSV", None),
+            ]
         }),
         queue: Arc::new(move || {
             assert!(!for_queue.broken.load(Ordering::SeqCst), "broken on purpose");

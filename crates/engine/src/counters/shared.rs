@@ -16,7 +16,7 @@ use bartizan_config::FailureMode;
 
 use super::lease::{Grant, Lease, Return, Spend, Terms, Window};
 use super::meter::Meter;
-use super::table::{Fingerprint, Table};
+use super::table::{Fingerprint, Slot, Table};
 
 /// Shards of a table of leases: more than threads that will meet in one.
 const SHARDS: usize = 64;
@@ -36,6 +36,15 @@ pub struct SharedLimit {
     /// What this gateway admits alone, when the failure mode is `share`
     alone: Option<Table>,
     errands: Arc<Errands>,
+}
+
+/// What a gateway does alone.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Alone {
+    pub(super) failure: FailureMode,
+    /// What it admits when the failure mode is `share`
+    pub(super) share: u64,
+    pub(super) keys_max: u32,
 }
 
 /// Leases by key.
@@ -152,23 +161,17 @@ impl Errands {
 }
 
 impl SharedLimit {
-    pub(super) fn new(
-        name: [u8; 16],
-        terms: Terms,
-        is_leased: bool,
-        failure: FailureMode,
-        keys_max: u32,
-        errands: Arc<Errands>,
-    ) -> Self {
+    pub(super) fn new(name: [u8; 16], terms: Terms, is_leased: bool, alone: Alone, errands: Arc<Errands>) -> Self {
+        let Alone { failure, share, keys_max } = alone;
         let shards = || (0..SHARDS).map(|_| Mutex::default()).collect();
         let keys_of_shard = (keys_max as usize).div_ceil(SHARDS);
-        let alone = || Table::new(share_meter(&terms), keys_max);
+        let alone = || Table::new(share_meter(&terms, share), keys_max);
         Self {
             name,
             terms,
             failure,
             leases: is_leased.then(|| Leases { shards: shards(), keys_max: keys_of_shard }),
-            alone: (failure == FailureMode::Share && terms.share() > 0).then(alone),
+            alone: (failure == FailureMode::Share && share > 0).then(alone),
             errands,
         }
     }
@@ -270,10 +273,19 @@ impl SharedLimit {
         }
     }
 
-    /// Counts without the store, as the failure mode says.
+    /// Counts without the store, as the failure mode says, and tells it later.
     pub(crate) fn without_store(self: &Arc<Self>, key: Fingerprint, now: u64, amount: u64) -> Counted {
+        let counted = self.alone(key, now, amount);
+        if counted.is_admitted {
+            self.report_alone(key, amount, counted.place);
+        }
+        counted
+    }
+
+    /// As the failure mode says; whether it is to be told to the store turns out later.
+    pub(crate) fn alone(&self, key: Fingerprint, now: u64, amount: u64) -> Counted {
         let place = CountedAt::Here(now);
-        let counted = match (self.failure, &self.alone) {
+        match (self.failure, &self.alone) {
             (FailureMode::Open, _) => Counted { is_admitted: true, remaining: self.terms.limit, wait_us: 0, place },
             (FailureMode::Share, Some(alone)) => {
                 let taken = alone.take(key, now, amount, false);
@@ -283,11 +295,24 @@ impl SharedLimit {
             (FailureMode::Closed, _) | (FailureMode::Share, None) => {
                 Counted { is_admitted: false, remaining: 0, wait_us: RETRY_US, place }
             }
-        };
-        if counted.is_admitted {
-            self.errands.push(Errand { limit: Arc::clone(self), key, kind: ErrandKind::Report(amount) });
         }
-        counted
+    }
+
+    /// Tells the store of what was admitted without it.
+    pub(crate) fn report_alone(self: &Arc<Self>, key: Fingerprint, amount: u64, place: CountedAt) {
+        match place {
+            CountedAt::Here(_) => {
+                self.errands.push(Errand { limit: Arc::clone(self), key, kind: ErrandKind::Report(amount) });
+            }
+            CountedAt::Lease(_) | CountedAt::Store(_) => {}
+        }
+    }
+
+    /// Takes back what was admitted without the store, and not told to it.
+    pub(crate) fn take_back_alone(&self, key: Fingerprint, amount: u64, place: CountedAt) {
+        if let (CountedAt::Here(at), Some(alone)) = (place, &self.alone) {
+            alone.give_back(key, Slot::Own, at, amount);
+        }
     }
 
     /// Takes back what was counted for a request that goes no further. What was admitted without the store stays counted.
@@ -318,8 +343,7 @@ impl SharedLimit {
 const RETRY_US: u64 = 1_000_000;
 
 /// This gateway's even share of a limit, in windows of its own.
-fn share_meter(terms: &Terms) -> Meter {
-    let share = terms.share();
+fn share_meter(terms: &Terms, share: u64) -> Meter {
     match terms.window {
         Window::Rolling { length_us } => Meter::window(share, length_us),
         Window::Calendar { length_us, start_us } => {
@@ -377,7 +401,8 @@ mod tests {
         let errands = Arc::new(Errands::default());
         let window = Window::Rolling { length_us: 60 * SECOND };
         let terms = Terms { limit: 100, window, gateways: 4 };
-        (Arc::new(SharedLimit::new([1; 16], terms, is_leased, failure, keys_max, Arc::clone(&errands))), errands)
+        let alone = Alone { failure, share: terms.share(), keys_max };
+        (Arc::new(SharedLimit::new([1; 16], terms, is_leased, alone, Arc::clone(&errands))), errands)
     }
 
     fn grant(tokens: u64) -> Grant {

@@ -358,3 +358,109 @@ fn a_replay_counts_for_itself() {
     let admitted = (0..20).filter(|_| is_admitted(&snapshot, KEYED)).count();
     assert_eq!(admitted, 10);
 }
+
+fn shared_login(failure_mode: &str) -> String {
+    format!(
+        "
+redis: {{ address: \"127.0.0.1:6379\", gateways: 2 }}
+policies: [{{ name: login, mode: enforce, rate: {{ login: {{ account: user, per_account: {{ attempts: 3, per: 1h }} }}, shared: strict, failure_mode: {failure_mode} }} }}]
+"
+    )
+}
+
+/// Sends an attempt at the account `jane`, which is answered with `status`; the check that refused it, and the counts that
+/// the store was asked for.
+fn attempt(
+    snapshot: &Arc<Snapshot>,
+    status: u16,
+    store: impl Fn(&CountWish) -> Option<Counted>,
+) -> (Option<String>, Vec<String>) {
+    let text = "POST / HTTP/1.1\nHost: a.example\nContent-Type: application/json\nTransfer-Encoding: chunked";
+    let exchange = document::exchange(text, None);
+    let begun = exchange.time.unwrap();
+    let connection = host::connection(&exchange);
+    let mut inspection = Inspection::new(Arc::clone(snapshot), &connection, ID, Source::Gateway, begun);
+    inspection.can_ask();
+    let held = host::head(&mut inspection, &exchange, |question| panic!("the head asks {question:?}"));
+    assert_eq!(held, Step::Hold, "the body waits for its judgment");
+    inspection.request_body(b"{\"user\":\"Jane\"}");
+    let mut asked = Vec::new();
+    let mut step = inspection.request_end();
+    if let Step::Ask(Question::Count(wishes)) = &step {
+        asked.extend(wishes.iter().map(|wish| format!("{} {}", wish.limit.name(), wish.key.digits())));
+        let reply = Reply::Counted(wishes.iter().map(&store).collect());
+        step = inspection.reply_at_end(reply);
+    }
+    let mut outcome = Outcome { ending: Ending::Stopped, ..Outcome::default() };
+    if !matches!(step, Step::Stop(_)) {
+        inspection.response_head(&bartizan_model::ResponseHead { status, headers: &[] });
+        outcome = Outcome { status, ..Outcome::default() };
+    }
+    let event = inspection.finish(outcome, begun);
+    (event.decision.check.map(|check| check.to_string()), asked)
+}
+
+#[test]
+fn shared_attempts_to_log_in_are_counted_in_the_store_and_given_back_when_they_succeed() {
+    let counters = Counters::shared(&SECRET, 2);
+    let snapshot = gateway(&shared_login("closed"), 7, &counters);
+    let returned = || {
+        let errands = counters.errands().unwrap().take();
+        errands.iter().filter(|errand| matches!(errand.kind, ErrandKind::GiveBack(_))).count()
+    };
+    let (check, asked) = attempt(&snapshot, 401, says(true));
+    assert_eq!((check, asked.len()), (None, 2), "the account and the network, with one question");
+    assert_eq!(returned(), 0, "what failed stays counted");
+    assert_eq!((attempt(&snapshot, 200, says(true)).0, returned()), (None, 2));
+    let one_too_many = |wish: &CountWish| says(wish.limit.terms().limit != 3)(wish);
+    assert_eq!(attempt(&snapshot, 401, one_too_many).0.as_deref(), Some("LIM-207"));
+    assert_eq!(returned(), 1, "a refused attempt uses up nothing of its network");
+    let elsewhere = gateway(&shared_login("closed"), 8, &Counters::shared(&SECRET, 2));
+    assert_eq!(attempt(&elsewhere, 401, says(true)).1, asked, "another installation asks for the same counts");
+}
+
+#[test]
+fn without_the_store_attempts_to_log_in_go_by_the_failure_mode() {
+    let admitted = |mode: &str, status: u16| {
+        let counters = Counters::shared(&SECRET, 2);
+        let snapshot = gateway(&shared_login(mode), 7, &counters);
+        let admitted = (0..10).filter(|_| attempt(&snapshot, status, |_| None).0.is_none()).count();
+        let told = counters.errands().unwrap().take();
+        (admitted, told.iter().filter(|errand| matches!(errand.kind, ErrandKind::Report(1))).count())
+    };
+    assert_eq!(["open", "closed"].map(|mode| admitted(mode, 401)), [(10, 20), (0, 0)]);
+    assert_eq!(admitted("share", 401), (1, 2), "a share of three between two is one");
+    assert_eq!(admitted("share", 200), (10, 0), "who logs in is not locked out, and nothing is told of it");
+}
+
+#[test]
+fn attempts_to_log_in_whose_bodies_stream_by_count_for_their_source_once() {
+    let config = "
+apis: [{ name: default, upstream: origin, streaming: [/login] }]
+policies: [{ name: login, mode: enforce, rate: { login: { account: user, per_account: { attempts: 1, per: 1h }, per_source: { attempts: 2, per: 1h } } } }]
+";
+    let counters = Counters::default();
+    let snapshot = compiled(config, &counters);
+    let text = "POST /login HTTP/1.1\nHost: a.example\nContent-Type: application/json\nTransfer-Encoding: chunked";
+    let exchange = document::exchange(text, None);
+    let attempt = |status: u16, is_told_of_its_end: bool| {
+        let connection = host::connection(&exchange);
+        let begun = exchange.time.unwrap();
+        let mut inspection = Inspection::new(Arc::clone(&snapshot), &connection, ID, Source::Gateway, begun);
+        let step = host::head(&mut inspection, &exchange, |question| panic!("{question:?}"));
+        assert_ne!(step, Step::Hold, "nothing of it is held");
+        if matches!(step, Step::Stop(_)) {
+            return inspection.decision().check.as_ref().map(ToString::to_string);
+        }
+        if is_told_of_its_end {
+            inspection.request_end();
+        }
+        inspection.response_head(&bartizan_model::ResponseHead { status, headers: &[] });
+        inspection.finish(Outcome { status, ..Outcome::default() }, begun);
+        None
+    };
+    assert_eq!([attempt(200, false), attempt(200, true), attempt(401, true), attempt(401, false)], [const { None }; 4]);
+    assert_eq!(attempt(401, false).as_deref(), Some("LIM-207"), "though nobody said that the requests had ended");
+    let outcomes = counters.limit_outcomes();
+    assert_eq!((outcomes[0].allowed, outcomes[0].limited), (4, 1));
+}

@@ -3,18 +3,18 @@
 //! The id is public and finds the key; 256 random bits are the secret; the checksum tells a mistyped key and lets secret
 //! scanners recognize one. What is kept is HMAC-SHA-256 of the whole key under a pepper of this installation, so that
 //! records of one are useless in another: a secret of 256 bits cannot be guessed, so that a slow hash would only help who
-//! wants to keep the gateway busy. Two keys of one application may be live at once, for rotation. A key may have a quota
-//! of its own, which the keys of one application share: the stage `limit` counts it (`limit/rate/key_quota.rs`).
-//! This file computes; randomness and disk are the host's.
+//! wants to keep the gateway busy. Two keys of one application may be live at once, for rotation. A key may bring limits
+//! along, which the keys of one application share: a quota of its own, and a plan that the configuration describes. The
+//! stage `limit` counts them (`limit/rate.rs`). This file computes; randomness and disk are the host's.
 
 mod text;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
-use bartizan_config::ApiKeyMethod;
+use bartizan_config::{ApiKeyMethod, Config, Quota, QuotaWindow, Rate, RateSharing};
 use bartizan_model::{CredentialKind, Principal, Secret, Source, Strength, Timestamp};
 use ring::hmac;
 use serde::{Deserialize, Serialize};
@@ -22,10 +22,11 @@ use serde::{Deserialize, Serialize};
 use super::authenticate::{Verdict, Verified, is_twice};
 use super::checks;
 use super::verified::{Fault, Privacy, Who};
-use crate::counters::{Fingerprint, Meter, Table};
+use crate::counters::Counters;
 use crate::edits::{Edits, decoded, parameter_is};
 use crate::stage::HeadContext;
-use crate::state::sha256;
+use crate::stage::limit::rate::RateRules;
+use crate::stage::limit::rate::key::Fingerprinter;
 pub(crate) use text::ApiKeyId;
 use text::ApiKeyText;
 
@@ -35,6 +36,9 @@ pub const API_KEY_RANDOM_BYTES: usize = 40;
 const LIVE_MAX: usize = 2;
 /// Who vouches for what this installation knows itself.
 pub(crate) const AUTHORITY: &str = "bartizan";
+
+/// What clients know the quota of a key by.
+const KEY_LIMITS: &str = "api-key";
 
 /// LIMIT: applications whose quotas are counted one by one; as many as an installation keeps keys of.
 const METERED_MAX: u32 = 65_536;
@@ -67,8 +71,11 @@ impl ApiKeyQuota {
         self.per_s
     }
 
-    fn meter(self) -> Meter {
-        Meter::window(self.requests, self.per_s.saturating_mul(1_000_000))
+    /// As a rate limit.
+    fn limits(self, sharing: RateSharing) -> Rate {
+        let window = QuotaWindow::Rolling { window_ms: self.per_s.saturating_mul(1000) };
+        let quota = Some(Quota { requests: self.requests, window });
+        Rate { quota, ..Rate::of_application(sharing, METERED_MAX) }
     }
 }
 
@@ -178,10 +185,15 @@ pub struct ApiKeys {
 pub(crate) struct KnownKey {
     key: ApiKey,
     uses: Arc<Uses>,
-    /// What its quota counts in; only once it is published
-    table: Option<Arc<Table>>,
-    /// As whom its requests are counted
-    pub(crate) application: Fingerprint,
+    /// Its own quota; only once it is published
+    limits: Option<Arc<RateRules>>,
+}
+
+/// How the quotas of keys are counted.
+#[derive(Debug)]
+pub(crate) struct KeyCounts {
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) sharing: RateSharing,
 }
 
 /// How often a key was used.
@@ -192,9 +204,24 @@ struct Uses {
 }
 
 impl KnownKey {
-    /// Its quota and what counts it.
-    pub(crate) fn quota(&self) -> Option<(ApiKeyQuota, &Arc<Table>)> {
-        self.key.quota.zip(self.table.as_ref())
+    /// Its public part.
+    pub(crate) fn id(&self) -> &str {
+        &self.key.id
+    }
+
+    /// The application it was given to: who is counted.
+    pub(crate) fn application(&self) -> &str {
+        &self.key.application
+    }
+
+    /// The plan it was sold under.
+    pub(crate) fn plan(&self) -> Option<&str> {
+        self.key.plan.as_deref()
+    }
+
+    /// Its own quota.
+    pub(crate) fn limits(&self) -> Option<&Arc<RateRules>> {
+        self.limits.as_ref()
     }
 
     /// PERF: one addition a request, and one store a second, so that processors seldom wait for each other.
@@ -220,27 +247,24 @@ impl Default for ApiKeys {
 impl ApiKeys {
     /// Every key there is, under its pepper.
     pub fn new(pepper: [u8; 32], keys: impl IntoIterator<Item = ApiKey>) -> Self {
-        let known = |key: ApiKey| {
-            let bits = sha256(&[b"application", key.application.as_bytes()]);
-            let bits = bits.iter().take(16).fold(0, |bits, byte| bits << 8 | u128::from(*byte));
-            let application = Fingerprint::new(bits);
-            (key.id.clone(), Arc::new(KnownKey { key, uses: Arc::default(), table: None, application }))
-        };
+        let known = |key: ApiKey| (key.id.clone(), Arc::new(KnownKey { key, uses: Arc::default(), limits: None }));
         Self { pepper: Secret::new(pepper), by_id: keys.into_iter().map(known).collect() }
     }
 
-    /// These keys in the place of `before`: uses and counts go on.
-    pub(crate) fn following(self, before: &Self) -> Self {
-        let tables = before.by_id.values().filter_map(|known| known.quota());
-        let mut tables: HashMap<ApiKeyQuota, Arc<Table>> =
-            tables.map(|(quota, table)| (quota, Arc::clone(table))).collect();
+    /// These keys in the place of `before`: uses go on, and so do counts, which the counters keep as long as somebody
+    /// has a quota of the same numbers.
+    pub(crate) fn following(self, before: &Self, counts: &KeyCounts) -> Self {
+        let fingerprinter = Fingerprinter::new(&self.pepper);
+        let mut rules: HashMap<ApiKeyQuota, Arc<RateRules>> = HashMap::new();
         let mut follow = |(id, known): (Box<str>, Arc<KnownKey>)| {
             let key = known.key.clone();
-            let table = key.quota.map(|quota| {
-                Arc::clone(tables.entry(quota).or_insert_with(|| Arc::new(Table::new(quota.meter(), METERED_MAX))))
-            });
+            let new = |quota: ApiKeyQuota| {
+                let limits = quota.limits(counts.sharing);
+                Arc::new(RateRules::brought(KEY_LIMITS, "", &limits, &counts.counters, fingerprinter))
+            };
+            let limits = key.quota.map(|quota| Arc::clone(rules.entry(quota).or_insert_with(|| new(quota))));
             let uses = before.by_id.get(&id).map_or_else(Arc::default, |before| Arc::clone(&before.uses));
-            (id, Arc::new(KnownKey { key, uses, table, application: known.application }))
+            (id, Arc::new(KnownKey { key, uses, limits }))
         };
         Self { by_id: self.by_id.into_iter().map(&mut follow).collect(), pepper: self.pepper }
     }
@@ -253,6 +277,14 @@ impl ApiKeys {
             (calls > 0).then(|| ApiKeyUse { id: known.key.id.clone(), last_at, calls })
         };
         self.by_id.values().filter_map(used).collect()
+    }
+
+    /// See [`crate::AccessState::unknown_plans`].
+    pub(crate) fn unknown_plans(&self, config: &Config, now: Timestamp) -> Vec<Box<str>> {
+        let live = self.by_id.values().map(|known| &known.key).filter(|key| key.is_live(now));
+        let plans: BTreeSet<&str> = live.filter_map(|key| key.plan.as_deref()).collect();
+        let is_known = |name: &&str| config.plans.iter().any(|plan| plan.name == **name);
+        plans.into_iter().filter(|name| !is_known(name)).map(Into::into).collect()
     }
 
     /// The key of this id.
@@ -394,6 +426,10 @@ impl ApiKeyRules {
         }
         if !key.is_live(ctx.now) {
             return lapsed("it has expired");
+        }
+        if key.plan.as_deref().is_some_and(|plan| ctx.snapshot.policies().plan(plan).is_none()) {
+            let words = "the configuration does not have the plan that it was made with";
+            return Verdict::Refused(Fault::of_key(&checks::PLAN, words, text.id()));
         }
         let now = ctx.now.as_secs();
         let who = Who::new(principal(key), privacy);

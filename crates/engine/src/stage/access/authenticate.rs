@@ -240,7 +240,7 @@ impl Authentication {
         } else {
             method.map_or(Location::part(Part::Header), Method::location)
         };
-        let refusal = if is_unavailable {
+        let refusal = if is_unavailable || fault.is(&checks::PLAN) {
             Refusal::ServiceUnavailable
         } else if fault.is(&checks::EXTERNAL) {
             Refusal::Forbidden
@@ -297,16 +297,18 @@ impl Authentication {
     }
 }
 
-/// Notes that an API key is used, once a request, and which policy answers for its quota.
+/// Notes that an API key is used, once a request, and which policy answers for what it may use.
 fn meter(ctx: &mut HeadContext<'_>, index: PolicyIndex, mode: Mode, who: &Who) {
     let Some(id) = who.principal.credential_id.as_deref() else { return };
-    if ctx.facts.metered.is_none() {
-        let known = ctx.snapshot.access().api_keys().known(id);
-        known.into_iter().for_each(|known| known.note_use(ctx.now.as_secs()));
+    let is_first = ctx.facts.metered.is_none();
+    if !is_first && mode != Mode::Enforce {
+        return;
     }
-    if ctx.facts.metered.is_none() || mode == Mode::Enforce {
-        ctx.facts.metered = Some(Metered { by: index, key_id: id.into() });
+    let Some(key) = ctx.snapshot.access().api_keys().known(id) else { return };
+    if is_first {
+        key.note_use(ctx.now.as_secs());
     }
+    ctx.facts.metered = Some(Metered { by: index, key });
 }
 
 /// Takes out what clients say in our words, and notes that they do. An upstream that believes a field believes it on

@@ -1,4 +1,4 @@
-//! ACC-201 to ACC-220 and ACC-231 to ACC-233: why a caller is not known. ACC-301: the caller is known, and may not do this.
+//! ACC-201 to ACC-221 and ACC-231 to ACC-233: why a caller is not known. ACC-301: the caller is known, and may not do this.
 //!
 //! Evidence comes from a closed set of words: it never holds a credential, a claim or anything else that was sent.
 
@@ -213,6 +213,16 @@ pub(crate) static FORGED_IDENTITY: CheckInfo = broken_authentication(
     &[290],
     "a client sends a field by which the gateway tells the upstream who calls; it is removed",
     "look at who sends it; an upstream that can be reached around the gateway would believe it",
+);
+
+/// What a key may use is not known.
+pub(crate) static PLAN: CheckInfo = broken_authentication(
+    "ACC-221",
+    "API key of an unknown plan",
+    Severity::High,
+    &[636, 770],
+    "the plan that the key was made with is not in the configuration: what it may use is not known; access defaults to closed",
+    "add the plan to `plans`, or give the application a key of another plan (`bartizan key list` shows them)",
 );
 
 /// A DPoP proof without a nonce of ours, or with an old one.

@@ -9,11 +9,14 @@
 //! What counts (`count`): *admitted* requests, or *all*, refused ones too. Admitted means let through by this stage and
 //! those before it; what a later stage denies has been counted. An observed limit counts as an enforced one would: what it
 //! would refuse is not counted, so its findings are those of enforcement under the same arrivals.
+//!
+//! An API key may bring limits along: a quota of its own, and its plan. They need no `rate` policy: the `authenticate`
+//! policy that let the key in answers for them, by its mode. The keys of one application count together, so that a
+//! rotation neither doubles nor resets what it may use.
 
 pub(crate) mod checks;
 pub(crate) mod fields;
 pub(crate) mod key;
-mod key_quota;
 pub(crate) mod login;
 pub(crate) mod page;
 
@@ -26,20 +29,23 @@ use smallvec::SmallVec;
 use crate::bounded::Digest;
 use crate::counters::lease::Window;
 use crate::counters::shared::{CountWish, Counted, CountedAt, SharedLimit};
-use crate::counters::{Counters, Fingerprint, Meter, Period, SharedTerms, Slot, Table, micros};
+use crate::counters::{Counters, Fingerprint, Meter, Outcomes, Period, SharedTerms, Slot, Table, micros};
 use crate::decide::{Ground, Notices, Refusal};
 use crate::held::HeldBody;
 use crate::policy::{Policies, PolicyIndex, Rule};
 use crate::question::{Question, Reply};
-use crate::stage::{HeadContext, applying};
+use crate::snapshot::Snapshot;
+use crate::stage::{Facts, HeadContext, applying};
 use fields::Item;
 use key::{Fingerprinter, Key};
-use key_quota::KeyCharge;
 use login::{Attempt, Login};
 use page::PageSize;
 
 /// Names the one question of this stage.
 const COUNTS: Digest = *b"counts of limits that are shared";
+
+/// Names its question when the request is complete.
+pub(crate) const ATTEMPTS: Digest = *b"attempts to log in as are shared";
 
 /// Microseconds of a millisecond.
 const MILLISECOND: u64 = 1000;
@@ -53,6 +59,8 @@ pub(crate) struct RateRules {
     key: Key,
     /// The same for limits that gateways share, hashed alike by all of them
     shared_key: Option<Key>,
+    /// Only for API keys of these plans; for all requests when empty
+    plans: Box<[Box<str>]>,
     counts_all: bool,
     weight: u64,
     weight_header: Option<Box<str>>,
@@ -61,6 +69,7 @@ pub(crate) struct RateRules {
     page_size: Option<PageSize>,
     login: Option<Arc<Login>>,
     is_announced: bool,
+    outcomes: Arc<Outcomes>,
 }
 
 /// One count of a policy.
@@ -98,8 +107,8 @@ pub(crate) struct Rates {
     /// What limits that are shared said, before the others are asked
     settled: SmallVec<[Settled; 1]>,
     charges: SmallVec<[Charge; 2]>,
-    /// Of the quota that an API key brings along
-    key_charge: Option<KeyCharge>,
+    /// What the caller's API key brings along: its own quota, and its plan
+    brought: SmallVec<[Arc<RateRules>; 2]>,
     in_flight: SmallVec<[Place; 1]>,
     responses: SmallVec<[(PolicyIndex, u64); 1]>,
     response_bytes: u64,
@@ -111,8 +120,7 @@ pub(crate) struct Rates {
 /// What a limit said that is shared.
 #[derive(Clone, Copy, Debug)]
 struct Settled {
-    policy: PolicyIndex,
-    limit: u8,
+    at: LimitIndex,
     key: Fingerprint,
     counted: Counted,
 }
@@ -120,9 +128,7 @@ struct Settled {
 /// What one limit said.
 #[derive(Clone, Copy, Debug)]
 struct Charge {
-    policy: PolicyIndex,
-    /// Number of the limit within its policy
-    limit: u8,
+    at: LimitIndex,
     place: ChargedAt,
     is_admitted: bool,
     key: Fingerprint,
@@ -188,18 +194,30 @@ impl RateRules {
         counters: &Counters,
         fingerprinter: Fingerprinter,
     ) -> Self {
+        Self::brought(policy, &format!(" by {}", rate.key_words()), rate, counters, fingerprinter)
+    }
+
+    /// Limits that an API key brings along, under a name that no policy has. What findings say of them ends with `whose`.
+    pub(crate) fn brought(
+        policy: &str,
+        whose: &str,
+        rate: &bartizan_config::Rate,
+        counters: &Counters,
+        fingerprinter: Fingerprinter,
+    ) -> Self {
         let key = rate.key_words();
         let own =
             |kind: Kind, meter: Meter| Counts::Own(counters.table(policy, kind.name(), &key, meter, rate.keys_max));
         let shared = |kind: Kind, requests: u64, window: Window| {
             let (is_leased, failure) = sharing(rate.sharing, kind)?;
-            let terms = SharedTerms { limit: requests, window, is_leased, failure, keys_max: rate.keys_max };
+            let keys_max = rate.keys_max;
+            let terms = SharedTerms { limit: requests, window, is_leased, failure, keys_max, share_min: 0 };
             counters.shared_limit(policy, kind.name(), &key, terms).map(Counts::Shared)
         };
         let limit = |kind: Kind, counts: Counts, quota: u64, window_ms: Option<u64>, words: String| Limit {
             kind,
             counts,
-            evidence: format!("{words} by {key}").into(),
+            evidence: format!("{words}{whose}").into(),
             item: Item::new(policy, kind.name(), rate.counts() > 1, quota, window_ms, kind.unit()),
         };
         let mut limits = Vec::new();
@@ -235,12 +253,13 @@ impl RateRules {
                 words,
             ));
         }
-        let login = |login| Arc::new(Login::new(login, policy, rate.keys_max, fingerprinter, counters));
+        let login = |login| Arc::new(Login::new(login, policy, rate, fingerprinter, counters));
         let is_shared = limits.iter().any(|limit| matches!(limit.counts, Counts::Shared(_)));
         let shared_key = counters.shared_key().filter(|_| is_shared);
         Self {
             key: Key::new(&rate.key, fingerprinter),
             shared_key: shared_key.map(|key| Key::new(&rate.key, Fingerprinter::shared(key))),
+            plans: rate.plans.iter().map(|plan| plan.as_str().into()).collect(),
             counts_all: rate.count == RateCount::All,
             weight: rate.weight.into(),
             weight_header: rate.weight_header.as_deref().map(Box::from),
@@ -249,7 +268,14 @@ impl RateRules {
             page_size: rate.page_size.as_ref().map(PageSize::new),
             login: rate.login.as_ref().map(login),
             is_announced: rate.announce,
+            outcomes: counters.outcomes(policy),
         }
+    }
+
+    /// Whether a request is limited, by the plan of its API key.
+    fn is_for(&self, facts: &Facts) -> bool {
+        let plan = || facts.metered.as_ref().and_then(|metered| metered.key.plan());
+        self.plans.is_empty() || plan().is_some_and(|plan| self.plans.iter().any(|known| **known == *plan))
     }
 
     /// What a request weighs: a header can only add to what is written.
@@ -314,10 +340,10 @@ pub(crate) fn run(ctx: &mut HeadContext<'_>) {
     if !ctx.snapshot.policies().has_rates() && ctx.facts.metered.is_none() {
         return;
     }
-    for (index, policy) in applying(ctx.snapshot, ctx.facts) {
-        if let Rule::Rate(rules) = &policy.rule
-            && let Some(page_size) = &rules.page_size
-        {
+    ctx.rates.brought = brought(ctx);
+    let asked = ctx.rates.brought.clone();
+    for (index, _, rules) in limiting(ctx.snapshot, ctx.facts, &asked) {
+        if let Some(page_size) = &rules.page_size {
             page_size.check(ctx.head.query(), index, ctx.notices);
         }
     }
@@ -325,63 +351,152 @@ pub(crate) fn run(ctx: &mut HeadContext<'_>) {
         return count_denied(ctx);
     }
     ctx.rates.at = micros(ctx.now);
-    if !settle_shared(ctx) {
+    if !settle_shared(ctx, &asked) || !count_unread_logins(ctx, &asked) {
         return; // the stage runs again with the answer
     }
-    for (index, policy) in applying(ctx.snapshot, ctx.facts) {
-        let Rule::Rate(rules) = &policy.rule else { continue };
-        ctx.rates.responses.extend(rules.response_bytes_max.map(|max| (index, max)));
+    let mut logins: SmallVec<[(PolicyIndex, Arc<Login>); 1]> = SmallVec::new();
+    for (policy, brought, rules) in limiting(ctx.snapshot, ctx.facts, &asked) {
+        ctx.rates.responses.extend(rules.response_bytes_max.map(|max| (policy, max)));
         if !rules.limits.is_empty()
             && let Some(key) = rules.key.fingerprint(ctx)
         {
             let weight = rules.weight(ctx);
-            ctx.rates.charge(index, rules, key, weight, ctx.notices);
+            let whose = ctx.facts.metered.as_ref().filter(|_| brought.is_some()).map(|metered| metered.key.id());
+            ctx.rates.charge(
+                LimitIndex { policy, brought, limit: 0 },
+                rules,
+                Asking { key, weight, whose },
+                ctx.notices,
+            );
         }
-        if let Some(login) = &rules.login {
-            let (attempt, wish) = login::begin(ctx, index, policy.mode, login, ctx.rates.at);
-            if ctx.body.is_expected && ctx.facts.route.as_ref().is_some_and(|route| !route.streaming) {
-                ctx.held.want(wish.bytes);
-                ctx.body.is_held |= wish.is_held;
-            }
-            ctx.rates.logins.push(attempt);
-        }
+        logins.extend(rules.login.iter().map(|login| (policy, Arc::clone(login))));
     }
-    ctx.rates.key_charge = key_quota::charge(ctx);
+    for (policy, login) in logins {
+        protect_login(ctx, policy, &login);
+    }
     if ctx.notices.is_stop(ctx.snapshot.policies()) {
         ctx.rates.give_back(ctx.snapshot.policies());
     }
 }
 
+/// What the caller's API key brings along.
+fn brought(ctx: &HeadContext<'_>) -> SmallVec<[Arc<RateRules>; 2]> {
+    let Some(metered) = &ctx.facts.metered else { return SmallVec::new() };
+    let plan = metered.key.plan().and_then(|plan| ctx.snapshot.policies().plan(plan));
+    metered.key.limits().into_iter().chain(plan).cloned().collect()
+}
+
+/// All that limits a request, with the policy that answers for it: the policies that apply, then what its API key brings
+/// along.
+fn limiting<'a>(
+    snapshot: &'a Snapshot,
+    facts: &'a Facts,
+    brought: &'a [Arc<RateRules>],
+) -> impl Iterator<Item = (PolicyIndex, Option<u8>, &'a RateRules)> + 'a {
+    let policies = applying(snapshot, facts).filter_map(move |(index, policy)| match &policy.rule {
+        Rule::Rate(rules) => rules.is_for(facts).then_some((index, None, &**rules)),
+        Rule::Methods { .. }
+        | Rule::Addresses { .. }
+        | Rule::Networks(_)
+        | Rule::Cors(_)
+        | Rule::Csrf(_)
+        | Rule::ResponseHeaders(_)
+        | Rule::Ssrf(_)
+        | Rule::Limits(_)
+        | Rule::Threats(_)
+        | Rule::Content(_)
+        | Rule::Authenticate(_)
+        | Rule::Authorize(_) => None,
+    });
+    let of_key = facts.metered.iter().flat_map(move |metered| {
+        (0..).zip(brought).map(move |(number, rules): (u8, &Arc<RateRules>)| (metered.by, Some(number), &**rules))
+    });
+    policies.chain(of_key)
+}
+
+/// Begins an attempt to log in, which is counted when the request is complete.
+fn protect_login(ctx: &mut HeadContext<'_>, policy: PolicyIndex, login: &Arc<Login>) {
+    if streams(ctx.facts) {
+        return; // it is counted
+    }
+    let mode = ctx.snapshot.policies().policy(policy).map_or(Mode::Observe, |policy| policy.mode);
+    let (attempt, wish) = login::begin(ctx, policy, mode, login, ctx.rates.at);
+    if ctx.body.is_expected && ctx.facts.route.is_some() {
+        ctx.held.want(wish.bytes);
+        ctx.body.is_held |= wish.is_held;
+    }
+    ctx.rates.logins.push(attempt);
+}
+
+/// Attempts to log in whose bodies pass by unread have no end to wait for: they count for their source, before any other
+/// limit is charged. `false` when the host was asked; the stage begins anew with the answer.
+fn count_unread_logins(ctx: &mut HeadContext<'_>, asked: &[Arc<RateRules>]) -> bool {
+    if !streams(ctx.facts) {
+        return true;
+    }
+    let mut attempts = Vec::new();
+    for (policy, _, rules) in limiting(ctx.snapshot, ctx.facts, asked) {
+        let Some(login) = &rules.login else { continue };
+        let (mut attempt, _) = login::begin(ctx, policy, Mode::Observe, login, ctx.rates.at);
+        attempt.read(&HeldBody::default());
+        attempts.push(attempt);
+    }
+    let wishes: Vec<CountWish> = attempts.iter().flat_map(Attempt::wishes).collect();
+    if !wishes.is_empty() && ctx.asked.ask(ATTEMPTS, || Question::Count(wishes)) {
+        return false;
+    }
+    let mut counted = counted(ctx.asked.reply_to(&ATTEMPTS)).iter().copied();
+    attempts.iter_mut().for_each(|attempt| attempt.judge(&mut counted, ctx.notices));
+    ctx.rates.logins = attempts;
+    true
+}
+
+/// Whether the request's body passes by unread.
+fn streams(facts: &Facts) -> bool {
+    facts.route.as_ref().is_some_and(|route| route.streaming)
+}
+
 /// Settles the limits that are shared, all with one question. `false` when the host was asked. The stage begins anew with
 /// the answer; what is settled by then stays so.
-fn settle_shared(ctx: &mut HeadContext<'_>) -> bool {
+fn settle_shared(ctx: &mut HeadContext<'_>, asked: &[Arc<RateRules>]) -> bool {
     let at = ctx.rates.at;
-    let mut wishes: SmallVec<[(PolicyIndex, u8, CountWish); 1]> = SmallVec::new();
-    for (index, policy) in applying(ctx.snapshot, ctx.facts) {
-        let Rule::Rate(rules) = &policy.rule else { continue };
+    let mut wishes: SmallVec<[(LimitIndex, CountWish); 1]> = SmallVec::new();
+    for (policy, brought, rules) in limiting(ctx.snapshot, ctx.facts, asked) {
         let Some(key) = rules.shared_key.as_ref().and_then(|key| key.fingerprint(ctx)) else { continue };
         let amount = rules.weight(ctx);
         for (number, limit) in (0..).zip(&rules.limits) {
             let Counts::Shared(shared) = &limit.counts else { continue };
-            if ctx.rates.settled_of(index, number).is_some() {
+            let index = LimitIndex { policy, brought, limit: number };
+            if ctx.rates.settled_of(index).is_some() {
                 continue;
             }
             // Whoever was told to wait for an answer takes what the answer says.
             let is_answered = ctx.asked.reply_to(&COUNTS).is_some();
             match if is_answered { None } else { shared.spend(key, at, amount) } {
-                Some(counted) => ctx.rates.settled.push(Settled { policy: index, limit: number, key, counted }),
-                None => wishes.push((index, number, CountWish { limit: Arc::clone(shared), key, amount })),
+                Some(counted) => ctx.rates.settled.push(Settled { at: index, key, counted }),
+                None => wishes.push((index, CountWish { limit: Arc::clone(shared), key, amount })),
             }
         }
     }
     if wishes.is_empty() {
         return true;
     }
-    if ctx.asked.ask(COUNTS, || Question::Count(wishes.iter().map(|(_, _, wish)| wish.clone()).collect())) {
+    if ctx.asked.ask(COUNTS, || Question::Count(wishes.iter().map(|(_, wish)| wish.clone()).collect())) {
         return false;
     }
-    let replies = match ctx.asked.reply_to(&COUNTS) {
-        Some(Reply::Counted(replies)) => replies.as_slice(),
+    let replies = counted(ctx.asked.reply_to(&COUNTS));
+    for (number, (index, wish)) in wishes.into_iter().enumerate() {
+        let counted = replies.get(number).copied().flatten();
+        let counted = counted.unwrap_or_else(|| wish.limit.without_store(wish.key, at, wish.amount));
+        ctx.rates.settled.push(Settled { at: index, key: wish.key, counted });
+    }
+    true
+}
+
+/// How the host counted each wish; nothing where it did not.
+fn counted(reply: Option<&Reply>) -> &[Option<Counted>] {
+    match reply {
+        Some(Reply::Counted(replies)) => replies,
         None
         | Some(
             Reply::Done
@@ -390,19 +505,12 @@ fn settle_shared(ctx: &mut HeadContext<'_>) -> bool {
             | Reply::External { .. }
             | Reply::Unavailable,
         ) => &[],
-    };
-    for (number, (policy, limit, wish)) in wishes.into_iter().enumerate() {
-        let counted = replies.get(number).copied().flatten();
-        let counted = counted.unwrap_or_else(|| wish.limit.without_store(wish.key, at, wish.amount));
-        ctx.rates.settled.push(Settled { policy, limit, key: wish.key, counted });
     }
-    true
 }
 
 /// A request that was denied before its limits were asked: those that count all requests count it.
 pub(crate) fn count_denied(ctx: &mut HeadContext<'_>) {
-    for (_, policy) in applying(ctx.snapshot, ctx.facts) {
-        let Rule::Rate(rules) = &policy.rule else { continue };
+    for (_, _, rules) in limiting(ctx.snapshot, ctx.facts, &[]) {
         if !rules.counts_all {
             continue;
         }
@@ -417,55 +525,72 @@ pub(crate) fn count_denied(ctx: &mut HeadContext<'_>) {
     }
 }
 
-/// A limit of a policy.
-#[derive(Clone, Copy)]
+/// Which limit it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct LimitIndex {
+    /// The policy that answers for it
     policy: PolicyIndex,
+    /// Number of its rules among those that the caller's API key brings along; `None` = the policy's own
+    brought: Option<u8>,
+    /// Its number within its rules
     limit: u8,
 }
 
-/// What a limit is asked.
+/// What the limits of some rules are asked.
 #[derive(Clone, Copy)]
-struct Asking {
+struct Asking<'a> {
     key: Fingerprint,
     weight: u64,
-    counts_all: bool,
+    /// Id of the API key that brings them along
+    whose: Option<&'a str>,
 }
 
 impl Settled {
     fn charge(&self, amount: u64) -> Charge {
         let Counted { is_admitted, remaining, wait_us, place } = self.counted;
         let place = ChargedAt::Shared(place);
-        let Self { policy, limit, key, .. } = *self;
-        Charge { policy, limit, place, is_admitted, key, amount, remaining, wait_us }
+        let Self { at, key, .. } = *self;
+        Charge { at, place, is_admitted, key, amount, remaining, wait_us }
     }
 }
 
 impl Rates {
-    /// Asks every limit of one policy.
-    fn charge(&mut self, policy: PolicyIndex, rules: &RateRules, key: Fingerprint, weight: u64, out: &mut Notices) {
+    /// Asks every limit of one policy, or of what an API key brings along; `first` is the index of the first.
+    fn charge(&mut self, first: LimitIndex, rules: &RateRules, asking: Asking<'_>, out: &mut Notices) {
+        let mut is_admitted = true;
         for (number, limit) in (0..).zip(&rules.limits) {
+            let at = LimitIndex { limit: number, ..first };
             let charge = match &limit.counts {
-                Counts::Own(table) => {
-                    let asked = Asking { key, weight, counts_all: rules.counts_all };
-                    self.charge_own(LimitIndex { policy, limit: number }, limit.kind, table, asked)
-                }
-                Counts::Shared(_) => match self.settled_of(policy, number) {
-                    Some(settled) => settled.charge(weight),
+                Counts::Own(table) => self.charge_own(at, limit.kind, table, asking, rules.counts_all),
+                Counts::Shared(_) => match self.settled_of(at) {
+                    Some(settled) => settled.charge(asking.weight),
                     None => continue, // whom it counts is not known here
                 },
             };
             if !charge.is_admitted {
-                let finding = limit.kind.info().finding(Location::part(Part::Connection), limit.evidence.clone());
-                out.push(finding, Ground::Policy(policy, Refusal::TooManyRequests));
+                let evidence = match asking.whose {
+                    Some(id) => format!("{} with key `{id}`", limit.evidence),
+                    None => limit.evidence.to_string(),
+                };
+                let finding = limit.kind.info().finding(Location::part(Part::Connection), evidence);
+                out.push(finding, Ground::Policy(at.policy, Refusal::TooManyRequests));
             }
+            is_admitted &= charge.is_admitted;
             self.charges.push(charge);
         }
+        rules.outcomes.note(is_admitted);
     }
 
     /// Asks a limit that is counted here.
-    fn charge_own(&mut self, limit: LimitIndex, kind: Kind, table: &Arc<Table>, asked: Asking) -> Charge {
-        let Asking { key, weight, counts_all } = asked;
+    fn charge_own(
+        &mut self,
+        at: LimitIndex,
+        kind: Kind,
+        table: &Arc<Table>,
+        asking: Asking<'_>,
+        counts_all: bool,
+    ) -> Charge {
+        let Asking { key, weight, .. } = asking;
         let (amount, taken) = match kind {
             Kind::SpikeArrest | Kind::Quota => (weight, table.take(key, self.at, weight, counts_all)),
             Kind::Concurrency => (1, table.take(key, self.at, 1, false)),
@@ -474,10 +599,8 @@ impl Rates {
         if kind == Kind::Concurrency && taken.is_admitted {
             self.in_flight.push(Place { table: Arc::clone(table), key, slot: taken.slot });
         }
-        let LimitIndex { policy, limit } = limit;
         Charge {
-            policy,
-            limit,
+            at,
             place: ChargedAt::Own(taken.slot),
             is_admitted: taken.is_admitted,
             key,
@@ -487,20 +610,19 @@ impl Rates {
         }
     }
 
-    fn settled_of(&self, policy: PolicyIndex, limit: u8) -> Option<&Settled> {
-        self.settled.iter().find(|settled| (settled.policy, settled.limit) == (policy, limit))
+    fn settled_of(&self, at: LimitIndex) -> Option<&Settled> {
+        self.settled.iter().find(|settled| settled.at == at)
     }
 
     /// The request goes no further: what counts admitted requests forgets it, and it is not in flight.
     fn give_back(&mut self, policies: &Policies) {
         self.in_flight.clear();
         self.responses.clear();
-        self.logins.clear();
+        self.logins.drain(..).for_each(|mut attempt| attempt.give_back());
         self.is_given_back = true;
         let at = self.at;
-        self.key_charge.iter_mut().for_each(|charge| charge.give_back(at));
         for charge in self.charges.iter_mut().filter(|charge| charge.is_admitted) {
-            let Some((rules, limit)) = limit_of(policies, charge) else { continue };
+            let Some((rules, limit)) = limit_of(policies, &self.brought, charge.at) else { continue };
             if matches!(limit.kind, Kind::SpikeArrest | Kind::Quota) && !rules.counts_all {
                 match (&limit.counts, charge.place) {
                     (Counts::Own(table), ChargedAt::Own(slot)) => table.give_back(charge.key, slot, at, charge.amount),
@@ -514,9 +636,16 @@ impl Rates {
         }
     }
 
-    /// The request is complete.
-    pub(crate) fn request_end(&mut self, body: &HeldBody, out: &mut Notices) {
-        self.logins.iter_mut().for_each(|attempt| attempt.request_end(body, out));
+    /// The request is complete: what is to be counted in the store before [`Self::request_end`].
+    pub(crate) fn wishes_at_end(&mut self, body: &HeldBody) -> Vec<CountWish> {
+        self.logins.iter_mut().for_each(|attempt| attempt.read(body));
+        self.logins.iter().flat_map(Attempt::wishes).collect()
+    }
+
+    /// The request is complete, and `reply` is what the host said of those wishes.
+    pub(crate) fn request_end(&mut self, reply: Option<&Reply>, out: &mut Notices) {
+        let mut counted = counted(reply).iter().copied();
+        self.logins.iter_mut().for_each(|attempt| attempt.judge(&mut counted, out));
     }
 
     /// The upstream answered.
@@ -555,7 +684,7 @@ impl Rates {
         let bytes = outcome.request_bytes.saturating_add(outcome.response_bytes);
         let is_counted = |charge: &&Charge| charge.is_admitted && !self.is_given_back;
         for charge in self.charges.iter().filter(is_counted) {
-            if let Some((_, limit)) = limit_of(policies, charge)
+            if let Some((_, limit)) = limit_of(policies, &self.brought, charge.at)
                 && limit.kind == Kind::Bandwidth
                 && let Counts::Own(table) = &limit.counts
             {
@@ -566,13 +695,22 @@ impl Rates {
         if !matches!(outcome.ending, Ending::ClientClosed | Ending::Stopped) {
             self.logins.iter_mut().for_each(Attempt::give_back);
         }
+        self.logins.iter_mut().for_each(Attempt::fail);
     }
 }
 
-/// The limit that a charge is of.
-fn limit_of<'a>(policies: &'a Policies, charge: &Charge) -> Option<(&'a RateRules, &'a Limit)> {
-    match &policies.policy(charge.policy)?.rule {
-        Rule::Rate(rules) => Some((rules, rules.limits.get(usize::from(charge.limit))?)),
+/// The limit of this index.
+fn limit_of<'a>(
+    policies: &'a Policies,
+    brought: &'a [Arc<RateRules>],
+    at: LimitIndex,
+) -> Option<(&'a RateRules, &'a Limit)> {
+    if let Some(number) = at.brought {
+        let rules = brought.get(usize::from(number))?;
+        return Some((rules, rules.limits.get(usize::from(at.limit))?));
+    }
+    match &policies.policy(at.policy)?.rule {
+        Rule::Rate(rules) => Some((rules, rules.limits.get(usize::from(at.limit))?)),
         Rule::Methods { .. }
         | Rule::Addresses { .. }
         | Rule::Networks(_)

@@ -12,6 +12,7 @@ mod dpop;
 mod external;
 mod jwt;
 mod mtls;
+mod plans;
 mod rfc;
 mod signature;
 mod wycheproof;
@@ -29,6 +30,7 @@ pub fn tally(fires: &mut BTreeMap<String, u32>, quiet: &mut BTreeMap<String, u32
         asked::tally(),
         signature::tally(),
         authorize::tally(),
+        plans::tally(),
     ];
     for (check, is_quiet) in tables.into_iter().flatten() {
         let tally = if is_quiet { &mut *quiet } else { &mut *fires };

@@ -139,6 +139,7 @@ pub(crate) fn config(ports: &[u16]) -> Config {
             body_bytes_max: 16 << 20,
             streaming: Vec::new(),
         }],
+        plans: Vec::new(),
         policies: Vec::new(),
         trusted_proxies: Vec::new(),
         address_data: Vec::new(),

@@ -6,7 +6,6 @@
 
 use std::fmt::Write;
 
-use super::key_quota::{self, KeyCharge};
 use super::{Limit, RateRules, Rates, is_told, limit_of};
 use crate::policy::Policies;
 
@@ -59,29 +58,20 @@ impl Rates {
                 let _ = write!(left, ";t={}", seconds(charge.wait_us));
             }
         }
-        if let Some(charge) = self.told_key_charge(policies) {
-            charge.tell(&mut written, &mut left);
-        }
         if written.is_empty() { Vec::new() } else { vec![("ratelimit-policy", written), ("ratelimit", left)] }
     }
 
     /// `Retry-After` of a refusal: when the last of the limits that refused would admit it; none when none ever will.
     pub(crate) fn retry_after(&self, policies: &Policies) -> Option<Field> {
-        let refused = self.charges.iter().filter(|charge| !charge.is_admitted && is_told(policies, charge.policy));
-        let of_key = self.told_key_charge(policies).and_then(KeyCharge::refused_for_us);
-        let wait = refused.map(|charge| charge.wait_us).chain(of_key).max()?;
+        let refused = self.charges.iter().filter(|charge| !charge.is_admitted && is_told(policies, charge.at.policy));
+        let wait = refused.map(|charge| charge.wait_us).max()?;
         (wait < u64::MAX).then(|| ("retry-after", seconds(wait).to_string()))
     }
 
     /// Names of the limits that refused.
     pub(crate) fn violated<'a>(&'a self, policies: &'a Policies) -> Vec<&'a str> {
-        let of_key = self.told_key_charge(policies).and_then(KeyCharge::refused_for_us).map(|_| key_quota::NAME);
         let limits = self.told(policies).filter(|(_, charge)| !charge.is_admitted);
-        limits.map(|(limit, _)| &*limit.item.name).chain(of_key).collect()
-    }
-
-    fn told_key_charge(&self, policies: &Policies) -> Option<&KeyCharge> {
-        self.key_charge.as_ref().filter(|charge| is_told(policies, charge.policy))
+        limits.map(|(limit, _)| &*limit.item.name).collect()
     }
 
     /// How long a refused attempt to log in is told to wait: the same for all.
@@ -90,10 +80,10 @@ impl Rates {
         Some(("retry-after", seconds.to_string()))
     }
 
-    fn told<'s, 'p: 's>(&'s self, policies: &'p Policies) -> impl Iterator<Item = (&'p Limit, &'s super::Charge)> + 's {
+    fn told<'s, 'p: 's>(&'s self, policies: &'p Policies) -> impl Iterator<Item = (&'s Limit, &'s super::Charge)> + 's {
         self.charges.iter().filter_map(move |charge| {
-            let (rules, limit): (&RateRules, _) = limit_of(policies, charge)?;
-            (rules.is_announced && is_told(policies, charge.policy)).then_some((limit, charge))
+            let (rules, limit): (&RateRules, _) = limit_of(policies, &self.brought, charge.at)?;
+            (rules.is_announced && is_told(policies, charge.at.policy)).then_some((limit, charge))
         })
     }
 }

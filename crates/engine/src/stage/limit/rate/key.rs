@@ -9,12 +9,14 @@ use std::hash::Hasher;
 use std::net::IpAddr;
 
 use bartizan_config::RateKey;
-use bartizan_model::{ActorKind, Secret, Source};
+use bartizan_model::{ActorKind, ClaimValue, Principal, Secret, Source};
 use siphasher::sip128::{Hasher128, SipHasher13};
+use smallvec::SmallVec;
 
 use crate::counters::Fingerprint;
 use crate::credential::{Credentials, Holder};
 use crate::parameters;
+use crate::stage::access::api_key::AUTHORITY;
 use crate::stage::{Facts, HeadContext};
 
 /// Makes fingerprints.
@@ -118,6 +120,11 @@ mod tag {
     pub(super) const ASN: u8 = 10;
     /// Apart from keys that are only shown: ids are no secrets, and nobody shall use up another's count
     pub(super) const API_KEY_ID: u8 = 11;
+    pub(super) const APPLICATION: u8 = 12;
+    pub(super) const PLAN: u8 = 13;
+    pub(super) const CLAIM: u8 = 14;
+    pub(super) const NUMBER: u8 = 15;
+    pub(super) const FINGERPRINT: u8 = 16;
 }
 
 /// The key of a policy, compiled.
@@ -169,13 +176,7 @@ fn add(part: &RateKey, ctx: &HeadContext<'_>, material: &mut Material, is_shared
             }
             None => false,
         },
-        RateKey::ApiKey => match api_key(ctx) {
-            Some((tag, key)) => {
-                material.piece(tag, key);
-                true
-            }
-            None => false,
-        },
+        RateKey::ApiKey => api_key(ctx).is_some_and(|(tag, key)| shown(material, tag, key)),
         RateKey::Header(name) => {
             let fields = ctx.head.headers.iter().filter(|field| field.name.eq_ignore_ascii_case(name.as_bytes()));
             pieces(material, tag::HEADER, fields.map(|field| field.value))
@@ -202,23 +203,64 @@ fn add(part: &RateKey, ctx: &HeadContext<'_>, material: &mut Material, is_shared
             }
             true
         }
-        RateKey::Country => match ctx.address_facts().country {
-            Some(country) => {
-                material.piece(tag::COUNTRY, &country);
-                true
-            }
-            None => false,
-        },
-        RateKey::Asn => match ctx.address_facts().asn {
-            Some(asn) => {
-                material.piece(tag::ASN, &asn.to_be_bytes());
-                true
-            }
-            None => false,
-        },
-        RateKey::Api => {
-            material.piece(tag::API, api(ctx.facts));
+        RateKey::Country => ctx.address_facts().country.is_some_and(|country| shown(material, tag::COUNTRY, &country)),
+        RateKey::Asn => ctx.address_facts().asn.is_some_and(|asn| shown(material, tag::ASN, &asn.to_be_bytes())),
+        RateKey::Api => shown(material, tag::API, api(ctx.facts)),
+        RateKey::Application => application(ctx.facts)
+            .is_some_and(|names| pieces(material, tag::APPLICATION, names.iter().map(|name| name.as_bytes()))),
+        RateKey::Plan => {
+            let plan = ctx.facts.metered.as_ref().and_then(|metered| metered.key.plan());
+            plan.is_some_and(|plan| shown(material, tag::PLAN, plan.as_bytes()))
+        }
+        RateKey::Claim(name) => ctx.facts.caller().is_some_and(|who| claim(&who.principal, name, material)),
+        RateKey::Fingerprint => {
+            look(ctx, material);
             true
+        }
+    }
+}
+
+/// The application that the caller's credential was given to, and who vouches for it.
+fn application(facts: &Facts) -> Option<[&str; 2]> {
+    match &facts.metered {
+        Some(metered) => Some([AUTHORITY, metered.key.application()]),
+        None => facts.caller().and_then(|who| Some([&*who.principal.authority, who.principal.application.as_deref()?])),
+    }
+}
+
+/// Adds a claim, and who vouches for it; `false` when the caller has none of this name, or one that says nothing.
+fn claim(principal: &Principal, name: &str, material: &mut Material) -> bool {
+    let Some(value) = principal.claim(name) else { return false };
+    let mut words: SmallVec<[(u8, Cow<'_, [u8]>); 4]> = SmallVec::new();
+    let number = |number: &i64| (tag::NUMBER, Cow::Owned(number.to_be_bytes().to_vec()));
+    match value {
+        ClaimValue::Text(one) => words.push((tag::CLAIM, Cow::Borrowed(one.as_bytes()))),
+        ClaimValue::Number(one) => words.push(number(one)),
+        ClaimValue::Boolean(one) => words.push((tag::NUMBER, Cow::Owned(vec![u8::from(*one)]))),
+        ClaimValue::List(all) => words.extend(all.iter().map(|one| (tag::CLAIM, Cow::Borrowed(one.as_bytes())))),
+        ClaimValue::Numbers(all) => words.extend(all.iter().map(number)),
+    }
+    if words.iter().all(|(_, bytes)| bytes.is_empty()) {
+        return false;
+    }
+    material.piece(tag::CLAIM, principal.authority.as_bytes());
+    words.iter().for_each(|(tag, bytes)| material.piece(*tag, bytes));
+    true
+}
+
+/// Fields that a program sends alike with each request, whatever it asks for.
+const ALIKE: [&[u8]; 6] =
+    [b"user-agent", b"accept-encoding", b"accept-language", b"sec-ch-ua", b"sec-ch-ua-mobile", b"sec-ch-ua-platform"];
+
+/// Adds what the client's software looks like: versions, and those fields in their order. It is always shown: that a field
+/// is missing is a look, too.
+fn look(ctx: &HeadContext<'_>, material: &mut Material) {
+    material.piece(tag::FINGERPRINT, ctx.facts.client.tls_version.as_deref().unwrap_or_default().as_bytes());
+    material.piece(tag::FINGERPRINT, ctx.head.version.as_str().as_bytes());
+    for field in ctx.head.headers {
+        if let Some(name) = ALIKE.iter().find(|name| field.name.eq_ignore_ascii_case(name)) {
+            material.piece(tag::FINGERPRINT, name);
+            material.piece(tag::FINGERPRINT, field.value);
         }
     }
 }
@@ -237,7 +279,7 @@ fn principal<'a>(facts: &'a Facts, credentials: &'a Credentials<'a>) -> Option<H
 /// it could be another with each request.
 fn api_key<'a>(ctx: &'a HeadContext<'_>) -> Option<(u8, &'a [u8])> {
     match (&ctx.facts.metered, ctx.facts.caller()) {
-        (Some(metered), _) => Some((tag::API_KEY_ID, metered.key_id.as_bytes())),
+        (Some(metered), _) => Some((tag::API_KEY_ID, metered.key.id().as_bytes())),
         (None, Some(_)) => None,
         (None, None) => ctx.credentials.key_header.or(ctx.credentials.query_key).map(|key| (tag::API_KEY, key)),
     }
@@ -245,6 +287,12 @@ fn api_key<'a>(ctx: &'a HeadContext<'_>) -> Option<(u8, &'a [u8])> {
 
 fn api(facts: &Facts) -> &[u8] {
     facts.route.as_ref().map_or(b"", |route| route.api.as_bytes())
+}
+
+/// Adds one piece, which the request shows.
+fn shown(material: &mut Material, tag: u8, bytes: &[u8]) -> bool {
+    material.piece(tag, bytes);
+    true
 }
 
 /// Every value counts: which of several an upstream takes is not known, and each choice of values is a key of its own.

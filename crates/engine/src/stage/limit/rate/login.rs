@@ -7,17 +7,23 @@
 //! The account is taken from the body, in every reading: a name given twice counts for both. Names are compared without
 //! case and surrounding space, as most services do. Only a keyed hash of it is kept. The answer to a refused attempt has
 //! the same shape and the same `Retry-After` whatever was exceeded, and whether there is such an account.
+//!
+//! Attempts that gateways share are counted in the store one by one, when the request is complete; without an answer the
+//! failure mode decides, and the store is told later of those that failed.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use bartizan_config::{FailureMode, RateSharing};
 use bartizan_content::{Format, Limits, decode, inflate};
 use bartizan_model::{Location, Mode, Part, Source};
 use smallvec::SmallVec;
 
-use super::checks;
 use super::key::Fingerprinter;
-use crate::counters::{Counters, Fingerprint, Meter, Slot, Table};
+use super::{ChargedAt, Counts, checks};
+use crate::counters::lease::Window;
+use crate::counters::shared::{CountWish, Counted};
+use crate::counters::{Counters, Fingerprint, Meter, Outcomes, SharedTerms};
 use crate::decide::{Ground, Notices, Refusal};
 use crate::held::HeldBody;
 use crate::policy::PolicyIndex;
@@ -25,6 +31,9 @@ use crate::stage::HeadContext;
 
 /// LIMIT: different accounts that one attempt may name; honest ones name one, and more is a way around the count.
 const ACCOUNTS_MAX: usize = 8;
+
+/// Attempts that each gateway admits alone, though its share be less: a store that is away locks nobody out.
+const SHARE_MIN: u64 = 1;
 
 /// Microseconds of a millisecond.
 const MILLISECOND: u64 = 1000;
@@ -41,12 +50,14 @@ pub(crate) struct Login {
     per_source: Attempts,
     failures: Box<[u16]>,
     body_bytes_max: usize,
-    fingerprinter: Fingerprinter,
+    outcomes: Arc<Outcomes>,
 }
 
 #[derive(Debug)]
 struct Attempts {
-    table: Arc<Table>,
+    counts: Counts,
+    /// Makes the keys of these counts
+    fingerprinter: Fingerprinter,
     /// What the finding says
     evidence: Box<str>,
     window_ms: u64,
@@ -63,35 +74,55 @@ pub(crate) struct Attempt {
     content_type: Option<Box<[u8]>>,
     coding: Option<Box<[u8]>>,
     at: u64,
+    /// What is to be counted: the source, and each account
+    whom: SmallVec<[Whom; 2]>,
+    is_crowd: bool,
+    is_judged: bool,
     charges: SmallVec<[Charge; 2]>,
+}
+
+/// One count that an attempt is for.
+#[derive(Clone, Copy, Debug)]
+struct Whom {
+    is_account: bool,
+    key: Fingerprint,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Charge {
-    is_account: bool,
-    key: Fingerprint,
-    slot: Slot,
+    whom: Whom,
+    place: ChargedAt,
 }
 
 impl Login {
     pub(crate) fn new(
         login: &bartizan_config::Login,
         policy: &str,
-        keys_max: u32,
+        rate: &bartizan_config::Rate,
         fingerprinter: Fingerprinter,
         counters: &Counters,
     ) -> Self {
-        let attempts = |kind: &str, whom: &str, limit: bartizan_config::Attempts| Attempts {
-            table: counters.table(
-                policy,
-                kind,
-                &login.account,
-                Meter::window(limit.attempts.into(), limit.per_ms * MILLISECOND),
-                keys_max,
-            ),
-            evidence: format!("more than {} failed attempts in {} {whom}", limit.attempts, super::span(limit.per_ms))
-                .into(),
-            window_ms: limit.per_ms,
+        let attempts = |kind: &str, whom: &str, limit: bartizan_config::Attempts| {
+            let (attempts, window_us) = (u64::from(limit.attempts), limit.per_ms * MILLISECOND);
+            let shared = failure(rate.sharing).and_then(|failure| {
+                let window = Window::Rolling { length_us: window_us };
+                let keys_max = rate.keys_max;
+                let terms =
+                    SharedTerms { limit: attempts, window, is_leased: false, failure, keys_max, share_min: SHARE_MIN };
+                counters.shared_limit(policy, kind, &login.account, terms).map(Counts::Shared)
+            });
+            let own = || {
+                let meter = Meter::window(attempts, window_us);
+                Counts::Own(counters.table(policy, kind, &login.account, meter, rate.keys_max))
+            };
+            let shared_key = counters.shared_key().filter(|_| shared.is_some());
+            Attempts {
+                counts: shared.unwrap_or_else(own),
+                fingerprinter: shared_key.map_or(fingerprinter, Fingerprinter::shared),
+                evidence: format!("more than {attempts} failed attempts in {} {whom}", super::span(limit.per_ms))
+                    .into(),
+                window_ms: limit.per_ms,
+            }
         };
         Self {
             account: login.account.as_bytes().into(),
@@ -99,7 +130,7 @@ impl Login {
             per_source: attempts("logins of a source", "from one network", login.per_source),
             failures: login.failure_statuses.as_slice().into(),
             body_bytes_max: usize::try_from(login.body_bytes_max).unwrap_or(usize::MAX),
-            fingerprinter,
+            outcomes: counters.outcomes(policy),
         }
     }
 
@@ -110,6 +141,14 @@ impl Login {
 
     fn attempts(&self, is_account: bool) -> &Attempts {
         if is_account { &self.per_account } else { &self.per_source }
+    }
+}
+
+/// What holds without the store, when attempts are counted there.
+const fn failure(sharing: RateSharing) -> Option<FailureMode> {
+    match sharing {
+        RateSharing::Leased(failure) | RateSharing::Strict(failure) => Some(failure),
+        RateSharing::Local => None,
     }
 }
 
@@ -129,6 +168,9 @@ pub(crate) fn begin(
         content_type: ctx.fields.content_type.map(Box::from),
         coding: ctx.head.header("content-encoding").map(Box::from),
         at,
+        whom: SmallVec::new(),
+        is_crowd: false,
+        is_judged: false,
         charges: SmallVec::new(),
     };
     (attempt, BodyWish { bytes: login.body_bytes_max, is_held: mode == Mode::Enforce })
@@ -141,26 +183,62 @@ pub(crate) struct BodyWish {
 }
 
 impl Attempt {
-    /// The request is complete: counts the attempt, or finds it one too many.
-    pub(crate) fn request_end(&mut self, body: &HeldBody, out: &mut Notices) {
+    /// The request is complete: finds out whom the attempt is counted for.
+    pub(crate) fn read(&mut self, body: &HeldBody) {
+        if self.is_judged {
+            return;
+        }
         let login = Arc::clone(&self.login);
         let (bytes, _) = body.first(login.body_bytes_max);
         let accounts = self.accounts(bytes);
-        let is_crowd = accounts.len() > ACCOUNTS_MAX;
-        let mut exceeded = None;
+        self.is_crowd = accounts.len() > ACCOUNTS_MAX;
         if self.has_source {
-            let mut source = login.fingerprinter.begin();
+            let mut source = login.per_source.fingerprinter.begin();
             source.network(SOURCE, self.address);
-            exceeded = self.take(false, source.finish());
+            self.whom.push(Whom { is_account: false, key: source.finish() });
         }
         for account in accounts.iter().take(ACCOUNTS_MAX) {
-            let mut material = login.fingerprinter.begin();
+            let mut material = login.per_account.fingerprinter.begin();
             material.piece(ACCOUNT, account.as_bytes());
-            exceeded = exceeded.or(self.take(true, material.finish()));
+            self.whom.push(Whom { is_account: true, key: material.finish() });
         }
+    }
+
+    /// What is to be counted in the store, in the order that [`Self::judge`] takes the answers in.
+    pub(crate) fn wishes(&self) -> impl Iterator<Item = CountWish> + '_ {
+        self.whom.iter().filter_map(|whom| match &self.login.attempts(whom.is_account).counts {
+            Counts::Own(_) => None,
+            Counts::Shared(limit) => Some(CountWish { limit: Arc::clone(limit), key: whom.key, amount: 1 }),
+        })
+    }
+
+    /// Counts the attempt, or finds it one too many. `counted` is what the store said of each wish.
+    pub(crate) fn judge(&mut self, counted: &mut dyn Iterator<Item = Option<Counted>>, out: &mut Notices) {
+        if std::mem::replace(&mut self.is_judged, true) {
+            return;
+        }
+        let login = Arc::clone(&self.login);
+        let mut exceeded = None;
+        for whom in std::mem::take(&mut self.whom) {
+            let is_admitted = match &login.attempts(whom.is_account).counts {
+                Counts::Own(table) => {
+                    let taken = table.take(whom.key, self.at, 1, false);
+                    self.note(whom, ChargedAt::Own(taken.slot), taken.is_admitted)
+                }
+                Counts::Shared(limit) => {
+                    let counted = counted.next().flatten();
+                    let counted = counted.unwrap_or_else(|| limit.alone(whom.key, self.at, 1));
+                    self.note(whom, ChargedAt::Shared(counted.place), counted.is_admitted)
+                }
+            };
+            if !is_admitted {
+                exceeded = exceeded.or(Some(whom.is_account));
+            }
+        }
+        login.outcomes.note(exceeded.is_none() && !self.is_crowd);
         let evidence = match exceeded {
             Some(is_account) => &*login.attempts(is_account).evidence,
-            None if is_crowd => "one attempt names many accounts",
+            None if self.is_crowd => "one attempt names many accounts",
             None => return,
         };
         let finding = checks::LOGIN.finding(Location::part(Part::Body), evidence);
@@ -176,27 +254,43 @@ impl Attempt {
     /// The upstream answered.
     pub(crate) fn response_head(&mut self, status: u16) {
         if self.login.failures.contains(&status) {
-            self.charges.clear(); // it stays counted
+            self.fail();
         } else {
             self.give_back();
         }
     }
 
-    /// Takes back what this attempt counted for.
-    pub(crate) fn give_back(&mut self) {
-        for charge in self.charges.drain(..) {
-            let table = &self.login.attempts(charge.is_account).table;
-            table.give_back(charge.key, charge.slot, self.at, 1);
+    /// It stays counted; the store is told of what it was not asked.
+    pub(crate) fn fail(&mut self) {
+        for Charge { whom, place } in self.charges.drain(..) {
+            if let (Counts::Shared(limit), ChargedAt::Shared(place)) =
+                (&self.login.attempts(whom.is_account).counts, place)
+            {
+                limit.report_alone(whom.key, 1, place);
+            }
         }
     }
 
-    /// Counts one; says which count it was too much for.
-    fn take(&mut self, is_account: bool, key: Fingerprint) -> Option<bool> {
-        let taken = self.login.attempts(is_account).table.take(key, self.at, 1, false);
-        if taken.is_admitted {
-            self.charges.push(Charge { is_account, key, slot: taken.slot });
+    /// Takes back what this attempt counted for.
+    pub(crate) fn give_back(&mut self) {
+        for Charge { whom, place } in self.charges.drain(..) {
+            match (&self.login.attempts(whom.is_account).counts, place) {
+                (Counts::Own(table), ChargedAt::Own(slot)) => table.give_back(whom.key, slot, self.at, 1),
+                (Counts::Shared(limit), ChargedAt::Shared(place)) => {
+                    limit.take_back(whom.key, 1, place);
+                    limit.take_back_alone(whom.key, 1, place);
+                }
+                (Counts::Own(_), ChargedAt::Shared(_)) | (Counts::Shared(_), ChargedAt::Own(_)) => {}
+            }
         }
-        (!taken.is_admitted).then_some(is_account)
+    }
+
+    /// Remembers what was counted; passes on whether it was admitted.
+    fn note(&mut self, whom: Whom, place: ChargedAt, is_admitted: bool) -> bool {
+        if is_admitted {
+            self.charges.push(Charge { whom, place });
+        }
+        is_admitted
     }
 
     /// The accounts that a body names, in lower case, each once; at most one more than are counted.
