@@ -24,6 +24,8 @@ pub(crate) struct Offline {
     runtime: tokio::runtime::Runtime,
     is_online: bool,
     sources: BTreeSet<KeySource>,
+    /// Sources whose keys were asked for: once is enough for requests that are no longer under way
+    looked_up: BTreeSet<KeySource>,
     /// Whom a question was for, that was not asked
     unasked: BTreeSet<String>,
 }
@@ -36,7 +38,14 @@ impl Offline {
     pub(crate) fn new(config: &Config, is_online: bool) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("a runtime")?;
         let sources = config.key_sources().into_iter().cloned().collect();
-        Ok(Self { desk: Desk::new(config, None), runtime, is_online, sources, unasked: BTreeSet::new() })
+        Ok(Self {
+            desk: Desk::new(config, None),
+            runtime,
+            is_online,
+            sources,
+            looked_up: BTreeSet::new(),
+            unasked: BTreeSet::new(),
+        })
     }
 
     /// What Snapshots shall share.
@@ -56,6 +65,11 @@ impl Offline {
         if let Some(whom) = whom.filter(|_| !self.is_online) {
             self.unasked.insert(whom);
             return Reply::Unavailable;
+        }
+        if let Question::Keys { source } = &question
+            && !self.looked_up.insert((**source).clone())
+        {
+            return Reply::Done;
         }
         self.runtime.block_on(Arc::clone(&self.desk).answer(question))
     }
