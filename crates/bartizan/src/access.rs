@@ -123,7 +123,9 @@ impl Desk {
     pub(crate) fn read_files(&self, config: &Config) {
         for source in config.key_sources() {
             match source {
-                KeySource::File(path) => self.publish(source, std::fs::read(path).map_err(anyhow::Error::from)),
+                KeySource::File(path) => {
+                    self.publish(source, std::fs::read(path).map_err(anyhow::Error::from));
+                }
                 KeySource::Url(_) | KeySource::Discovery(_) => {}
             }
         }
