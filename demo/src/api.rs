@@ -38,6 +38,9 @@ const STREAM_EVENTS: u32 = 4;
 /// Time between two of them.
 const STREAM_PAUSE: Duration = Duration::from_millis(60);
 
+/// Where the gateway asks about tokens; no operation of the API's.
+const INTROSPECTION: &str = "/oauth/introspect";
+
 /// Answers on `listener` until the task is dropped.
 ///
 /// # Errors
@@ -58,17 +61,32 @@ fn router() -> Result<Router> {
             move |params: RawPathParams, request: Request| answer(Arc::clone(&state), operation.name, params, request);
         router = router.route(operation.template, on(filter, handler));
     }
+    let introspection = {
+        let state = Arc::clone(&state);
+        move |params: RawPathParams, request: Request| async move {
+            reply(params, request, |call| profile::introspect(&state, call)).await
+        }
+    };
+    router = router.route(INTROSPECTION, on(MethodFilter::POST, introspection));
     Ok(router.fallback(|| async { into_response(problem(404, "there is nothing at this path")) }))
 }
 
 async fn answer(state: Arc<State>, name: Op, params: RawPathParams, request: Request) -> Response<Body> {
+    reply(params, request, |call| dispatch(&state, name, call)).await
+}
+
+async fn reply(
+    params: RawPathParams,
+    request: Request,
+    handle: impl FnOnce(&Call) -> Result<Reply, Reply>,
+) -> Response<Body> {
     let (head, body) = request.into_parts();
     let Ok(body) = axum::body::to_bytes(body, BODY_BYTES_MAX).await else {
         return into_response(problem(413, "the body is too large"));
     };
     let params = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let call = Call { params, query: query(&head.uri), headers: head.headers, body };
-    into_response(dispatch(&state, name, &call).unwrap_or_else(|refusal| refusal))
+    into_response(handle(&call).unwrap_or_else(|refusal| refusal))
 }
 
 fn query(uri: &Uri) -> Vec<(String, String)> {

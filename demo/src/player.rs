@@ -10,6 +10,7 @@ mod exploit;
 mod flow;
 mod message;
 mod person;
+mod story;
 
 use std::time::{Duration, Instant};
 

@@ -12,6 +12,9 @@ pub(crate) const PRODUCTS: u64 = 120;
 pub(crate) const STAFF_USER: u64 = 9001;
 /// Keys of the partners that send batch jobs.
 pub(crate) const PARTNER_KEYS: [&str; 2] = ["pk_live_51Hx9QvTq8WmZr4LkYb2", "pk_live_77JdR0sFp3CnAe6UgXo5"];
+/// Name and password with which the gateway asks about tokens, as HTTP Basic has them; the password is in
+/// `demo/introspection.secret` too.
+pub(crate) const GATEWAY: &str = "gateway:heron-on-one-leg-77";
 /// Name and password of the monitoring, as HTTP Basic has them.
 pub(crate) const MONITOR: &str = "monitor:bLue-heron-41";
 

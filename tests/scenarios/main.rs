@@ -11,8 +11,10 @@ mod callers;
 mod command_line;
 mod crash;
 mod explain;
+mod hours;
 mod imports;
 mod metrics;
+mod oidc;
 mod reach;
 mod real_software;
 mod reload;
@@ -23,6 +25,7 @@ mod smuggling;
 mod stories;
 mod threats;
 mod tls_profile;
+mod web_pages;
 
 use std::path::{Path, PathBuf};
 
@@ -36,4 +39,12 @@ fn script(name: &str) -> PathBuf {
     // Asked at run time: checkouts that share a target directory may share this program.
     let tests = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     Path::new(&tests).join("real").join(name)
+}
+
+/// The folder with the npm packages of `tests/real/npm`: `cargo xtask check --only system` installs them.
+fn npm_packages() -> PathBuf {
+    let usual = bartizan_testkit::python().ancestors().nth(3).map(|cache| cache.join("npm"));
+    let folder = std::env::var_os("BARTIZAN_NPM").map_or(usual.unwrap_or_default(), PathBuf::from);
+    assert!(folder.exists(), "{} is missing: run `cargo xtask check --only system` once", folder.display());
+    folder
 }

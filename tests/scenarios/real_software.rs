@@ -1,12 +1,12 @@
 //! Real software through the gateway in enforce mode gives what it gives directly.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use bartizan_testkit::{Bartizan, Program, free_port, python};
 
-use crate::script;
+use crate::{npm_packages, script};
 
 /// Every policy on and enforced, with the upstream at `port`.
 fn enforcing(port: u16, upstream: &str) -> String {
@@ -148,8 +148,6 @@ fn npm_publishes_to_and_installs_from_a_registry() -> Result<()> {
 
 /// A registry without any registry behind it, open to everybody on the loopback address.
 fn verdaccio(port: u16, folder: &Path) -> Result<Program> {
-    let usual = python().ancestors().nth(3).map(|cache| cache.join("npm")).context("the cache folder")?;
-    let npm = std::env::var_os("BARTIZAN_NPM").map_or(usual, PathBuf::from);
     let config = format!(
         "storage: {0}/storage
 auth:
@@ -164,7 +162,7 @@ log: {{ type: stdout, format: pretty, level: warn }}
         folder.display()
     );
     std::fs::write(folder.join("verdaccio.yaml"), config)?;
-    let mut command = Command::new(npm.join("node_modules/.bin/verdaccio"));
+    let mut command = Command::new(npm_packages().join("node_modules/.bin/verdaccio"));
     command.arg("--config").arg(folder.join("verdaccio.yaml")).args(["--listen", &format!("127.0.0.1:{port}")]);
     let mut registry = Program::start(&mut command, &folder.join("verdaccio.log"))?;
     registry.wait_for_port(port)?;

@@ -90,6 +90,7 @@ struct Played {
     bartizan: PathBuf,
     data: PathBuf,
     ledger: PathBuf,
+    seconds: u32,
 }
 
 fn play(options: &Options, folder: &Path) -> Result<Played> {
@@ -128,7 +129,7 @@ fn play(options: &Options, folder: &Path) -> Result<Played> {
         }
     }
     drop(children); // the gateway writes its last events before it ends
-    Ok(Played { bartizan, data, ledger })
+    Ok(Played { bartizan, data, ledger, seconds: options.seconds })
 }
 
 fn show(link: &str, bartizan: &Path, data: &Path, log: &Path) {
@@ -209,6 +210,34 @@ struct Operation {
     statuses: BTreeMap<String, u64>,
 }
 
+/// An attack of a story, and what the gateway must have said of it.
+struct Story {
+    attack: &'static str,
+    /// Checks that refused, with the condition that picks the attack's events
+    told: &'static [(&'static str, &'static str)],
+    /// Requests of it that may pass in a minute: none, or what everybody is due
+    passes_per_minute: u64,
+}
+
+const STORIES: &[Story] = &[
+    Story { attack: "exploit", told: &[], passes_per_minute: 0 },
+    Story {
+        attack: "changed-number",
+        told: &[
+            ("ACC-306", "path LIKE '/v2/accounts/%' AND status = 403"),
+            ("ACC-304", "path LIKE '/admin/accounts/%' AND status = 403"),
+        ],
+        passes_per_minute: 0,
+    },
+    Story { attack: "forged-payment", told: &[("ACC-120", "path = '/move' AND status = 403")], passes_per_minute: 0 },
+    // The quota of each partner in demo/bartizan.yaml.
+    Story {
+        attack: "greedy-partner",
+        told: &[("LIM-20", "path = '/partner/prices' AND status = 429")],
+        passes_per_minute: 90,
+    },
+];
+
 /// Requests after which the template of an endpoint must be right.
 const CONVERGED: u64 = 20;
 
@@ -236,11 +265,8 @@ fn verify(played: &Played) -> Result<()> {
             missing.push(name);
         }
     }
-    let count = "SELECT count(*) AS events FROM events";
-    let rows = run::output(
-        Command::new(&played.bartizan).args(["query", "--json", "--data-dir"]).arg(&played.data).arg(count),
-    )?;
-    let events = serde_json::from_str::<Value>(&rows)?["events"].as_u64().unwrap_or(0);
+    let events = query(played, "SELECT count(*) AS events FROM events")?;
+    let events = events.first().and_then(|row| row["events"].as_u64()).unwrap_or(0);
     let unanswered: u64 = ledger.attacks.values().map(|attack| attack.failed).sum();
     println!("demo: {} requests answered, {events} events, {} endpoints", ledger.requests, found.len());
     for (name, attack) in &ledger.attacks {
@@ -250,11 +276,38 @@ fn verify(played: &Played) -> Result<()> {
     let expected = ledger.requests..=ledger.requests + unanswered;
     ensure!(expected.contains(&events), "{expected:?} requests were played, {events} events are stored");
     ensure!(ledger.failures == 0, "{} honest requests got no answer", ledger.failures);
-    let exploits = ledger.attacks.get("exploit").context("no exploit was played")?;
-    ensure!(exploits.denied == exploits.requests, "{} exploits were not denied", exploits.requests - exploits.denied);
+    for story in STORIES {
+        verify_story(played, &ledger, story)?;
+    }
     ensure!(ledger.honest.denied == 0, "{} honest requests were denied", ledger.honest.denied);
     ensure!(missing.is_empty(), "operations without an endpoint in the catalog: {missing:#?}\nfound: {found:#?}");
     Ok(())
+}
+
+/// The attack was played and refused, and the events of its refusals say why.
+fn verify_story(played: &Played, ledger: &Ledger, story: &Story) -> Result<()> {
+    let name = story.attack;
+    let attack = ledger.attacks.get(name).with_context(|| format!("no `{name}` was played"))?;
+    let passed = attack.requests - attack.denied;
+    let passes_max = story.passes_per_minute * (u64::from(played.seconds) / 60 + 1);
+    ensure!(attack.denied > 0 && passed <= passes_max, "{passed} of `{name}` passed, {} did not", attack.denied);
+    for (check, condition) in story.told {
+        let rows = query(played, &format!("SELECT findings, principal FROM events WHERE {condition}"))?;
+        let names_caller = |row: &Value| !check.starts_with("ACC-3") || !row["principal"].is_null();
+        let says = |row: &&Value| row["findings"].to_string().contains(check) && names_caller(row);
+        let silent = rows.len() - rows.iter().filter(says).count();
+        ensure!(!rows.is_empty() && silent == 0, "{silent} of {} events of `{name}` do not say {check}", rows.len());
+        println!("demo: attack `{name}`: {} events say {check}", rows.len());
+    }
+    Ok(())
+}
+
+/// The rows of an SQL statement over the events.
+fn query(played: &Played, sql: &str) -> Result<Vec<Value>> {
+    let mut command = Command::new(&played.bartizan);
+    let text =
+        run::output(command.args(["query", "--json", "--limit", "100000", "--data-dir"]).arg(&played.data).arg(sql))?;
+    text.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
 }
 
 /// The endpoints in a catalog, each under the name that `name_of` makes of its method, host and template.

@@ -50,14 +50,10 @@ const PYTHON: &[&str] = &[
     "websockets",
 ];
 
-/// npm packages of the scenarios: a real registry as an upstream. The override replaces a dependency that names a
-/// distribution tag, which not every registry mirror carries.
-const NPM: &str = r#"{
-  "private": true,
-  "dependencies": { "verdaccio": "5.33.0" },
-  "overrides": { "node-fetch": "2.7.0" }
-}
-"#;
+/// npm packages of the scenarios and their lock file: a registry as an upstream, an authorization server and a client of
+/// it, what drives a browser. An override there replaces a dependency that names a distribution tag, which not every
+/// registry mirror carries.
+const NPM: &str = "tests/real/npm";
 
 /// Installs what is missing. Says what it does; does nothing when all is there.
 pub fn install() -> Result<()> {
@@ -168,16 +164,20 @@ fn python() -> Result<()> {
     std::fs::write(&stamp, wanted).with_context(|| format!("writing {}", stamp.display()))
 }
 
+/// `npm ci` in the cache folder, unless what is there is what the lock file says.
 fn npm() -> Result<()> {
-    let folder = npm_folder();
-    let stamp = folder.join("bartizan-packages");
-    if std::fs::read_to_string(&stamp).is_ok_and(|found| found == NPM) {
+    let (folder, files) = (npm_folder(), run::root().join(NPM));
+    let lock = std::fs::read(files.join("package-lock.json"))?;
+    let stamp = folder.join("bartizan-lock");
+    if std::fs::read(&stamp).is_ok_and(|installed| installed == lock) {
         return Ok(());
     }
-    println!("installing npm packages into {}: verdaccio", folder.display());
+    println!("installing the npm packages of {NPM} into {}", folder.display());
     std::fs::create_dir_all(&folder)?;
-    std::fs::write(folder.join("package.json"), NPM)?;
+    for name in ["package.json", "package-lock.json"] {
+        std::fs::copy(files.join(name), folder.join(name))?;
+    }
     let mut command = Command::new("npm");
-    run::run(command.args(["install", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(&folder))?;
-    std::fs::write(&stamp, NPM).with_context(|| format!("writing {}", stamp.display()))
+    run::run(command.args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(&folder))?;
+    std::fs::write(&stamp, lock).with_context(|| format!("writing {}", stamp.display()))
 }

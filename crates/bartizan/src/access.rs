@@ -1,9 +1,9 @@
 //! What access control needs from the world: keys of issuers, answers of authorization servers, computed passwords.
 //!
 //! The engine asks ([`Question`]), the [`Desk`] answers. Key files are read at the start, at every reload and once a
-//! minute; keys behind a URL are fetched ahead of their age in the background, and at once when a token names a key that
-//! is not known. However many requests ask for the same keys, one fetch answers them all. Only URLs that the
-//! configuration names are fetched, redirects are not followed, answers are bounded in size and time. When the world is
+//! minute; keys behind a URL are fetched ahead of their age in the background, and when a token names a key that is not
+//! known. Such a token waits for keys that were fetched after it came: one fetch answers all that wait, and there is at
+//! most one a second, however many names of keys tokens invent. Only URLs that the configuration names are fetched, redirects are not followed, answers are bounded in size and time. When the world is
 //! silent the reply is [`Reply::Unavailable`], and access stays closed.
 
 mod fetch;
@@ -21,6 +21,7 @@ use bartizan_model::Secret;
 use futures::FutureExt;
 use tokio::sync::Semaphore;
 
+use self::fetch::Said;
 use crate::clock;
 use crate::shared_counts::SharedCounts;
 
@@ -28,8 +29,14 @@ use crate::shared_counts::SharedCounts;
 const ROUND: Duration = Duration::from_secs(60);
 /// Keys behind a URL are fetched anew after this time: an issuer that takes a key back is believed within it.
 const REFRESH: Duration = Duration::from_secs(300);
-/// After a fetch, done or failed, requests are answered without another one for this time.
+/// Least time from the beginning of one fetch of the same keys to that of the next. Whoever needs newer keys waits for it,
+/// so it is how late a token of a new key may be; and it bounds what tokens with invented names make an issuer bear.
+const FETCH_PAUSE: Duration = Duration::from_secs(1);
+/// A server that failed is left alone for this time.
 const FETCH_AGAIN: Duration = Duration::from_secs(10);
+/// LIMIT: requests that wait for keys of one source; each holds its connection and a few KB. Beyond it they are answered
+/// at once that their credential cannot be checked.
+const KEY_WAITERS_MAX: usize = 1024;
 /// LIMIT: passwords computed at once; each takes up to 256 MiB and a core for some 20 ms.
 const PASSWORDS_MAX: usize = 2;
 /// LIMIT: questions to authorization servers under way; each holds a thread.
@@ -55,8 +62,34 @@ pub(crate) struct Desk {
 }
 
 /// Fetches of one source, one at a time.
-#[derive(Default)]
-struct Turn(tokio::sync::Mutex<Option<Instant>>);
+struct Turn {
+    waiters: Semaphore,
+    last: Arc<tokio::sync::Mutex<Option<Fetched>>>,
+}
+
+/// A fetch.
+#[derive(Clone, Copy)]
+struct Fetched {
+    begun: Instant,
+    is_well: bool,
+}
+
+impl Default for Turn {
+    fn default() -> Self {
+        Self { waiters: Semaphore::new(KEY_WAITERS_MAX), last: Arc::default() }
+    }
+}
+
+impl Fetched {
+    /// What this fetch says to whoever asked at that time, if anything: a failure holds for a while.
+    fn reply_to(self, asked_at: Instant) -> Option<Reply> {
+        let is_newer = self.begun >= asked_at;
+        if self.is_well {
+            return is_newer.then_some(Reply::Done);
+        }
+        (is_newer || self.begun.elapsed() < FETCH_AGAIN).then_some(Reply::Unavailable)
+    }
+}
 
 /// How an authorization server has been lately.
 #[derive(Default)]
@@ -92,7 +125,9 @@ impl Desk {
     pub(crate) fn read_files(&self, config: &Config) {
         for source in config.key_sources() {
             match source {
-                KeySource::File(path) => self.publish(source, std::fs::read(path).map_err(anyhow::Error::from)),
+                KeySource::File(path) => {
+                    self.publish(source, std::fs::read(path).map_err(anyhow::Error::from));
+                }
                 KeySource::Url(_) | KeySource::Discovery(_) => {}
             }
         }
@@ -111,7 +146,10 @@ impl Desk {
                 for source in config.key_sources() {
                     let is_due = fetched.get(source).is_none_or(|at| at.elapsed() >= REFRESH);
                     if !matches!(source, KeySource::File(_)) && is_due {
-                        desk.publish(source, fetch::keys(source));
+                        // In its turn: an older answer must not be published over a newer one.
+                        let turn = desk.turn(source);
+                        let mut last = turn.last.blocking_lock();
+                        *last = Some(desk.fetch(source));
                         fetched.insert(source.clone(), Instant::now());
                     }
                 }
@@ -146,23 +184,57 @@ impl Desk {
         Arc::new(move |question| Arc::clone(&desk).answer(question).boxed())
     }
 
+    /// Replies when keys have been published that were fetched after this was asked.
     async fn keys(self: Arc<Self>, source: Arc<KeySource>) -> Reply {
-        let turn = Arc::clone(lock(&self.sources).entry((*source).clone()).or_default());
-        let mut last = turn.0.lock().await;
-        if last.is_some_and(|at| at.elapsed() < FETCH_AGAIN) {
-            return Reply::Done; // somebody before us has just asked
+        let asked_at = Instant::now();
+        let turn = self.turn(&source);
+        let Ok(_waiter) = turn.waiters.try_acquire() else { return Reply::Unavailable };
+        let mut last = Arc::clone(&turn.last).lock_owned().await;
+        if let Some(fetched) = *last {
+            if let Some(reply) = fetched.reply_to(asked_at) {
+                return reply;
+            }
+            tokio::time::sleep(FETCH_PAUSE.saturating_sub(fetched.begun.elapsed())).await;
         }
-        let desk = Arc::clone(&self);
-        let fetched = tokio::task::spawn_blocking(move || desk.publish(&source, fetch::keys(&source))).await;
-        *last = Some(Instant::now());
-        fetched.map_or(Reply::Unavailable, |()| Reply::Done)
+        // A task of its own: whoever asked may go away, and those who wait behind it still need the answer.
+        let fetch = tokio::task::spawn_blocking(move || {
+            let fetched = self.fetch(&source);
+            *last = Some(fetched);
+            fetched.is_well
+        });
+        match fetch.await {
+            Ok(true) => Reply::Done,
+            Ok(false) | Err(_) => Reply::Unavailable,
+        }
+    }
+
+    fn turn(&self, source: &KeySource) -> Arc<Turn> {
+        Arc::clone(lock(&self.sources).entry(source.clone()).or_default())
+    }
+
+    /// Fetches keys and publishes them, unless that fails.
+    fn fetch(&self, source: &KeySource) -> Fetched {
+        let begun = Instant::now();
+        Fetched { begun, is_well: self.publish(source, fetch::keys(source)) }
     }
 
     async fn introspect(&self, method: Arc<IntrospectionMethod>, token: Secret<Box<[u8]>>) -> Reply {
         let url = method.url.clone();
         let ask = move || fetch::introspection(&method, &token);
-        let answer = self.ask(&url, "introspection failed", &self.introspections, WAITING, ask, |_| true).await;
-        answer.map_or(Reply::Unavailable, Reply::Introspection)
+        // What it answers to one token must not keep others from being asked about.
+        let is_well = |said: &Said| !matches!(said, Said::Failed(_));
+        match self.ask(&url, "introspection failed", &self.introspections, WAITING, ask, is_well).await {
+            Some(Said::Answer(answer)) => Reply::Introspection(answer),
+            Some(Said::Refused) => {
+                tracing::debug!(server = url, "introspection refused for one token");
+                Reply::Unavailable
+            }
+            Some(Said::Failed(status)) => {
+                tracing::warn!(server = url, status, "introspection failed");
+                Reply::Unavailable
+            }
+            None => Reply::Unavailable,
+        }
     }
 
     /// Waits no longer than the method says, for its turn and for the answer together.
@@ -207,24 +279,47 @@ impl Desk {
         health.rests_until = (health.failures >= FAILURES_MAX).then(|| Instant::now() + FETCH_AGAIN);
     }
 
-    /// Gives keys to the engine, or says why not.
-    fn publish(&self, source: &KeySource, document: anyhow::Result<Vec<u8>>) {
+    /// Gives keys to the engine, or says in the log why not; whether they were taken.
+    fn publish(&self, source: &KeySource, document: anyhow::Result<Vec<u8>>) -> bool {
         let now = clock::now();
         let document = match document {
             Ok(document) => document,
             Err(error) => {
                 self.state.keys_unreachable(source, now);
                 tracing::warn!(%source, "keys cannot be read: {error:#}; callers that need them are refused");
-                return;
+                return false;
             }
         };
         match self.state.publish_keys(source, &document, now) {
-            Ok(keys) => tracing::debug!(%source, usable = keys.usable, left_out = keys.left_out, "keys read"),
-            Err(refused) => tracing::warn!(%source, "keys not taken: {refused}; those known before stay"),
+            Ok(keys) => {
+                tracing::debug!(%source, usable = keys.usable, left_out = keys.left_out, "keys read");
+                true
+            }
+            Err(refused) => {
+                tracing::warn!(%source, "keys not taken: {refused}; those known before stay");
+                false
+            }
         }
     }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fetch_answers_those_who_asked_before_it_began_and_a_failure_holds_for_a_while() {
+        let now = Instant::now();
+        let ago = |seconds| now.checked_sub(Duration::from_secs(seconds)).expect("this machine has run for a minute");
+        let reply = |begun, is_well, asked_at| Fetched { begun, is_well }.reply_to(asked_at);
+        assert_eq!(reply(ago(1), true, ago(2)), Some(Reply::Done));
+        assert_eq!(reply(ago(2), true, ago(1)), None, "the key may have been published since");
+        assert_eq!(reply(ago(1), false, ago(2)), Some(Reply::Unavailable));
+        assert_eq!(reply(ago(2), false, ago(1)), Some(Reply::Unavailable), "it failed a moment ago");
+        assert_eq!(reply(ago(60), false, ago(1)), None);
+    }
 }

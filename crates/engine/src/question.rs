@@ -17,8 +17,9 @@ const QUESTIONS_MAX: usize = 8;
 /// A question to the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Question {
-    /// Fetch the keys of this source, give them to `AccessState::publish_keys` (or say `keys_unreachable`), then reply
-    /// [`Reply::Done`]. Many exchanges may ask at once; one fetch answers all
+    /// Fetch the keys of this source, give them to `AccessState::publish_keys` and reply [`Reply::Done`]; or say
+    /// `keys_unreachable` and reply [`Reply::Unavailable`]. Many exchanges may ask at once, for any name that a token
+    /// invents: one fetch answers all who asked before it began, and how often there is one is the host's to bound
     Keys {
         /// Where they are
         source: Arc<KeySource>,

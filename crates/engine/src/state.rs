@@ -26,8 +26,7 @@ const VERIFIED_MAX: usize = 65_536;
 const USED_MAX: usize = 524_288;
 /// LIMIT: sources of keys; one for each method of each policy that a person writes.
 const SOURCES_MAX: usize = 256;
-/// Least time between two questions for the keys of one source. It bounds what tokens with invented key names can make
-/// the host fetch, whatever names they invent, so that no list of unknown names has to be kept.
+/// After the host failed to fetch the keys of a source, nobody asks for them again for this time.
 const ASK_AGAIN_SECS: i64 = 10;
 
 /// Keys, verified credentials and used proofs.
@@ -45,8 +44,8 @@ pub struct AccessState {
 pub(crate) struct KeySlot {
     source: KeySource,
     current: ArcSwapOption<KnownKeys>,
-    /// When the host last tried to fetch them, in seconds
-    tried_secs: AtomicI64,
+    /// When the host last failed to fetch them, in seconds
+    failed_secs: AtomicI64,
 }
 
 /// Keys as published.
@@ -119,7 +118,7 @@ impl AccessState {
         fetched_at: Timestamp,
     ) -> Result<KeysPublished, KeysRefused> {
         let slot = self.slot_or_new(source).ok_or(KeysRefused::Full)?;
-        slot.tried_secs.store(fetched_at.as_secs(), Relaxed);
+        slot.failed_secs.store(fetched_at.as_secs(), Relaxed); // unless it proves to be good
         let origin = match source {
             KeySource::File(_) => Origin::File,
             KeySource::Url(_) | KeySource::Discovery(_) => Origin::Network,
@@ -132,13 +131,14 @@ impl AccessState {
         let digest = sha256(&[document]);
         let fetched_secs = fetched_at.as_secs();
         slot.current.store(Some(Arc::new(KnownKeys { keys: Arc::new(keys), digest, fetched_secs })));
+        slot.failed_secs.store(i64::MIN, Relaxed);
         Ok(published)
     }
 
     /// The host could not fetch the keys of `source`: it will not be asked again for some seconds.
     pub fn keys_unreachable(&self, source: &KeySource, now: Timestamp) {
         if let Some(slot) = self.slot_or_new(source) {
-            slot.tried_secs.store(now.as_secs(), Relaxed);
+            slot.failed_secs.store(now.as_secs(), Relaxed);
         }
     }
 
@@ -173,15 +173,16 @@ impl AccessState {
         sources.iter().find(|slot| slot.source == *source)?.current.load_full()
     }
 
-    /// Whether it makes sense to ask the host for the keys of `source`.
+    /// Whether it makes sense to ask the host for the keys of `source`. How often they are fetched is the host's to bound.
     pub(crate) fn may_ask_for_keys(&self, source: &KeySource, now: Timestamp) -> bool {
-        let is_fetched = match source {
-            KeySource::File(_) => false, // the host watches files
-            KeySource::Url(_) | KeySource::Discovery(_) => true,
-        };
+        is_fetched(source) && !self.has_failed_lately(source, now)
+    }
+
+    /// Whether the host could not fetch the keys of `source` a short time ago.
+    fn has_failed_lately(&self, source: &KeySource, now: Timestamp) -> bool {
         let sources = self.sources.load();
-        let tried = sources.iter().find(|slot| slot.source == *source).map(|slot| slot.tried_secs.load(Relaxed));
-        is_fetched && tried.is_none_or(|tried| now.as_secs().saturating_sub(tried) >= ASK_AGAIN_SECS)
+        let failed = sources.iter().find(|slot| slot.source == *source).map(|slot| slot.failed_secs.load(Relaxed));
+        failed.is_some_and(|failed| now.as_secs().saturating_sub(failed) < ASK_AGAIN_SECS)
     }
 
     fn slot_or_new(&self, source: &KeySource) -> Option<Arc<KeySlot>> {
@@ -192,7 +193,7 @@ impl AccessState {
         let new = Arc::new(KeySlot {
             source: source.clone(),
             current: ArcSwapOption::empty(),
-            tried_secs: AtomicI64::new(i64::MIN),
+            failed_secs: AtomicI64::new(i64::MIN),
         });
         self.sources.rcu(|sources| {
             let mut sources = Vec::clone(sources);
@@ -202,6 +203,14 @@ impl AccessState {
             sources
         });
         known(&self.sources.load())
+    }
+}
+
+/// Whether the host fetches the keys of `source` when it is asked; files it watches.
+const fn is_fetched(source: &KeySource) -> bool {
+    match source {
+        KeySource::File(_) => false,
+        KeySource::Url(_) | KeySource::Discovery(_) => true,
     }
 }
 

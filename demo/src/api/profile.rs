@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::call::{Call, Payload, Reply, problem, text};
-use super::state::State;
-use crate::world::User;
+use super::state::{State, gateway};
+use crate::world::{STAFF_USER, User};
 
 pub(super) fn sign_up(state: &State, call: &Call) -> Result<Reply, Reply> {
     let body = call.json()?;
@@ -39,6 +39,18 @@ pub(super) fn token(state: &State, call: &Call) -> Result<Reply, Reply> {
     let user = sign_in(&field("username")?, &field("password")?)?;
     let token = state.tables().open_session(user, true);
     Ok(Reply::json(200, json!({"access_token": token, "token_type": "Bearer", "expires_in": 900})))
+}
+
+/// What the gateway asks about a token (RFC 7662): whose it is, with the accounts and the role of its holder.
+pub(super) fn introspect(state: &State, call: &Call) -> Result<Reply, Reply> {
+    gateway(call)?;
+    let token = call.form("token").ok_or_else(|| problem(400, "`token` is missing"))?;
+    let Some(user) = state.tables().sessions.get(&token).copied().map(User) else {
+        return Ok(Reply::json(200, json!({"active": false})));
+    };
+    let accounts: Vec<String> = user.accounts().iter().map(u64::to_string).collect();
+    let role = if user.0 == STAFF_USER { "staff" } else { "customer" };
+    Ok(Reply::json(200, json!({"active": true, "sub": user.0.to_string(), "accounts": accounts, "roles": [role]})))
 }
 
 fn sign_in(email: &str, password: &str) -> Result<User, Reply> {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::call::{Call, Reply, problem};
 use super::shelf::Shelf;
-use crate::world::{FIRST_USER, MONITOR, PARTNER_KEYS, Product, STAFF_USER, USERS, User};
+use crate::world::{FIRST_USER, GATEWAY, MONITOR, PARTNER_KEYS, Product, STAFF_USER, USERS, User};
 
 /// LIMIT: open sessions; beyond it all are ended, as a restart would.
 const SESSIONS_MAX: usize = 100_000;
@@ -85,11 +85,20 @@ pub(super) fn partner(call: &Call) -> Result<(), Reply> {
 
 /// The caller must be the monitoring.
 pub(super) fn monitor(call: &Call) -> Result<(), Reply> {
-    let expected = format!("Basic {}", STANDARD.encode(MONITOR));
+    basic(call, MONITOR, "this is for the monitoring")
+}
+
+/// The caller must be the gateway.
+pub(super) fn gateway(call: &Call) -> Result<(), Reply> {
+    basic(call, GATEWAY, "this is for the gateway")
+}
+
+fn basic(call: &Call, pair: &str, refusal: &str) -> Result<(), Reply> {
+    let expected = format!("Basic {}", STANDARD.encode(pair));
     if call.header("authorization") == Some(expected.as_str()) {
         return Ok(());
     }
-    Err(problem(401, "this is for the monitoring").with_header("www-authenticate", "Basic".to_owned()))
+    Err(problem(401, refusal).with_header("www-authenticate", "Basic".to_owned()))
 }
 
 impl Tables {

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::client::{Client, Message};
 use super::exploit;
+use super::story::Stories;
 use crate::operations::{BANK, Op, SHOP};
 use crate::world::{FIRST_ACCOUNT, FIRST_USER, USERS, User};
 
@@ -51,16 +52,24 @@ enum Attack {
     LargeHeader,
     LargeBody,
     Exploit,
+    ChangeNumber,
+    ForgePayment,
+    CallWithoutEnd,
 }
 
-const ATTACKS: [Attack; 17] = [
+const ATTACKS: [Attack; 23] = [
     Attack::WalkIds,
+    Attack::ChangeNumber,
+    Attack::CallWithoutEnd,
+    Attack::ForgePayment,
     Attack::StuffCredentials,
-    Attack::Scan,
     Attack::Exploit,
+    Attack::Scan,
+    Attack::ChangeNumber,
+    Attack::ForgePayment,
     Attack::ForbiddenMethod,
-    Attack::WalkIds,
     Attack::StuffCredentials,
+    Attack::CallWithoutEnd,
     Attack::DeniedNetwork,
     Attack::WalkOldIds,
     Attack::Exploit,
@@ -71,6 +80,7 @@ const ATTACKS: [Attack; 17] = [
     Attack::WalkIds,
     Attack::StuffCredentials,
     Attack::LargeBody,
+    Attack::CallWithoutEnd,
 ];
 
 /// How far each attack has come.
@@ -81,13 +91,22 @@ pub(super) struct Attacks {
     forbidden: usize,
     exploited: usize,
     token: Option<String>,
+    stories: Stories,
 }
 
 impl Attacks {
     /// Each thread begins elsewhere, so that together they play everything soon.
     pub(super) fn new(thread: u64) -> Self {
         let turn = usize::try_from(thread).unwrap_or(0) * 5;
-        Self { turn, walked: thread * 200, scanned: turn, forbidden: turn, exploited: turn, token: None }
+        Self {
+            turn,
+            walked: thread * 200,
+            scanned: turn,
+            forbidden: turn,
+            exploited: turn,
+            token: None,
+            stories: Stories::new(thread),
+        }
     }
 
     /// Plays one request.
@@ -129,6 +148,9 @@ impl Attacks {
                 self.exploited += 1;
                 send(client, "198.51.100.77", EXPLOIT_AGENT, message);
             }
+            Attack::ChangeNumber => self.stories.change_number(client),
+            Attack::ForgePayment => self.stories.forge_payment(client),
+            Attack::CallWithoutEnd => self.stories.call_without_end(client),
             Attack::LargeHeader => {
                 let mut message = of("large-header", Op::Categories);
                 message.headers.push(("x-padding", "a".repeat(HEADER_PADDING_BYTES)));
@@ -146,12 +168,8 @@ impl Attacks {
     /// Signed in as one customer, asks for one account after the other.
     fn walk(&mut self, client: &mut Client) {
         let Some(token) = self.token.clone() else {
-            let body = json!({"email": WALKER.email(), "password": WALKER.password()}).to_string().into_bytes();
-            let message = Message { body: Some(("application/json", body)), ..of("object-enumeration", Op::Login) };
-            let answer = send(client, "198.51.100.23", WALKER_AGENT, message);
-            self.token = answer
-                .and_then(|body| serde_json::from_slice::<Value>(&body).ok())
-                .and_then(|body| body.get("token")?.as_str().map(str::to_owned));
+            let message = Message { attack: Some("object-enumeration"), ..login(WALKER) };
+            self.token = token_of(send(client, "198.51.100.23", WALKER_AGENT, message));
             return;
         };
         self.walked += 1;
@@ -160,6 +178,18 @@ impl Attacks {
         message.headers.push(("authorization", format!("Bearer {token}")));
         send(client, "198.51.100.23", WALKER_AGENT, message);
     }
+}
+
+/// Somebody signs in, as honest as anybody.
+pub(super) fn login(user: User) -> Message<'static> {
+    let body = json!({"email": user.email(), "password": user.password()}).to_string().into_bytes();
+    Message { body: Some(("application/json", body)), attack: None, ..of("", Op::Login) }
+}
+
+/// The token in the answer to a login.
+pub(super) fn token_of(answer: Option<Vec<u8>>) -> Option<String> {
+    let body: Value = serde_json::from_slice(&answer?).ok()?;
+    Some(body.get("token")?.as_str()?.to_owned())
 }
 
 /// A stolen name and password, from one of many addresses, few tries each.
@@ -200,7 +230,12 @@ pub(super) fn unlisted(attack: &'static str, host: &'static str, method: &'stati
     }
 }
 
-fn send(client: &mut Client, ip: &str, agent: &'static str, mut message: Message<'static>) -> Option<Vec<u8>> {
+pub(super) fn send(
+    client: &mut Client,
+    ip: &str,
+    agent: &'static str,
+    mut message: Message<'static>,
+) -> Option<Vec<u8>> {
     message.headers.push(("user-agent", agent.to_owned()));
     message.headers.push(("x-forwarded-for", ip.to_owned()));
     client.send(message).map(|answer| answer.body)

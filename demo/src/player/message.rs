@@ -31,6 +31,9 @@ pub(super) fn honest(
         ("x-forwarded-proto", "https".to_owned()),
     ];
     headers.extend(credential(session, operation.access, operation.host, name));
+    if name == Op::Move {
+        headers.push(("sec-fetch-site", "same-origin".to_owned())); // a page of the bank's own
+    }
     Some(Message {
         host: operation.host,
         method: operation.method,

@@ -75,6 +75,29 @@ fn the_bank_is_weak_where_the_stories_need_it() {
     assert_eq!(get("/admin/users", Some(token)).status(), 403);
 }
 
+#[test]
+fn the_gateway_may_ask_whose_a_token_is_and_nobody_else() {
+    let target = start_api();
+    let body = serde_json::json!({"email": "bruno.kowalski.1001@mail.example", "password": "kettle-26682"});
+    let login: serde_json::Value =
+        agent().post(format!("{target}/v2/login")).send_json(&body).unwrap().body_mut().read_json().unwrap();
+    let token = login["token"].as_str().unwrap_or_else(|| panic!("{login}"));
+    let ask = |credential: &str, token: &str| {
+        let request = agent().post(format!("{target}/oauth/introspect")).header("authorization", credential);
+        request.send_form([("token", token)]).unwrap()
+    };
+    // `gateway` and the text of demo/introspection.secret
+    let secret = include_str!("../../introspection.secret").trim_end();
+    assert_eq!(secret, "heron-on-one-leg-77");
+    let gateway = "Basic Z2F0ZXdheTpoZXJvbi1vbi1vbmUtbGVnLTc3";
+    let known: serde_json::Value = ask(gateway, token).body_mut().read_json().unwrap();
+    let expected = serde_json::json!({"active": true, "sub": "1001", "accounts": ["20450017"], "roles": ["customer"]});
+    assert_eq!(known, expected);
+    let unknown: serde_json::Value = ask(gateway, "bt_0").body_mut().read_json().unwrap();
+    assert_eq!(unknown, serde_json::json!({"active": false}));
+    assert_eq!(ask("Basic Z2F0ZXdheTp4", token).status(), 401);
+}
+
 fn check_sums(ledger: &Ledger) {
     let rows = || ledger.operations.iter().chain(&ledger.unlisted);
     assert_eq!(rows().map(|row| row.requests).sum::<u64>(), ledger.requests);
@@ -112,6 +135,9 @@ fn five_seconds_of_play_add_up() {
         "denied-network",
         "large-header",
         "exploit",
+        "changed-number",
+        "forged-payment",
+        "greedy-partner",
     ] {
         assert!(ledger.attacks.get(attack).is_some_and(|tally| tally.requests > 0), "{attack} was not played");
     }
@@ -133,5 +159,5 @@ fn the_gateways_configuration_is_valid_without_a_warning() {
     assert_eq!(told, [""; 0]);
     let config = parsed.config.unwrap();
     assert_eq!(config.apis.len(), 2);
-    assert_eq!(config.policies.len(), 8);
+    assert_eq!(config.policies.len(), 12);
 }

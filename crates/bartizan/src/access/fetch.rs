@@ -59,8 +59,18 @@ fn body(mut response: ureq::http::Response<ureq::Body>, bytes_max: u64) -> Resul
     Ok(response.body_mut().with_config().limit(bytes_max).read_to_vec()?)
 }
 
+/// What an authorization server says when it is asked about a token.
+pub(super) enum Said {
+    /// An answer of RFC 7662 §2.2
+    Answer(Vec<u8>),
+    /// It cannot make sense of this question (400)
+    Refused,
+    /// It is not well, wants fewer questions, or does not know us; the status
+    Failed(u16),
+}
+
 /// What an authorization server says of a token (RFC 7662 §2). The secret is read each time: it may be renewed.
-pub(super) fn introspection(method: &IntrospectionMethod, token: &Secret<Box<[u8]>>) -> Result<Vec<u8>> {
+pub(super) fn introspection(method: &IntrospectionMethod, token: &Secret<Box<[u8]>>) -> Result<Said> {
     use base64::Engine as _;
     let secret = std::fs::read_to_string(&method.client_secret_file).context("the client's secret")?;
     let pair = format!("{}:{}", encoded(method.client_id.as_bytes()), encoded(secret.trim_end().as_bytes()));
@@ -68,8 +78,27 @@ pub(super) fn introspection(method: &IntrospectionMethod, token: &Secret<Box<[u8
     let form = format!("token={}&token_type_hint=access_token", encoded(token.expose()));
     let request = AGENT.post(&method.url).header("authorization", format!("Basic {credentials}"));
     let request = request.header("accept", "application/json");
-    let response = request.content_type("application/x-www-form-urlencoded").send(form.as_bytes())?;
-    body(response, ANSWER_BYTES_MAX)
+    let mut response = request.content_type("application/x-www-form-urlencoded").send(form.as_bytes())?;
+    let status = response.status().as_u16();
+    let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec()?;
+    Ok(said(status, body))
+}
+
+/// Some servers refuse tokens of a kind that they do not judge, rather than call them inactive (RFC 7009 §2.2.1 names
+/// the error). Anybody can send such a token: it is worth nothing, and says nothing of the server's health.
+fn said(status: u16, body: Vec<u8>) -> Said {
+    #[derive(Deserialize)]
+    struct Fault {
+        error: String,
+    }
+    let names_kind =
+        |body: &[u8]| serde_json::from_slice(body).is_ok_and(|fault: Fault| fault.error == "unsupported_token_type");
+    match status {
+        200 => Said::Answer(body),
+        400 if names_kind(&body) => Said::Answer(br#"{"active":false}"#.to_vec()),
+        400 => Said::Refused,
+        _ => Said::Failed(status),
+    }
 }
 
 /// What an external authorizer says: status and body, whatever the status.
@@ -105,5 +134,25 @@ mod tests {
     fn a_secret_with_reserved_characters_survives_the_form() {
         assert_eq!(encoded(b"a-B_1.*"), "a-B_1.*");
         assert_eq!(encoded(b"p:s/w+d %&="), "p%3As%2Fw%2Bd%20%25%26%3D");
+    }
+
+    #[test]
+    fn a_token_of_a_kind_that_the_server_does_not_judge_is_inactive_and_other_refusals_are_no_answer() {
+        let check = |status, body: &str, expected: &str| {
+            let told = match said(status, body.into()) {
+                Said::Answer(answer) => String::from_utf8(answer).expect("text"),
+                Said::Refused => "refused".to_owned(),
+                Said::Failed(status) => format!("failed {status}"),
+            };
+            assert_eq!(told, expected, "{status} {body}");
+        };
+        check(200, r#"{"active":true}"#, r#"{"active":true}"#);
+        check(400, r#"{"error":"unsupported_token_type"}"#, r#"{"active":false}"#);
+        check(400, r#"{"error":"invalid_request"}"#, "refused");
+        check(400, "unsupported_token_type", "refused");
+        check(401, r#"{"error":"invalid_client"}"#, "failed 401");
+        check(302, "", "failed 302");
+        check(429, "", "failed 429");
+        check(503, r#"{"active":true}"#, "failed 503");
     }
 }

@@ -24,6 +24,8 @@ pub(crate) struct Offline {
     runtime: tokio::runtime::Runtime,
     is_online: bool,
     sources: BTreeSet<KeySource>,
+    /// Sources whose keys were asked for: once is enough for requests that are no longer under way
+    looked_up: BTreeSet<KeySource>,
     /// Whom a question was for, that was not asked
     unasked: BTreeSet<String>,
 }
@@ -41,6 +43,7 @@ impl Offline {
             runtime,
             is_online,
             sources,
+            looked_up: BTreeSet::new(),
             unasked: BTreeSet::new(),
         })
     }
@@ -62,6 +65,11 @@ impl Offline {
         if let Some(whom) = whom.filter(|_| !self.is_online) {
             self.unasked.insert(whom);
             return Reply::Unavailable;
+        }
+        if let Question::Keys { source } = &question
+            && !self.looked_up.insert((**source).clone())
+        {
+            return Reply::Done;
         }
         self.runtime.block_on(Arc::clone(&self.desk).answer(question))
     }

@@ -149,7 +149,7 @@ pub enum JwtAlgorithm {
     Es256,
     /// ECDSA over P-384 with SHA-384.
     Es384,
-    /// Ed25519.
+    /// Ed25519, by either of its names: `EdDSA` and `Ed25519` (RFC 9864).
     #[serde(rename = "EdDSA")]
     EdDsa,
     /// HMAC with SHA-256: who can check tokens can forge them.

@@ -240,5 +240,5 @@ fn use_once(ctx: &mut HeadContext<'_>, rules: &ProofRules, id: Digest) -> Result
 /// The algorithms to name in a challenge (RFC 9449 §5.1).
 pub(crate) fn accepted_algorithms() -> String {
     let accepted = JwtAlgorithm::ALL.into_iter().filter(|algorithm| !algorithm.is_symmetric());
-    accepted.map(JwtAlgorithm::as_str).collect::<Vec<_>>().join(" ")
+    accepted.map(JwtAlgorithm::as_str).chain([jose::ED25519]).collect::<Vec<_>>().join(" ")
 }

@@ -86,8 +86,14 @@ pub(crate) fn base64url(text: &[u8]) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }
 
+/// What RFC 9864 §2.2 calls EdDSA with Ed25519, the only curve of it that is supported here.
+pub(crate) const ED25519: &str = "Ed25519";
+
 /// The algorithm of this name; `none` is not among them.
 pub(crate) fn algorithm(name: &str) -> Option<JwtAlgorithm> {
+    if name == ED25519 {
+        return Some(JwtAlgorithm::EdDsa);
+    }
     JwtAlgorithm::ALL.into_iter().find(|algorithm| algorithm.as_str() == name)
 }
 

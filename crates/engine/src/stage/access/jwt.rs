@@ -17,7 +17,7 @@ use super::jwks::Lookup;
 use super::verified::{Fault, Privacy, Verified, Who};
 use super::{checks, dpop, token};
 use crate::bounded::Digest;
-use crate::question::Question;
+use crate::question::{Question, Reply};
 use crate::stage::HeadContext;
 use crate::state::{KnownKeys, sha256};
 
@@ -94,11 +94,7 @@ impl JwtRules {
                 }
                 Err(Failure::Foreign(fault)) => return Verdict::Foreign(fault),
                 Err(Failure::Refused(fault)) => return Verdict::Refused(fault),
-                Err(Failure::UnknownKey) => {
-                    return self
-                        .ask(ctx)
-                        .unwrap_or(Verdict::Refused(Fault::new(&checks::KEY, "the issuer publishes no such key")));
-                }
+                Err(Failure::UnknownKey) => return self.ask(ctx).unwrap_or_else(|| self.unknown_key(ctx)),
             },
         };
         match dpop::prove_binding(ctx, &self.proof, &presented, &verified) {
@@ -123,9 +119,28 @@ impl JwtRules {
         if !ctx.snapshot.access().may_ask_for_keys(&self.source, ctx.now) {
             return None;
         }
-        let name = sha256(&[b"keys", self.source.to_string().as_bytes()]);
         let question = || Question::Keys { source: Arc::clone(&self.source) };
-        ctx.asked.ask(name, question).then_some(Verdict::Asked)
+        ctx.asked.ask(self.question(), question).then_some(Verdict::Asked)
+    }
+
+    /// Names the question for newer keys.
+    fn question(&self) -> Digest {
+        sha256(&[b"keys", self.source.to_string().as_bytes()])
+    }
+
+    /// A key that stays unknown is refused only by what its issuer has said since; until then it may be a new one.
+    fn unknown_key(&self, ctx: &HeadContext<'_>) -> Verdict {
+        let has_answered = match *self.source {
+            KeySource::File(_) => true,
+            KeySource::Url(_) | KeySource::Discovery(_) => {
+                matches!(ctx.asked.reply_to(&self.question()), Some(Reply::Done))
+            }
+        };
+        Verdict::Refused(if has_answered {
+            Fault::new(&checks::KEY, "the issuer publishes no such key")
+        } else {
+            Fault::new(&checks::UNAVAILABLE, "its key is not known, and the issuer could not be asked for newer ones")
+        })
     }
 
     /// A token of this issuer, or so it says: nothing of it is verified.

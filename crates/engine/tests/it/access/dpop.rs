@@ -64,6 +64,7 @@ fn changes() -> Vec<(&'static str, Value, Value, Option<&'static str>)> {
         ("a little early", same(), json!({ "iat": NOW + 29 }), None),
         ("a little late", same(), json!({ "iat": NOW - 89 }), None),
         ("a type in another case", json!({ "typ": "DPoP+JWT" }), same(), None),
+        ("the algorithm by its newer name (RFC 9864)", json!({ "alg": "Ed25519" }), same(), None),
         ("another type", json!({ "typ": "JWT" }), same(), BAD),
         ("no type", json!({ "typ": null }), same(), BAD),
         ("`none`", json!({ "alg": "none" }), same(), BAD),

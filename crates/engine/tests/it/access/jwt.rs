@@ -59,6 +59,9 @@ fn header_changes() -> Vec<Change> {
         ),
         ("a key URL in the header, which nobody looks at", json!({ "jku": "https://evil.example/k" }), same(), None),
         // algorithm
+        ("the algorithm by its newer name (RFC 9864)", json!({ "alg": "Ed25519" }), same(), None),
+        ("the newer name in lower case", json!({ "alg": "ed25519" }), same(), Some("ACC-203")),
+        ("another curve by its newer name", json!({ "alg": "Ed448" }), same(), Some("ACC-203")),
         ("`none`", json!({ "alg": "none" }), same(), Some("ACC-203")),
         ("`None`", json!({ "alg": "None" }), same(), Some("ACC-203")),
         ("`nOnE`", json!({ "alg": "nOnE" }), same(), Some("ACC-203")),
@@ -362,7 +365,7 @@ fn without_keys_access_is_closed() {
 }
 
 #[test]
-fn keys_are_asked_for_once_and_not_for_every_invented_name() {
+fn an_unknown_key_is_refused_only_by_what_its_issuer_says_after_the_question() {
     let policy = POLICY.replace("jwks_file: keys.jwks", "jwks_url: \"https://login.example/keys\"");
     let desk = Desk::new(&policy);
     let source = KeySource::Url("https://login.example/keys".into());
@@ -377,10 +380,22 @@ fn keys_are_asked_for_once_and_not_for_every_invented_name() {
     };
     let served = desk.serve_with(&call, Some(&|_| publish(0, &[Signer::ed25519(2).named("two")])));
     assert_eq!((served.check().as_deref(), served.questions.len()), (Some("ACC-208"), 1), "the keys came without it");
-    let served = desk.serve_with(&later(5), Some(&|_| Reply::Done));
-    assert_eq!((served.check().as_deref(), served.questions.len()), (Some("ACC-208"), 0), "too soon to ask again");
-    let served = desk.serve_with(&later(11), Some(&|_| publish(11, &[signer.named("one")])));
+    let served = desk.serve_with(&later(1), Some(&|_| Reply::Unavailable));
+    assert_eq!((served.check().as_deref(), served.questions.len()), (Some("ACC-209"), 1), "nobody could say");
+    let unreachable = |_: &_| {
+        desk.access.keys_unreachable(&source, at(2));
+        Reply::Unavailable
+    };
+    let served = desk.serve_with(&later(2), Some(&unreachable));
+    assert_eq!((served.check().as_deref(), served.questions.len()), (Some("ACC-209"), 1));
+    let served = desk.serve_with(&later(11), Some(&unreachable));
+    assert_eq!((served.check().as_deref(), served.questions.len()), (Some("ACC-209"), 0), "it is left alone a while");
+    let served = desk.serve_with(&later(12), Some(&|_| publish(12, &[signer.named("one")])));
     assert_eq!((served.step, served.questions.len()), (Step::Continue, 1), "rotated");
+    let again = signer.sign(&changed(header(), json!({ "kid": "two" })), &claims());
+    let again = Call { after_secs: 12, ..Call::bearer(&again) };
+    let served = desk.serve_with(&again, Some(&|_| publish(12, &[signer.named("one"), signer.named("two")])));
+    assert_eq!((served.step, served.questions.len()), (Step::Continue, 1), "rotated again within the same second");
     assert_eq!(desk.serve_with(&later(100), Some(&|_| Reply::Done)).questions.len(), 0, "known: nothing to ask");
 }
 
