@@ -6,6 +6,7 @@
 
 mod api;
 mod assets;
+mod cache;
 mod catalog;
 mod checks;
 mod config;
@@ -34,7 +35,7 @@ mod users;
 pub use api::document;
 pub use catalog::CatalogView;
 pub use parts::{
-    Clock, Control, CreateKey, KeyDesk, KeyRefused, LimitState, MadeKey, NewKey, Options, Parts, Pending,
+    CachePurge, Clock, Control, CreateKey, KeyDesk, KeyRefused, LimitState, MadeKey, NewKey, Options, Parts, Pending,
     QueueCounters, ReloadOutcome, Reloaded, RevokeKey, RotateKey, RuleNote, RuleNotes, RunningConfig, SourceHealth,
     SourceState, TargetState, UpstreamState,
 };

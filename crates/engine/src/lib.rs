@@ -17,6 +17,7 @@
 mod address;
 mod answer;
 mod bounded;
+mod caching;
 mod checks;
 mod counters;
 mod credential;
@@ -48,6 +49,7 @@ mod state;
 mod testing;
 
 pub use answer::{Answer, answer, answer_ending};
+pub use caching::{CacheBypass, CacheRequest, Caching};
 pub use checks::CHECKS;
 pub use counters::{Counters, Fingerprint, LimitLoad, Load, TableStats, lease, shared};
 pub use edits::Edits;

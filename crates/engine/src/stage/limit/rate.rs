@@ -579,6 +579,7 @@ fn limit_of<'a>(policies: &'a Policies, charge: &Charge) -> Option<(&'a RateRule
         | Rule::Cors(_)
         | Rule::Csrf(_)
         | Rule::ResponseHeaders(_)
+        | Rule::Cache(_)
         | Rule::Ssrf(_)
         | Rule::Limits(_)
         | Rule::Threats(_)
