@@ -23,7 +23,7 @@ pub use self::authenticate::{
 };
 pub use self::authorize::{AuthorizationRule, Authorize, Cedar, ClaimType, Operation, Requirement, Unmatched, Words};
 pub use self::browsers::{Cors, Csrf, ExistingHeader, ReferrerPolicy, ResponseHeaders};
-pub use self::cache::{Cache, CacheKey, CacheTtl};
+pub use self::cache::{Cache, CacheKey};
 pub use self::content::{Content, Pattern, PatternPart};
 pub use self::hours::{Day, Hours, HoursWindow};
 pub use self::networks::{AddressData, AddressDataKind, Networks};

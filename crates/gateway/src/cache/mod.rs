@@ -24,7 +24,6 @@ use bartizan_model::Mode;
 use ipnet::IpNet;
 use serde::Serialize;
 
-pub(crate) use entry::Entry;
 pub(crate) use fill::Fill;
 pub use store::Purge;
 pub(crate) use store::Store;
@@ -49,13 +48,9 @@ struct Basis {
 impl Caches {
     /// The stores of `config`; those of policies that stayed as they were go on with what they have.
     pub(crate) fn new(config: &Config, before: Option<&Self>) -> Self {
-        let caching = config.policies.iter().filter(|policy| policy.mode != Mode::Off);
-        let caching = caching.filter_map(|policy| match &policy.rule {
-            PolicyRule::Cache(rules) => Some((policy, rules)),
-            _ => None, // every other kind
-        });
         let mut caches = Self::default();
-        for (policy, rules) in caching {
+        for policy in config.policies.iter().filter(|policy| policy.mode != Mode::Off) {
+            let PolicyRule::Cache(rules) = &policy.rule else { continue };
             if caches.stores.is_empty() {
                 caches.basis = Basis::of(config);
             }

@@ -207,6 +207,7 @@ pub(crate) fn upstream_head(exchange: &mut Exchange, response: &ResponseHeader) 
 /// The upstream's head, before policies change it.
 pub(crate) fn response_head(session: &Session, exchange: &mut Exchange, response: &ResponseHeader) {
     let Some(kept) = &mut exchange.kept else { return };
+    kept.stale = None; // two answers must not be mixed
     if kept.fill.as_mut().is_some_and(|fill| !fill.head(&session.req_header().headers, response)) {
         kept.fill = None;
     }

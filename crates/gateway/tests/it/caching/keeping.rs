@@ -299,3 +299,26 @@ async fn every_policy_looks_at_requests_that_are_answered_from_what_was_kept() {
     assert_eq!(request(gate.address, get("/", "")).await.status, 403, "the decision comes first");
     assert_eq!(gate.handle.cache_stats().answers, 1, "and what was kept is still there");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_answer_that_policies_refuse_is_refused_as_the_upstreams_would_be() {
+    let origin = origin("200 OK", PUBLIC).await;
+    let kept = configuration(origin.port, "enforce", ANYBODY, "");
+    let small = "  - { name: small, mode: enforce, rate: { key: [global], response_bytes_max: 64B } }\n";
+    let strict = configuration(origin.port, "enforce", ANYBODY, small);
+    let mut gate = Gate::start(&kept);
+    let first = request(gate.address, get("/", "")).await;
+    assert!(first.body.len() > 64);
+    gate.event().await;
+    gate.handle.reload(&strict, crate::support::snapshot(&strict, 2)).unwrap();
+    let mut client = Client::connect(gate.address).await;
+    for _ in 0..2 {
+        client.send(get("/", "")).await;
+        let refused = client.response().await;
+        assert_eq!((refused.status, refused.header("content-type")), (502, Some("application/problem+json")));
+        assert!(!refused.text().contains("answer 1"), "nothing of the answer goes out");
+        let event = gate.event().await;
+        assert_eq!((event.ending, event.status), (Ending::Stopped, 502));
+    }
+    assert_eq!((origin.seen().len(), gate.handle.cache_stats().hits_total), (1, 2));
+}

@@ -48,16 +48,17 @@ const KEYS: &str =
 
 const PEPPER: [u8; 32] = [5; 32];
 
-/// The Snapshot of a configuration, and an API key for each of these scopes; the first two are of one application.
+/// The Snapshot of a configuration, and an API key for each of these scopes, which are roles too; the first two are of one
+/// application.
 fn with_keys(config: &Config, scopes: &[&str]) -> (Arc<Snapshot>, Vec<String>) {
-    let made: Vec<_> = (1..).zip(scopes).map(|(number, scope)| {
+    let made = (1..).zip(scopes).map(|(number, scope)| {
         let grant = ApiKeyGrant {
             application: if number < 3 { "shop".into() } else { "bank".into() },
             owner: None,
             plan: None,
             quota: None,
             scopes: vec![(*scope).into()],
-            roles: Vec::new(),
+            roles: vec![(*scope).into()],
             expires_at: None,
         };
         let none = ApiKeys::new(PEPPER, []);

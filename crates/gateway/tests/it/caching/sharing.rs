@@ -29,6 +29,7 @@ async fn callers_of_a_group_share_answers_only_where_the_key_says_so() {
         ("{ key: [principal] }", ["answer 1", "answer 2", "answer 3", "answer 4"]),
         ("{ key: [application] }", ["answer 1", "answer 1", "answer 2", "answer 2"]),
         ("{ key: [scopes] }", ["answer 1", "answer 2", "answer 1", "answer 3"]),
+        ("{ key: [roles] }", ["answer 1", "answer 2", "answer 1", "answer 3"]),
         ("{ key: [application, scopes] }", ["answer 1", "answer 2", "answer 3", "answer 4"]),
         ("{ key: [anonymous], shared: true }", ["answer 1", "answer 1", "answer 1", "answer 1"]),
     ] {
