@@ -14,7 +14,7 @@ use bartizan_catalog::UndoError;
 use bartizan_config::{Config, Data};
 use bartizan_console as console;
 use bartizan_engine::{AddressFileInfo, CHECKS, LimitLoad, Load};
-use bartizan_gateway::{ExchangeSink, Gateway, GatewayHandle, GatewayOptions, Sinks};
+use bartizan_gateway::{ExchangeSink, Gateway, GatewayHandle, GatewayOptions, Purge, Sinks};
 use bartizan_store::{ApiKeyRecord, Error as StoreError, RevisionCause, Store, StoreOptions};
 use tokio::sync::{broadcast, watch};
 
@@ -309,6 +309,7 @@ impl Host {
     fn console_control(&self, catalog: Arc<SharedCatalog>) -> console::Control {
         let [reload, check, running, rules, limits, addresses] = std::array::from_fn(|_| Arc::clone(&self.control));
         let (gateway, queue, source) = (self.gateway.clone(), Arc::clone(&self.queue), Arc::clone(&self.queue));
+        let caches = self.gateway.clone();
         console::Control {
             reload: Arc::new(move |author| {
                 let control = Arc::clone(&reload);
@@ -327,6 +328,10 @@ impl Host {
                 Ok(())
             }),
             upstreams: Arc::new(move || gateway.upstreams().into_iter().map(upstream_state).collect()),
+            purge: Arc::new(move |purge| {
+                let console::CachePurge { policy, api, path_prefix } = purge;
+                caches.purge_cache(&Purge { policy, api, path_prefix }) as u64
+            }),
             sources: Arc::new(move || vec![source.source()]),
             limits: Arc::new(move || limits.counters().loads(clock::now()).into_iter().map(limit_state).collect()),
             address_data: Arc::new(move || addresses.address_data().into_iter().map(address_data_state).collect()),

@@ -347,6 +347,7 @@ impl Config {
             | PolicyRule::Cors(_)
             | PolicyRule::Csrf(_)
             | PolicyRule::ResponseHeaders(_)
+            | PolicyRule::Cache(_)
             | PolicyRule::Ssrf(_)
             | PolicyRule::Limits { .. }
             | PolicyRule::Threats(_)

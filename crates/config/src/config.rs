@@ -4,6 +4,7 @@
 //! runs. Every field here changes behavior and has a test for that.
 
 mod browsers;
+mod cache;
 mod hours;
 mod networks;
 mod plans;
@@ -12,6 +13,7 @@ mod redis;
 mod ssrf;
 
 pub use browsers::*;
+pub use cache::*;
 pub use hours::*;
 pub use networks::*;
 pub use plans::*;
@@ -359,6 +361,8 @@ pub enum PolicyRule {
     Csrf(Box<Csrf>),
     /// Fields of answers
     ResponseHeaders(Box<ResponseHeaders>),
+    /// Answers that are kept; nothing is refused
+    Cache(Box<Cache>),
     /// Where URLs in parameters may lead; others are answered 403
     Ssrf(Box<Ssrf>),
     /// Sizes; exceeding them is answered 414, 431 or 413
@@ -531,6 +535,7 @@ impl PolicyRule {
             Self::Cors(_) => "cors",
             Self::Csrf(_) => "csrf",
             Self::ResponseHeaders(_) => "response_headers",
+            Self::Cache(_) => "cache",
             Self::Ssrf(_) => "ssrf",
             Self::Limits { .. } => "limits",
             Self::Threats(_) => "threats",

@@ -153,6 +153,25 @@ pub(crate) const API_KEY_HEADER: &str = "x-api-key";
 /// Said in challenges when nothing else is.
 pub(crate) const REALM: &str = "api";
 
+/// An answer that does not say how long it may be kept is not kept.
+pub(crate) const CACHE_TTL: Range = range(0, 0, DAY);
+/// A mistake in an upstream's `max-age` is over within the hour.
+pub(crate) const CACHE_TTL_MAX: Range = range(HOUR, SECOND, 30 * DAY);
+/// What was missing may be there soon.
+pub(crate) const CACHE_TTL_MISSING: Range = range(10 * SECOND, 0, DAY);
+/// Old answers are given only where someone has written so.
+pub(crate) const CACHE_STALE: Range = range(0, 0, 7 * DAY);
+/// A slow upstream answers by then; who waits longer is better served by a request of its own.
+pub(crate) const CACHE_WAIT: Range = range(2 * SECOND, 0, 30 * SECOND);
+/// LIMIT: nearly every JSON answer is smaller; each is collected in memory while it passes.
+pub(crate) const CACHE_BODY_BYTES: Range = range(256 * KIB, 1, 16 * MIB);
+/// LIMIT: memory of one policy's answers.
+pub(crate) const CACHE_BYTES: Range = range(64 * MIB, MIB, 64 * GIB);
+/// Whole answers that mean the same for a while.
+pub(crate) const CACHE_STATUSES: [u16; 6] = [200, 203, 301, 308, 404, 410];
+/// Those that may be kept (RFC 9110 §15.1), but parts (206), and redirections for a while.
+pub(crate) const CACHEABLE_STATUSES: [u16; 14] = [200, 203, 204, 300, 301, 302, 307, 308, 404, 405, 410, 414, 451, 501];
+
 /// LIMIT: gateways of one Redis; blocks of a quota get too small to lease beyond it.
 pub(crate) const GATEWAYS_MAX: u64 = 1000;
 /// Redis' own greatest number of databases is a setting; nobody has more.

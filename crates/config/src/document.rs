@@ -7,6 +7,7 @@ mod audit_log;
 mod authenticate;
 mod authorize;
 mod browsers;
+mod cache;
 mod content;
 mod hours;
 mod networks;
@@ -23,6 +24,7 @@ pub use self::authenticate::{
 };
 pub use self::authorize::{AuthorizationRule, Authorize, Cedar, ClaimType, Operation, Requirement, Unmatched, Words};
 pub use self::browsers::{Cors, Csrf, ExistingHeader, ReferrerPolicy, ResponseHeaders};
+pub use self::cache::{Cache, CacheKey};
 pub use self::content::{Content, Pattern, PatternPart};
 pub use self::hours::{Day, Hours, HoursWindow};
 pub use self::networks::{AddressData, AddressDataKind, Networks};
@@ -459,6 +461,8 @@ pub struct Policy {
     pub csrf: Option<Csrf>,
     /// Header fields of answers. `response_headers: {}` takes the defaults.
     pub response_headers: Option<ResponseHeaders>,
+    /// Answers that are kept and given again. Nothing is refused; every other policy looks at each request first.
+    pub cache: Option<Cache>,
     /// Where parameters that carry URLs may lead; others are answered 403. `ssrf: {}` looks at every value.
     pub ssrf: Option<Ssrf>,
     /// Sizes; larger requests are answered 414, 431 or 413.

@@ -7,6 +7,7 @@ mod audit_log;
 mod authenticate;
 mod authorize;
 mod browsers;
+mod cache;
 mod condition;
 mod content;
 mod hours;
@@ -245,6 +246,7 @@ fn contradictions(checker: &mut Checker<'_, '_>, root: &SettingPath, config: &Co
         checker.error(&root.key("metrics").key("address"), report::NOT_UNIQUE, message, help);
     }
     unmet_mtls(checker, root, config);
+    cache::callers(checker, root, config);
     for (index, network) in config.trusted_proxies.iter().enumerate() {
         if network.prefix_len() == 0 {
             let message = format!("`{network}` lets every client choose the address it is seen with");

@@ -28,7 +28,8 @@ use crate::problem::Problem;
 use crate::security::{COOKIE, CSRF_HEADER, authenticate, harden, refuse_strangers, require_admin};
 use crate::{Parts, SetupToken};
 use crate::{
-    assets, checks, config, endpoints, events, keys, limits, live, overview, policies, session, sql, status, users,
+    assets, cache, checks, config, endpoints, events, keys, limits, live, overview, policies, session, sql, status,
+    users,
 };
 
 /// Where the API lives; a change that breaks clients gets a new number.
@@ -123,6 +124,7 @@ fn administrators() -> Routes {
     OpenApiRouter::new()
         .routes(routes!(endpoints::unmerge))
         .routes(routes!(config::reload))
+        .routes(routes!(cache::purge))
         .routes(routes!(users::list, users::create))
         .routes(routes!(users::remove))
         .routes(routes!(keys::create))

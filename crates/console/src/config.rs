@@ -258,6 +258,7 @@ pub(crate) fn summary(rule: &PolicyRule) -> String {
         PolicyRule::Cors(cors) => cors.summary(),
         PolicyRule::Csrf(csrf) => csrf.summary(),
         PolicyRule::ResponseHeaders(headers) => headers.summary(),
+        PolicyRule::Cache(cache) => cache.summary(),
         PolicyRule::Ssrf(ssrf) => ssrf.summary(),
         PolicyRule::Limits { target_bytes_max, header_bytes_max, header_count_max, body_bytes_max } => {
             let mut parts = Vec::new();

@@ -6,6 +6,7 @@
 
 mod api;
 mod assets;
+mod cache;
 mod catalog;
 mod checks;
 mod config;
@@ -34,9 +35,9 @@ mod users;
 pub use api::document;
 pub use catalog::CatalogView;
 pub use parts::{
-    ADDRESS_DATA_OLD_DAYS, AddressDataState, Clock, Control, CreateKey, KeyDesk, KeyRefused, LimitState, MadeKey,
-    NewKey, Options, Parts, Pending, QueueCounters, ReloadOutcome, Reloaded, RevokeKey, RotateKey, RuleNote, RuleNotes,
-    RunningConfig, SourceHealth, SourceState, TargetState, UpstreamState,
+    ADDRESS_DATA_OLD_DAYS, AddressDataState, CachePurge, Clock, Control, CreateKey, KeyDesk, KeyRefused, LimitState,
+    MadeKey, NewKey, Options, Parts, Pending, QueueCounters, ReloadOutcome, Reloaded, RevokeKey, RotateKey, RuleNote,
+    RuleNotes, RunningConfig, SourceHealth, SourceState, TargetState, UpstreamState,
 };
 pub use serve::serve;
 pub use token::{SetupToken, TokenHash, new_token};

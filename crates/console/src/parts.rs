@@ -80,6 +80,8 @@ pub struct Control {
     pub rule: RuleNotes,
     /// Health of every target of every upstream
     pub upstreams: Arc<dyn Fn() -> Vec<UpstreamState> + Send + Sync>,
+    /// Forgets kept answers; returns how many
+    pub purge: Arc<dyn Fn(CachePurge) -> u64 + Send + Sync>,
     /// Where events come from
     pub sources: Arc<dyn Fn() -> Vec<SourceState> + Send + Sync>,
     /// How full the counts of rate limits are. It may look at every key, so it is called off the runtime
@@ -88,6 +90,17 @@ pub struct Control {
     pub address_data: Arc<dyn Fn() -> Vec<AddressDataState> + Send + Sync>,
     /// The event queue's counters
     pub queue: Arc<dyn Fn() -> QueueCounters + Send + Sync>,
+}
+
+/// Which kept answers are forgotten; what is `None` does not narrow.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CachePurge {
+    /// Of this policy
+    pub policy: Option<String>,
+    /// Of this API
+    pub api: Option<String>,
+    /// To requests whose path begins with this
+    pub path_prefix: Option<String>,
 }
 
 /// An API key to be made.

@@ -49,6 +49,7 @@ pub(crate) struct Ended {
     pub(crate) findings: Vec<Finding>,
     pub(crate) decision: Decision,
     pub(crate) missing: Missing,
+    pub(crate) is_from_cache: bool,
     pub(crate) outcome: Outcome,
 }
 
@@ -116,8 +117,11 @@ impl Seen {
         let principal = facts.caller().map(|who| Arc::clone(&who.event));
         let is_preflight = facts.is_preflight();
         let (api, upstream) = match facts.route {
-            // A preflight is answered here.
-            Some(route) => (Some(route.api.clone()), (!is_preflight).then(|| route.upstream.clone())),
+            // A preflight is answered here, and so is what was kept.
+            Some(route) => {
+                let is_ours = is_preflight || ended.is_from_cache;
+                (Some(route.api.clone()), (!is_ours).then(|| route.upstream.clone()))
+            }
             None => (None, None),
         };
         Event {

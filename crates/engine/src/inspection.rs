@@ -10,11 +10,12 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use bartizan_model::{
     CheckInfo, Client, Connection, Decision, Event, Finding, HttpVersion, Location, Missing, Mode, Outcome, Part,
-    Principal, RequestHead, RequestId, ResponseHead, Scheme, Source, Timestamp,
+    Principal, RequestHead, RequestId, ResponseHead, Scheme, Severity, Source, Timestamp,
 };
 use smallvec::SmallVec;
 
 use crate::answer::{self, Answer};
+use crate::caching::{self, Caching};
 use crate::checks;
 use crate::credential::Credentials;
 use crate::decide::{Ground, Notices, Refusal, decide};
@@ -115,6 +116,7 @@ pub struct Inspection {
     threats: Threats,
     rates: Rates,
     is_request_complete: bool,
+    is_from_cache: bool,
     response: ResponseState,
     notices: Notices,
     /// How many findings there were after each stage
@@ -184,6 +186,7 @@ impl Inspection {
             threats: Threats::default(),
             rates: Rates::default(),
             is_request_complete: false,
+            is_from_cache: false,
             response: ResponseState::default(),
             notices: Notices::default(),
             trace: SmallVec::new(),
@@ -552,6 +555,28 @@ impl Inspection {
         }
     }
 
+    /// Whether, and under which key, the answer may be one that was kept, and may be kept itself. `head` is the one that
+    /// was passed in before. Nothing here decides: ask once the request was found good.
+    pub fn caching(&self, head: &RequestHead<'_>) -> Caching {
+        if !self.snapshot.policies().has_caches() || self.decision.is_stop() {
+            return Caching::Unasked;
+        }
+        let has_credential = self.seen.as_ref().is_some_and(Seen::has_credential);
+        caching::of(&self.snapshot, &self.facts, self.peer, has_credential, head)
+    }
+
+    /// Whether the answer may be kept for others: everything of it was seen, and no check noticed anything about the
+    /// exchange that is more than worth knowing.
+    pub fn may_be_kept(&self) -> bool {
+        let is_noticed = |finding: &Finding| finding.severity > Severity::Info;
+        !self.decision.is_stop() && !self.notices.findings().iter().any(is_noticed)
+    }
+
+    /// The answer was one that was kept: no upstream took part.
+    pub fn answered_from_cache(&mut self) {
+        self.is_from_cache = true;
+    }
+
     /// What changes in the head before it goes to the upstream.
     pub fn edits(&self) -> &Edits {
         &self.facts.edits
@@ -588,6 +613,7 @@ impl Inspection {
                 | Rule::Cors(_)
                 | Rule::Csrf(_)
                 | Rule::ResponseHeaders(_)
+                | Rule::Cache(_)
                 | Rule::Ssrf(_)
                 | Rule::Limits(_)
                 | Rule::Threats(_)
@@ -615,6 +641,7 @@ impl Inspection {
             findings: self.notices.into_findings(self.snapshot.policies()),
             decision: self.decision,
             missing: self.missing,
+            is_from_cache: self.is_from_cache,
             outcome,
         };
         seen.event(self.facts, ended)

@@ -18,6 +18,7 @@
 mod address;
 mod answer;
 mod bounded;
+mod caching;
 mod checks;
 mod counters;
 mod credential;
@@ -49,6 +50,7 @@ mod state;
 mod testing;
 
 pub use answer::{Answer, answer, answer_ending};
+pub use caching::{CacheBypass, CacheRequest, Caching};
 pub use checks::CHECKS;
 pub use counters::{Counters, Fingerprint, LimitLoad, LimitOutcomes, Load, TableStats, lease, shared};
 pub use edits::Edits;

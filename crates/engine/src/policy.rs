@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bartizan_config::{Config, Hours, MethodOverrides, PolicyRule, Scope, Threats};
+use bartizan_config::{AuthenticationMethod, Cache, Config, Hours, MethodOverrides, PolicyRule, Scope, Threats};
 use bartizan_model::{Mode, Timestamp};
 use bartizan_waf::Plan;
 
@@ -35,8 +35,19 @@ pub(crate) struct Policies {
     has_rates: bool,
     has_cors: bool,
     has_watches: bool,
+    has_caches: bool,
+    proving_fields: ProvingFields,
     /// Fields by which policies tell the upstream who calls, each with the strictest mode
     identity_headers: Box<[(Arc<str>, Mode)]>,
+}
+
+/// Fields that credentials stand in, beside those of their standards, lower case.
+#[derive(Debug, Default)]
+pub(crate) struct ProvingFields {
+    /// API keys
+    pub(crate) keys: Box<[Box<str>]>,
+    /// What authorizers of the operator's are told
+    pub(crate) told: Box<[Box<str>]>,
 }
 
 /// One policy.
@@ -66,6 +77,7 @@ pub(crate) enum Rule {
     Cors(Box<CorsRules>),
     Csrf(Box<CsrfRules>),
     ResponseHeaders(Box<HeaderRules>),
+    Cache(Arc<Cache>),
     Ssrf(Box<SsrfRules>),
     Limits(SizeLimits),
     Threats(RuleSet),
@@ -124,7 +136,10 @@ impl Policies {
             (plan.name.as_str().into(), Arc::new(rules))
         };
         let key_plans = config.plans.iter().map(key_plan).collect();
-        Self { identity_headers: identity_headers(&list), list, key_plans, has_rates, has_cors, has_watches }
+        let has_caches = list.iter().any(|policy| matches!(policy.rule, Rule::Cache(_)));
+        let proving_fields = if has_caches { ProvingFields::of(config) } else { ProvingFields::default() };
+        let identity_headers = identity_headers(&list);
+        Self { list, key_plans, has_rates, has_cors, has_watches, has_caches, proving_fields, identity_headers }
     }
 
     /// What API keys with a plan of this name may use.
@@ -147,6 +162,16 @@ impl Policies {
         self.has_watches
     }
 
+    /// Whether any policy keeps answers.
+    pub(crate) fn has_caches(&self) -> bool {
+        self.has_caches
+    }
+
+    /// Fields that credentials stand in; empty when no policy keeps answers.
+    pub(crate) fn proving_fields(&self) -> &ProvingFields {
+        &self.proving_fields
+    }
+
     /// Fields that only the gateway may write.
     pub(crate) fn identity_headers(&self) -> &[(Arc<str>, Mode)] {
         &self.identity_headers
@@ -159,6 +184,36 @@ impl Policies {
     /// The policies that apply to `subject`, in the order written.
     pub(crate) fn applying<'a>(&'a self, subject: &'a Subject<'a>) -> impl Iterator<Item = PolicyIndex> + 'a {
         (0..).zip(&self.list).filter(|(_, policy)| policy.scope.holds(subject)).map(|(index, _)| index)
+    }
+}
+
+impl ProvingFields {
+    fn of(config: &Config) -> Self {
+        let (mut keys, mut told): (Vec<Box<str>>, Vec<Box<str>>) = Default::default();
+        for policy in &config.policies {
+            let PolicyRule::Authenticate(rules) = &policy.rule else { continue };
+            for method in &rules.methods {
+                match method {
+                    AuthenticationMethod::ApiKey(method) => keys.push(method.header.as_str().into()),
+                    AuthenticationMethod::External(method) => {
+                        told.extend(method.headers.iter().map(|name| name.as_str().into()));
+                    }
+                    AuthenticationMethod::Jwt(_)
+                    | AuthenticationMethod::Basic(_)
+                    | AuthenticationMethod::Mtls(_)
+                    | AuthenticationMethod::Introspection(_)
+                    | AuthenticationMethod::Signature(_) => {}
+                }
+            }
+        }
+        Self { keys: keys.into(), told: told.into() }
+    }
+}
+
+impl Policy {
+    /// Whether this very path is in the scope: for what loosens. What restricts looks at every reading, in any case.
+    pub(crate) fn has_path(&self, path: &[u8]) -> bool {
+        self.scope.paths.is_empty() || self.scope.paths.iter().any(|pattern| pattern.is_match(path))
     }
 }
 
@@ -219,6 +274,7 @@ impl Rule {
             PolicyRule::Cors(written) => Self::Cors(Box::new(CorsRules::new(written))),
             PolicyRule::Csrf(written) => Self::Csrf(Box::new(CsrfRules::new(written))),
             PolicyRule::ResponseHeaders(written) => Self::ResponseHeaders(Box::new(HeaderRules::new(written))),
+            PolicyRule::Cache(written) => Self::Cache(Arc::new(Cache::clone(written))),
             PolicyRule::Ssrf(written) => Self::Ssrf(Box::new(SsrfRules::new(written))),
             PolicyRule::Limits { target_bytes_max, header_bytes_max, header_count_max, body_bytes_max } => {
                 Self::Limits(SizeLimits {

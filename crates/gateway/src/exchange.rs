@@ -12,6 +12,7 @@ use http::HeaderValue;
 use smallvec::SmallVec;
 
 use crate::body::Body;
+use crate::cache::serve::Kept;
 use crate::clients::Turn;
 use crate::ids;
 use crate::link::Link;
@@ -55,6 +56,8 @@ pub(crate) struct Exchange {
     pub(crate) upstream_us: Option<u64>,
     pub(crate) ending: Option<Ending>,
     pub(crate) record: Option<Box<Record>>,
+    /// What it has to do with kept answers
+    pub(crate) kept: Option<Box<Kept>>,
     /// Counted among the client's requests
     pub(crate) turn: Option<Turn>,
 }
@@ -113,6 +116,7 @@ impl Context {
             upstream_us: None,
             ending: None,
             record: self.shared.sinks.exchanges.is_some().then(Box::default),
+            kept: None,
             turn: None,
         }))
     }
@@ -195,11 +199,12 @@ pub(crate) mod tests {
         let (send, events) = std::sync::mpsc::channel();
         let sinks = crate::Sinks { events: Arc::new(move |event| send.send(event).unwrap()), exchanges: None };
         let shared = Arc::new(Shared {
-            current: arc_swap::ArcSwap::from_pointee(Generation::new(&config, snapshot, upstreams)),
+            current: arc_swap::ArcSwap::from_pointee(Generation::new(&config, snapshot, upstreams, None)),
             writer: std::sync::Mutex::new(()),
             sinks,
             desk: None,
             counters: crate::shared::Counters::default(),
+            cache_counters: crate::cache::Counters::default(),
             clients: Arc::new(crate::clients::Clients::new()),
             connections_room: u64::MAX,
             is_closing: std::sync::atomic::AtomicBool::new(false),

@@ -25,6 +25,7 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use crate::Error;
 use crate::body::FRAME_BYTES_MAX;
+use crate::cache::{self, CacheStats, Purge};
 use crate::clients::Clients;
 use crate::hand_over::{self, Inheritance};
 use crate::listen::{self, Bound, Hall, serve};
@@ -228,13 +229,14 @@ impl Gateway {
             .enable_all()
             .build()
             .map_err(Error::Runtime)?;
-        let generation = Generation::new(config, snapshot, upstreams);
+        let generation = Generation::new(config, snapshot, upstreams, None);
         let shared = Arc::new(Shared {
             current: ArcSwap::from_pointee(generation),
             writer: Mutex::new(()),
             sinks,
             desk: options.desk.clone(),
             counters: Counters::default(),
+            cache_counters: cache::Counters::default(),
             clients: Arc::new(Clients::new()),
             connections_room: listen::connections_room(config.limits.connections_max),
             is_closing: AtomicBool::new(false),
@@ -445,6 +447,7 @@ impl GatewayHandle {
             upstreams: now.upstreams.clone(),
             limits: now.limits,
             trusted_proxies: now.trusted_proxies.clone(),
+            caches: now.caches.clone(),
         }));
     }
 
@@ -466,7 +469,8 @@ impl GatewayHandle {
         }
         upstreams.start(&self.runtime);
         renewed.iter().for_each(|(store, fresh)| store.replace_with(fresh));
-        self.shared.current.store(Arc::new(Generation::new(config, snapshot, upstreams)));
+        let before = self.shared.current.load();
+        self.shared.current.store(Arc::new(Generation::new(config, snapshot, upstreams, Some(&before))));
         Ok(self.needs_restart(config))
     }
 
@@ -520,6 +524,16 @@ impl GatewayHandle {
     /// Counters.
     pub fn stats(&self) -> GatewayStats {
         self.shared.counters.read()
+    }
+
+    /// What became of requests that policies keep answers for, and what is kept.
+    pub fn cache_stats(&self) -> CacheStats {
+        self.shared.cache_counters.read(&self.shared.current.load().caches)
+    }
+
+    /// Forgets kept answers; returns how many. What is being fetched meanwhile is given to who asked, and not kept.
+    pub fn purge_cache(&self, purge: &Purge) -> usize {
+        self.shared.current.load().caches.purge(purge)
     }
 
     /// Whether it takes no new connections any more: a stop or an upgrade was asked for.

@@ -5,6 +5,7 @@
 
 mod answers;
 mod body;
+mod cache;
 mod client_trust;
 mod clients;
 mod deadline;
@@ -36,6 +37,7 @@ mod upgrade;
 mod upstream;
 mod wire;
 
+pub use cache::{CacheStats, Purge};
 pub use error::Error;
 pub use form::{FormFault, admit};
 pub use gateway::{

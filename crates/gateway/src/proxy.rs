@@ -26,6 +26,7 @@ use pingora::{Error, ErrorSource, ErrorType, Result};
 
 use crate::answers;
 use crate::body::Verdict;
+use crate::cache::serve as kept;
 use crate::exchange::{Context, Exchange, Totals};
 use crate::fields::{HeaderFields, fields};
 use crate::form::{self, Form};
@@ -41,6 +42,7 @@ use crate::upgrade::peer_for_upgrade;
 
 const STOPPED: ErrorType = ErrorType::Custom("stopped by decision");
 const NO_TARGET: ErrorType = ErrorType::Custom("no healthy target");
+const KEPT_INSTEAD: ErrorType = ErrorType::Custom("a kept answer takes its place");
 const NO_CONTEXT: ErrorType = ErrorType::Custom("callback out of order");
 
 /// Our half of Pingora's proxy.
@@ -129,7 +131,8 @@ impl ProxyHttp for Proxy {
             }
         };
         match verdict {
-            Verdict::Pass => Ok(false),
+            Verdict::Pass if exchange.generation.caches.is_empty() => Ok(false),
+            Verdict::Pass => answer_from_cache(session, exchange, &self.shared).await,
             Verdict::Stop => stop(session, exchange).await,
             Verdict::TooSlow => Err(too_slow()),
         }
@@ -193,6 +196,7 @@ impl ProxyHttp for Proxy {
             upstream_request.remove_header(&header::EXPECT);
         }
         forward::edit(upstream_request, exchange.inspection.edits())?;
+        kept::withhold(exchange, upstream_request);
         if session.is_http2() {
             forward::join_cookies(upstream_request)?;
         }
@@ -240,9 +244,19 @@ impl ProxyHttp for Proxy {
         }
     }
 
-    async fn response_filter(
+    async fn upstream_response_filter(
         &self,
         _session: &mut Session,
+        response: &mut ResponseHeader,
+        ctx: &mut Context,
+    ) -> Result<()> {
+        kept::upstream_head(exchange(ctx)?, response);
+        Ok(())
+    }
+
+    async fn response_filter(
+        &self,
+        session: &mut Session,
         response: &mut ResponseHeader,
         ctx: &mut Context,
     ) -> Result<()> {
@@ -255,6 +269,9 @@ impl ProxyHttp for Proxy {
             exchange.link.switch_protocol();
         }
         exchange.upstream_us = Some(ids::now().micros_since(exchange.begun));
+        if kept::is_better_than(exchange, status) {
+            return Err(Error::new_in(KEPT_INSTEAD));
+        }
         let step = {
             let fields = fields(&response.headers);
             let head = ResponseHead { status, headers: &fields };
@@ -267,11 +284,8 @@ impl ProxyHttp for Proxy {
             exchange.is_stopped = true;
             return Err(Error::new_in(STOPPED));
         }
-        for (name, value) in exchange.inspection.response_fields() {
-            response.insert_header(name, value)?;
-        }
-        response_edits::apply(response, &exchange.inspection.response_edits())?;
-        response.insert_header(X_REQUEST_ID, exchange.id_value.clone())
+        kept::response_head(session, exchange, response);
+        edit_response(response, exchange)
     }
 
     fn response_body_filter(
@@ -285,11 +299,16 @@ impl ProxyHttp for Proxy {
             return Ok(None);
         }
         let exchange = exchange(ctx)?;
+        kept::response_body(exchange, body.as_ref());
         let record = exchange.record.as_deref_mut();
         if exchange.response.filter(body, is_end, &mut exchange.inspection, record) {
             exchange.is_stopped = true;
+            exchange.kept = None;
             *body = Some(Bytes::new());
             return Err(Error::new_in(STOPPED));
+        }
+        if is_end {
+            kept::response_end(exchange, &self.shared.cache_counters);
         }
         Ok(None)
     }
@@ -344,6 +363,9 @@ impl ProxyHttp for Proxy {
         }
         let ending = ending_of(error, exchange);
         exchange.ending = Some(ending);
+        if let Some(status) = stand_in(session, exchange, ending, &self.shared).await {
+            return FailToProxy { error_code: status, can_reuse_downstream: false };
+        }
         let id = exchange.inspection.id();
         tracing::debug!(%id, ending = ending.as_str(), %error, "exchange failed");
         let has_response = session.response_written().is_some_and(|response| is_final(response.status.as_u16()));
@@ -384,6 +406,7 @@ impl ProxyHttp for Proxy {
             (Some(ending), _) => ending,
             (None, Some(error)) => ending_of(error, exchange),
             (None, None) => {
+                kept::exchange_end(exchange, &self.shared.cache_counters);
                 exchange.response.end(&mut exchange.inspection);
                 Ending::Answered
             }
@@ -518,6 +541,61 @@ fn refusal_of(session: &Session, limits: &Limits) -> Option<Refusal> {
     Form { method, target, headers, bytes, has_two_framings }.fault(limits)
 }
 
+/// Makes the changes to an answer's head, the upstream's or a kept one, that go with every answer.
+pub(crate) fn edit_response(response: &mut ResponseHeader, exchange: &Exchange) -> Result<()> {
+    for (name, value) in exchange.inspection.response_fields() {
+        response.insert_header(name, value)?;
+    }
+    response_edits::apply(response, &exchange.inspection.response_edits())?;
+    response.insert_header(X_REQUEST_ID, exchange.id_value.clone())
+}
+
+/// Gives the answer that is kept for a request that was found good, if there is one.
+async fn answer_from_cache(session: &mut Session, exchange: &mut Exchange, shared: &Shared) -> Result<bool> {
+    if !session.is_body_empty() {
+        return Ok(false);
+    }
+    let header = session.req_header();
+    let caching = exchange.inspection.caching(&RequestHead {
+        method: header.method.as_str().as_bytes(),
+        target: exchange.origin_form.as_deref().unwrap_or_else(|| header.raw_path()),
+        scheme: exchange.link.connection.scheme(),
+        authority: exchange.authority.as_bytes(),
+        version: version_of(session),
+        headers: &fields(&header.headers),
+    });
+    let Some(entry) = kept::look(session, exchange, caching, &shared.cache_counters).await else { return Ok(false) };
+    match kept::give(session, exchange, &entry).await? {
+        true => Ok(true),
+        false => stop(session, exchange).await,
+    }
+}
+
+/// The upstream failed: gives an old answer in its place, if policies allow one. Returns the status that went out.
+async fn stand_in(session: &mut Session, exchange: &mut Exchange, ending: Ending, shared: &Shared) -> Option<u16> {
+    let is_upstream = match ending {
+        Ending::UpstreamUnreachable | Ending::UpstreamTimeout | Ending::UpstreamFailed => true,
+        Ending::Answered
+        | Ending::Stopped
+        | Ending::ClientClosed
+        | Ending::Malformed
+        | Ending::NoRoute
+        | Ending::InternalFault => false,
+    };
+    if !is_upstream || session.response_written().is_some_and(|response| is_final(response.status.as_u16())) {
+        return None;
+    }
+    let entry = kept::take_stale(exchange, &shared.cache_counters)?;
+    session.set_keepalive(None);
+    exchange.ending = Some(Ending::Answered);
+    match kept::give(session, exchange, &entry).await {
+        Ok(true) => {}
+        Ok(false) => _ = stop(session, exchange).await,
+        Err(_) => exchange.ending = Some(Ending::ClientClosed),
+    }
+    Some(session.response_written().map_or(0, |response| response.status.as_u16()))
+}
+
 /// Shows the head to the engine, first as it came, then with each reply to what the engine asked.
 fn look_at_head(session: &Session, exchange: &mut Exchange, reply: Option<Reply>) -> Step {
     let header = session.req_header();
@@ -610,6 +688,9 @@ fn is_unread(error: &Error) -> bool {
 fn ending_of(error: &Error, exchange: &Exchange) -> Ending {
     if exchange.is_stopped {
         return Ending::Stopped;
+    }
+    if *error.etype() == KEPT_INSTEAD {
+        return Ending::UpstreamFailed;
     }
     match (error.esource(), error.etype()) {
         (ErrorSource::Downstream, ErrorType::ReadError) if exchange.link.is_body_broken() => Ending::Malformed,

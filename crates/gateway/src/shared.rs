@@ -14,6 +14,7 @@ use bartizan_engine::{Inspection, Snapshot};
 use bartizan_model::{Connection, HttpVersion, Outcome, Source};
 use ipnet::IpNet;
 
+use crate::cache::{self, Caches};
 use crate::clients::Clients;
 use crate::gateway::{Desk, GatewayStats, Sinks};
 use crate::ids;
@@ -31,13 +32,21 @@ pub(crate) struct Generation {
     pub(crate) limits: Limits,
     /// Whose forwarding headers are believed
     pub(crate) trusted_proxies: Arc<[IpNet]>,
+    /// Answers that are kept
+    pub(crate) caches: Arc<Caches>,
 }
 
 impl Generation {
-    /// The generation of a configuration whose upstreams and Snapshot are made.
-    pub(crate) fn new(config: &Config, snapshot: Arc<Snapshot>, upstreams: Arc<Upstreams>) -> Self {
+    /// The generation of a configuration whose upstreams and Snapshot are made, and which follows on `before`.
+    pub(crate) fn new(
+        config: &Config,
+        snapshot: Arc<Snapshot>,
+        upstreams: Arc<Upstreams>,
+        before: Option<&Self>,
+    ) -> Self {
         let trusted_proxies = config.trusted_proxies.as_slice().into();
-        Self { snapshot, upstreams, limits: config.limits, trusted_proxies }
+        let caches = Arc::new(Caches::new(config, before.map(|before| &*before.caches)));
+        Self { snapshot, upstreams, limits: config.limits, trusted_proxies, caches }
     }
 }
 
@@ -92,6 +101,8 @@ pub(crate) struct Shared {
     pub(crate) desk: Option<Desk>,
     /// Counters
     pub(crate) counters: Counters,
+    /// What became of requests that answers are kept for
+    pub(crate) cache_counters: cache::Counters,
     /// What each client holds
     pub(crate) clients: Arc<Clients>,
     /// Client connections that the system's limit of open files leaves room for

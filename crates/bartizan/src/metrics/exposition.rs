@@ -4,7 +4,7 @@ use std::fmt;
 
 use bartizan_console::RunningConfig;
 use bartizan_engine::{LimitOutcomes, TableStats};
-use bartizan_gateway::{GatewayHandle, GatewayStats, UpstreamHealth};
+use bartizan_gateway::{CacheStats, GatewayHandle, GatewayStats, UpstreamHealth};
 use bartizan_model::Timestamp;
 use bartizan_store::{HealthState, StoreHealth};
 use prometheus_client::collector::Collector;
@@ -47,13 +47,15 @@ pub(super) fn text(sources: &Sources) -> Result<String, fmt::Error> {
 struct Moment {
     sources: Sources,
     gateway: Option<GatewayStats>,
+    cache: Option<CacheStats>,
     process: Option<Process>,
 }
 
 impl Moment {
     fn of(sources: &Sources) -> Self {
-        let gateway = sources.gateway.get().map(|gateway| gateway.stats());
-        Self { sources: sources.clone(), gateway, process: process::read() }
+        let gateway = sources.gateway.get();
+        let (gateway, cache) = (gateway.map(GatewayHandle::stats), gateway.map(GatewayHandle::cache_stats));
+        Self { sources: sources.clone(), gateway, cache, process: process::read() }
     }
 }
 
@@ -111,9 +113,10 @@ fn labeled<const N: usize>(labels: [(&'static str, &str); N], value: Value) -> S
 
 /// The values of one metric; none when it is not configured, or not yet there.
 fn samples(metric: Metric, moment: &Moment) -> Vec<Sample> {
-    let Moment { sources, gateway, process } = moment;
+    let Moment { sources, gateway, cache, process } = moment;
     let traffic = &sources.traffic;
     let of_gateway = |value: fn(&GatewayStats) -> u64| gateway.as_ref().map(|stats| whole(value(stats)));
+    let of_cache = |value: fn(&CacheStats) -> u64| cache.as_ref().map(|stats| whole(value(stats)));
     let of_store = |value: fn(StoreHealth) -> u64| sources.store.get().map(|store| whole(value(store.health())));
     let of_tables = |value: fn(&TableStats) -> u64| {
         let tables = sources.control.get()?.counters().stats();
@@ -136,6 +139,11 @@ fn samples(metric: Metric, moment: &Moment) -> Vec<Sample> {
         Metric::UpstreamTargets => sources.gateway.get().map(targets),
         Metric::UpstreamConnections => of_gateway(|stats| stats.upstream_connections_total),
         Metric::UpstreamRetries => of_gateway(|stats| stats.upstream_retries_total),
+        Metric::CacheRequests => cache.as_ref().map(cache_requests),
+        Metric::CacheStored => of_cache(|stats| stats.stored_total),
+        Metric::CacheEvicted => of_cache(|stats| stats.evicted_total),
+        Metric::CacheAnswers => of_cache(|stats| stats.answers),
+        Metric::CacheBytes => of_cache(|stats| stats.bytes),
         Metric::ConnectionsOpen => of_gateway(|stats| stats.connections_open),
         Metric::Connections => of_gateway(|stats| stats.connections_total),
         Metric::ConnectionsRefused => gateway.as_ref().map(refused),
@@ -250,6 +258,18 @@ fn refused(stats: &GatewayStats) -> Vec<Sample> {
         ("http2_flood", stats.http2_floods_total),
     ]
     .map(|(reason, count)| labeled([("reason", reason)], Value::Whole(count)))
+    .into()
+}
+
+fn cache_requests(stats: &CacheStats) -> Vec<Sample> {
+    [
+        ("hit", stats.hits_total - stats.stale_hits_total.min(stats.hits_total)),
+        ("stale_hit", stats.stale_hits_total),
+        ("would_hit", stats.would_hits_total),
+        ("miss", stats.misses_total),
+        ("bypass", stats.bypasses_total),
+    ]
+    .map(|(outcome, count)| labeled([("outcome", outcome)], Value::Whole(count)))
     .into()
 }
 

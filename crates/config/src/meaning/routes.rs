@@ -127,7 +127,7 @@ fn overlaps(checker: &mut Checker<'_, '_>, at: &SettingPath, apis: &[Api]) {
 }
 
 /// What a policy can demand, for messages.
-const KINDS: &str = "`methods`, `addresses`, `networks`, `cors`, `csrf`, `response_headers`, `ssrf`, `limits`, `threats`, `content`, `rate`, `authenticate` and `authorize`";
+const KINDS: &str = "`methods`, `addresses`, `networks`, `cors`, `csrf`, `response_headers`, `cache`, `ssrf`, `limits`, `threats`, `content`, `rate`, `authenticate` and `authorize`";
 
 /// Every policy.
 pub(super) fn policies(
@@ -211,6 +211,10 @@ fn rule(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &document::Pol
     });
     let ssrf =
         written.ssrf.as_ref().map(|ssrf| PolicyRule::Ssrf(Box::new(super::ssrf::ssrf(checker, &at.key("ssrf"), ssrf))));
+    let cache = written.cache.as_ref().map(|cache| {
+        let at = at.key("cache");
+        PolicyRule::Cache(Box::new(super::cache::cache(checker, &at, cache)))
+    });
     let networks = written.networks.as_ref().map(|networks| {
         PolicyRule::Networks(Box::new(super::networks::networks(checker, &at.key("networks"), networks)))
     });
@@ -218,7 +222,7 @@ fn rule(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &document::Pol
         let at = at.key("authorize");
         PolicyRule::Authorize(Box::new(super::authorize::authorize(checker, &at, authorize)))
     });
-    let rules = [methods, addresses, networks, ssrf, limits, threats, content, rate, authenticate, authorize];
+    let rules = [methods, addresses, networks, cache, ssrf, limits, threats, content, rate, authenticate, authorize];
     let mut rules = rules.into_iter().flatten().chain(browsers);
     match (rules.next(), rules.next()) {
         (Some(only), None) => Some(only),

@@ -1,5 +1,6 @@
 //! Overview, configuration, checks and status.
 
+use bartizan_console::CachePurge;
 use serde_json::{Value, json};
 
 use crate::traffic::YAML;
@@ -149,4 +150,18 @@ fn checks_and_status_describe_the_product() {
         .map(|file| json!([file["name"], file["age_days"], file["is_old"]]))
         .collect();
     assert_eq!(ages, [json!(["world", 11, false]), json!(["operators", 122, true]), json!(["lists", null, false])]);
+}
+
+#[test]
+fn kept_answers_are_forgotten_as_asked() {
+    let world = World::new(0);
+    let admin = world.admin();
+    assert!(admin.post("/cache/purge", &json!({"policy": "no-deletes"})).expect(404).detail().contains("`no-deletes`"));
+    assert!(admin.post("/cache/purge", &json!({"api": "chip"})).expect(404).detail().contains("`chip`"));
+    admin.post("/cache/purge", &json!({"paths": "/"})).expect(400);
+    assert_eq!(admin.post("/cache/purge", &json!({})).expect(200).json["answers"], 1);
+    admin.post("/cache/purge", &json!({"api": "bank", "path_prefix": "/prices/"})).expect(200);
+    let (api, path_prefix) = (Some("bank".to_owned()), Some("/prices/".to_owned()));
+    let purged = world.levers.purged.lock().unwrap().clone();
+    assert_eq!(purged, [CachePurge::default(), CachePurge { policy: None, api, path_prefix }]);
 }

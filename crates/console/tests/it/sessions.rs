@@ -167,6 +167,7 @@ fn a_viewer_looks_and_changes_nothing() {
     viewer.post("/config/check", &json!({"yaml": "a: b"})).expect(200);
     viewer.post("/config/reload", &json!({})).expect(403);
     viewer.post("/endpoints/0123456789abcdef/unmerge", &json!({"position": 1})).expect(403);
+    viewer.post("/cache/purge", &json!({})).expect(403);
     viewer.get("/users").expect(403);
     viewer.post("/users", &json!({"name": "eve", "password": PASSWORD, "role": "admin"})).expect(403);
     viewer.delete("/users/ann").expect(403);

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use bartizan_catalog::Catalog;
 use bartizan_console::{
-    AddressDataState, CatalogView, Control, KeyDesk, KeyRefused, LimitState, MadeKey, NewKey, Options, Parts,
+    AddressDataState, CachePurge, CatalogView, Control, KeyDesk, KeyRefused, LimitState, MadeKey, NewKey, Options, Parts,
     QueueCounters, ReloadOutcome, Reloaded, RunningConfig, SetupToken, SourceHealth, SourceState, TargetState,
     TokenHash, UpstreamState, serve,
 };
@@ -32,6 +32,7 @@ pub(crate) struct Levers {
     pub(crate) broken: AtomicBool,
     pub(crate) catalog: Mutex<Catalog>,
     pub(crate) reloaded_by: Mutex<Vec<String>>,
+    pub(crate) purged: Mutex<Vec<CachePurge>>,
 }
 
 impl Levers {
@@ -68,6 +69,7 @@ impl World {
             broken: AtomicBool::new(false),
             catalog: Mutex::new(catalog),
             reloaded_by: Mutex::default(),
+            purged: Mutex::default(),
         });
         let (live, _) = broadcast::channel(LIVE_MAX);
         let (setup, setup_token) = SetupToken::generate(NOW).unwrap();
@@ -161,7 +163,7 @@ fn parts(
 }
 
 fn control(levers: &Arc<Levers>) -> Control {
-    let (for_reload, for_unmerge, for_queue) = (Arc::clone(levers), Arc::clone(levers), Arc::clone(levers));
+    let [for_reload, for_unmerge, for_queue, for_purge] = std::array::from_fn(|_| Arc::clone(levers));
     let config = bartizan_config::parse(YAML, "bartizan.yaml", std::path::Path::new("")).config.unwrap();
     let running = Arc::new(RunningConfig {
         revision: 1,
@@ -189,6 +191,11 @@ fn control(levers: &Arc<Levers>) -> Control {
             let target =
                 |address: &str, healthy| TargetState { address: address.to_owned(), healthy, detail: String::new() };
             vec![UpstreamState { name: "bank".to_owned(), targets: vec![target("127.0.0.1:9001", true)] }]
+        }),
+        purge: Arc::new(move |purge| {
+            let mut purged = for_purge.purged.lock().unwrap();
+            purged.push(purge);
+            purged.len() as u64
         }),
         sources: Arc::new(|| {
             vec![SourceState {

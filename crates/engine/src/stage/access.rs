@@ -72,6 +72,7 @@ pub(crate) fn run(ctx: &mut HeadContext<'_>) {
             Rule::Csrf(_)
             | Rule::Cors(_)
             | Rule::ResponseHeaders(_)
+            | Rule::Cache(_)
             | Rule::Limits(_)
             | Rule::Threats(_)
             | Rule::Content(_)

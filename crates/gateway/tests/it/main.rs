@@ -2,6 +2,7 @@
 
 mod balancing;
 mod bodies;
+mod caching;
 mod client_certificates;
 mod events;
 mod forwarding;

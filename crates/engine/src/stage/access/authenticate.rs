@@ -91,6 +91,7 @@ pub(crate) fn run(ctx: &mut HeadContext<'_>) {
             | Rule::Cors(_)
             | Rule::Csrf(_)
             | Rule::ResponseHeaders(_)
+            | Rule::Cache(_)
             | Rule::Ssrf(_)
             | Rule::Limits(_)
             | Rule::Threats(_)

@@ -57,6 +57,7 @@ pub(crate) fn open(ctx: &mut HeadContext<'_>) {
             | Rule::Cors(_)
             | Rule::Csrf(_)
             | Rule::ResponseHeaders(_)
+            | Rule::Cache(_)
             | Rule::Ssrf(_)
             | Rule::Threats(_)
             | Rule::Content(_)

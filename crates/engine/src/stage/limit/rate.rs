@@ -717,6 +717,7 @@ fn limit_of<'a>(
         | Rule::Cors(_)
         | Rule::Csrf(_)
         | Rule::ResponseHeaders(_)
+        | Rule::Cache(_)
         | Rule::Ssrf(_)
         | Rule::Limits(_)
         | Rule::Threats(_)

@@ -4,6 +4,6 @@ mod client;
 mod gate;
 mod origin;
 
-pub(crate) use client::{Client, get, header, request};
+pub(crate) use client::{Client, Response, get, header, request};
 pub(crate) use gate::{Gate, config, policy, quick_config, snapshot};
 pub(crate) use origin::{Origin, answer};
