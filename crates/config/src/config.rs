@@ -4,6 +4,7 @@
 //! runs. Every field here changes behavior and has a test for that.
 
 mod browsers;
+mod continuity;
 mod hours;
 mod networks;
 mod rate;
@@ -11,6 +12,7 @@ mod redis;
 mod ssrf;
 
 pub use browsers::*;
+pub use continuity::*;
 pub use hours::*;
 pub use networks::*;
 pub use rate::*;
@@ -376,6 +378,8 @@ pub enum PolicyRule {
     Rate(Box<Rate>),
     /// Who may call; others are answered 401 or 403
     Authenticate(Box<Authenticate>),
+    /// Where a known caller calls from; others are answered 401 or 403
+    Continuity(Box<Continuity>),
     /// What callers may do; others are answered 403, or 401 when nobody is known
     Authorize(Box<Authorize>),
 }
@@ -533,6 +537,7 @@ impl PolicyRule {
             Self::Content(_) => "content",
             Self::Rate(_) => "rate",
             Self::Authenticate(_) => "authenticate",
+            Self::Continuity(_) => "continuity",
             Self::Authorize(_) => "authorize",
         }
     }

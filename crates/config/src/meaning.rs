@@ -9,6 +9,7 @@ mod authorize;
 mod browsers;
 mod condition;
 mod content;
+mod continuity;
 mod hours;
 mod networks;
 mod rate;
@@ -78,6 +79,7 @@ pub(crate) fn of(document: &document::Document, tree: &Node, base_dir: &Path, re
     };
     contradictions(&mut checker, &root, &config);
     networks::unanswered(&mut checker, &root, &config);
+    continuity::unanswered(&mut checker, &root, &config);
     config
 }
 

@@ -13,6 +13,7 @@ use crate::routes::ApiIndex;
 use crate::snapshot::Plans;
 use crate::stage::access::authenticate::Authentication;
 use crate::stage::access::authorize::Authorization;
+use crate::stage::access::continuity::ContinuityRules;
 use crate::stage::access::cors::CorsRules;
 use crate::stage::access::csrf::CsrfRules;
 use crate::stage::access::networks::NetworkRules;
@@ -32,6 +33,7 @@ pub(crate) struct Policies {
     has_rates: bool,
     has_cors: bool,
     has_watches: bool,
+    has_continuity: bool,
     /// Fields by which policies tell the upstream who calls, each with the strictest mode
     identity_headers: Box<[(Arc<str>, Mode)]>,
 }
@@ -69,6 +71,7 @@ pub(crate) enum Rule {
     Content(Arc<ContentRules>),
     Rate(Box<RateRules>),
     Authenticate(Box<Authentication>),
+    Continuity(Box<ContinuityRules>),
     Authorize(Arc<Authorization>),
 }
 
@@ -114,7 +117,8 @@ impl Policies {
         let has_rates = list.iter().any(|policy| matches!(policy.rule, Rule::Rate(_)));
         let has_cors = list.iter().any(|policy| matches!(policy.rule, Rule::Cors(_)));
         let has_watches = list.iter().any(|policy| matches!(policy.rule, Rule::Methods { .. } | Rule::Ssrf(_)));
-        Self { identity_headers: identity_headers(&list), list, has_rates, has_cors, has_watches }
+        let has_continuity = list.iter().any(|policy| matches!(policy.rule, Rule::Continuity(_)));
+        Self { identity_headers: identity_headers(&list), list, has_rates, has_cors, has_watches, has_continuity }
     }
 
     /// Whether any policy has rate limits.
@@ -130,6 +134,11 @@ impl Policies {
     /// Whether any policy of the access stage looks at bodies.
     pub(crate) fn has_watches(&self) -> bool {
         self.has_watches
+    }
+
+    /// Whether any policy watches where callers call from.
+    pub(crate) fn has_continuity(&self) -> bool {
+        self.has_continuity
     }
 
     /// Fields that only the gateway may write.
@@ -214,6 +223,7 @@ impl Rule {
                 })
             }
             PolicyRule::Authenticate(written) => Self::Authenticate(Box::new(Authentication::new(written))),
+            PolicyRule::Continuity(written) => Self::Continuity(Box::new(ContinuityRules::new(written))),
             PolicyRule::Authorize(written) => Self::Authorize(Arc::new(Authorization::new(written))),
             PolicyRule::Content(content) => Self::Content(Arc::new(ContentRules::new(content))),
             PolicyRule::Threats(Threats { responses, body_bytes_max, .. }) => Self::Threats(RuleSet {

@@ -584,6 +584,7 @@ fn limit_of<'a>(policies: &'a Policies, charge: &Charge) -> Option<(&'a RateRule
         | Rule::Threats(_)
         | Rule::Content(_)
         | Rule::Authenticate(_)
+        | Rule::Continuity(_)
         | Rule::Authorize(_) => None,
     }
 }
