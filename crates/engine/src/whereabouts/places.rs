@@ -209,7 +209,7 @@ impl Places {
             let others = self.list.iter().enumerate().filter(move |(at, _)| Some(*at) != except);
             others.map(|(_, place)| place).filter(|place| place.standing != Standing::Contested)
         };
-        let recent = || settled().filter(|place| place.is_recent(now, terms));
+        let recent = || settled().filter(move |place| place.is_recent(now, terms));
         let too_far = settled().filter_map(|place| Some((place, too_far(place, here, now, terms)?)));
         if let Some((place, kilometers)) = too_far.max_by_key(|(place, _)| place.last_secs) {
             return Some(place.journey(now, Some(kilometers)));
@@ -456,7 +456,8 @@ mod tests {
             for (wait, place, is_demanded, verified) in calls {
                 now += wait / 4;
                 let home = country("DE");
-                prop_assert!(!matches!(places.see(home, now, &terms, NOTHING), Seen::Contested { .. }));
+                let is_shut_out = matches!(places.see(home, now, &terms, NOTHING), Seen::Contested { .. });
+                prop_assert!(!is_shut_out);
                 let code = [b'A' + place, b'Z'];
                 let proof = Proof { verified_secs: verified.map(|secs| 1_000_000 + secs), is_demanded };
                 places.see(Sighting { country: Some(code), ..home }, now, &terms, proof);
