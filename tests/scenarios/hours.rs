@@ -99,7 +99,8 @@ fn a_replay_goes_by_the_recorded_time_in_summer_and_in_winter() -> Result<()> {
     ];
     for (time, is_denied) in cases {
         let request = json!({"method": "GET", "url": "http://a.example/admin"});
-        let exchange = json!({"time": time, "client": {"ip": "192.0.2.1"}, "request": request, "response": {"status": 200}});
+        let exchange =
+            json!({"time": time, "client": {"ip": "192.0.2.1"}, "request": request, "response": {"status": 200}});
         std::fs::write(path("traffic.ndjson"), format!("{exchange}\n"))?;
         let (config, input) = (path("bartizan.yaml"), path("traffic.ndjson"));
         let output = Bartizan::command(&["replay", "--json", "--config", &config, "--input", &input])?;

@@ -8,7 +8,7 @@ use bartizan_testkit::{Bartizan, Origin};
 use crate::browsers::send;
 
 #[path = "../../crates/engine/tests/it/mmdb.rs"]
-mod mmdb;
+pub(crate) mod mmdb;
 
 /// Lines of a head, a body, and the status and the check that refuse them.
 type Case<'a> = (&'a [&'a str], &'a str, u16, &'a str);

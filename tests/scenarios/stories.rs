@@ -1,7 +1,7 @@
-//! What happened to real companies, played against the gateway: one number changed, the image that pays, two hundred
-//! million calls. Each has its adversary and its honest users, and honest users are served throughout.
+//! What happened to real companies, played against the gateway: one number changed, two countries in an hour, the image
+//! that pays, two hundred million calls. Each has its adversary and its honest users, and honest users are served throughout.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use bartizan_testkit::{Bartizan, Origin};
@@ -96,6 +96,84 @@ fn one_number_changed_reads_no_other_account_and_opens_no_door_of_administrators
         assert!(told.contains(needed), "the finding names {needed}: {told}");
     }
     assert!(text(&row["principal"]).contains("\"ann\""), "the event names who: {row}");
+    Ok(())
+}
+
+/// Where clients of the bank are: Germany, the United States, a VPN in Austria.
+const DE: &str = "203.0.113.7";
+const US: &str = "203.0.113.200";
+const VPN: &str = "198.51.100.7";
+
+/// A call from an address that the bank's proxy vouches for: status, check, challenge.
+fn from(gateway: &Bartizan, address: &str, path: &str, token: &str) -> Result<(u16, String, String)> {
+    let request = crate::agent().get(gateway.url(path)).header("authorization", token);
+    let response = request.header("x-forwarded-for", address).call()?;
+    let field =
+        |name| response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    Ok((response.status().as_u16(), field("x-bartizan-check"), field("www-authenticate")))
+}
+
+#[test]
+fn a_token_in_two_countries_within_the_hour_has_to_show_its_user_again_and_its_owner_notices_nothing() -> Result<()> {
+    let (issuer, origin) = (Issuer::new("a", 24)?, Origin::start(Duration::ZERO)?);
+    let files = tempfile::tempdir()?;
+    let written = |name: &str, bytes: &[u8]| -> Result<String> {
+        std::fs::write(files.path().join(name), bytes)?;
+        Ok(files.path().join(name).display().to_string())
+    };
+    let countries = written("countries.csv", b"203.0.113.0/25,DE\n203.0.113.128/25,US\n198.51.100.0/24,AT\n")?;
+    let lists = written("lists.csv", b"198.51.100.0/24,vpn\n")?;
+    let cities = [("203.0.113.0", 25, "DE", [52.52, 13.4]), ("203.0.113.128", 25, "US", [40.71, -74.01])];
+    let cities = written("cities.mmdb", &crate::reach::mmdb::city_database(&cities, 1_767_225_600))?;
+    let policies = format!(
+        "  - {{ name: home, mode: enforce, scope: {{ paths: [/orders] }}, continuity: {{ ignore_labels: [vpn], countries_max: 1 }} }}
+  - {{ name: flights, mode: observe, scope: {{ paths: [/user/**] }}, continuity: {{ speed_max: 1000 }} }}
+trusted_proxies: [127.0.0.1]
+address_data:
+  - {{ name: countries, file: \"{countries}\", holds: countries }}
+  - {{ name: cities, file: \"{cities}\" }}
+  - {{ name: lists, file: \"{lists}\", holds: labels }}
+"
+    );
+    let (mut gateway, _keys) = bank(&issuer, &origin, &policies)?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    let ann = |verified: u64| bearer(&issuer, &format!(r#""sub":"ann","auth_time":{verified}"#));
+    let (stolen, bob) = (ann(now - 60)?, bearer(&issuer, &format!(r#""sub":"bob","auth_time":{}"#, now - 60))?);
+    let order = |address: &str, token: &str| from(&gateway, address, "/orders", token);
+    assert_eq!(order(DE, &stolen)?.0, 200, "ann at home");
+    assert_eq!(order(VPN, &stolen)?.0, 200, "ann through her VPN, which moves nobody");
+    assert_eq!(order(US, &bob)?.0, 200, "bob is somewhere else");
+    for _ in 0..2 {
+        let (status, check, challenge) = order(US, &stolen)?;
+        assert_eq!((status, check.as_str()), (401, "ACC-240"), "the thief");
+        assert!(
+            challenge.starts_with("Bearer realm=\"api\", error=\"insufficient_user_authentication\""),
+            "{challenge}"
+        );
+        assert!(challenge.contains("max_age=\""), "{challenge}");
+        assert_eq!(order(DE, &stolen)?.0, 200, "ann at home is not shut out");
+    }
+    // Her user logs in again, by an issuer whose clock is some seconds ahead: she has traveled after all.
+    let renewed = ann(now + 30)?;
+    assert_eq!(order(US, &renewed)?.0, 200);
+    assert_eq!(order(DE, &stolen)?.0, 200, "and what runs at home goes on");
+    assert_eq!(order(US, &bob)?.0, 200);
+
+    assert_eq!(from(&gateway, DE, "/user/account/1", &bob)?.0, 200);
+    assert_eq!(from(&gateway, US, "/user/account/1", &bob)?.0, 200, "observed only");
+    gateway.stop()?;
+    let rows = gateway.query("SELECT * FROM events WHERE path = '/orders' AND status = 401")?;
+    assert_eq!(rows.len(), 2);
+    let told = text(&rows[0]["findings"]);
+    for needed in ["ACC-240", "`US` less than a minute after `DE`", "\"home\""] {
+        assert!(told.contains(needed), "the finding names {needed}: {told}");
+    }
+    assert!(text(&rows[0]["principal"]).contains("\"ann\""), "the event names who: {}", rows[0]);
+    let flights = gateway.query("SELECT * FROM events WHERE path LIKE '/user/%'")?;
+    let told: Vec<_> =
+        flights.iter().map(|row| text(&row["findings"])).filter(|told| told.contains("ACC-240")).collect();
+    let [told] = &told[..] else { anyhow::bail!("one of two calls is impossible: {flights:?}") };
+    assert!(told.contains(" km away"), "how far is told: {told}");
     Ok(())
 }
 

@@ -131,12 +131,27 @@ fn old(data: &AddressData, now: Timestamp, file: &str) -> Vec<Diagnostic> {
 fn unknown_labels(config: &Config, data: &AddressData, file: &str) -> Vec<Diagnostic> {
     let mut diagnostics = Vec::new();
     for (index, policy) in config.policies.iter().enumerate() {
-        let PolicyRule::Networks(rules) = &policy.rule else { continue };
-        let place = Place { file, path: format!("policies[{index}].networks") };
-        for label in rules.labels.allow.iter().chain(&rules.labels.deny).filter(|label| !data.has_label(label)) {
+        let (labels, key): (Vec<&String>, _) = match &policy.rule {
+            PolicyRule::Networks(rules) => (rules.labels.allow.iter().chain(&rules.labels.deny).collect(), "labels"),
+            PolicyRule::Continuity(rules) => (rules.ignore_labels.iter().collect(), "ignore_labels"),
+            PolicyRule::Methods { .. }
+            | PolicyRule::Addresses { .. }
+            | PolicyRule::Cors(_)
+            | PolicyRule::Csrf(_)
+            | PolicyRule::ResponseHeaders(_)
+            | PolicyRule::Ssrf(_)
+            | PolicyRule::Limits { .. }
+            | PolicyRule::Threats(_)
+            | PolicyRule::Content(_)
+            | PolicyRule::Rate(_)
+            | PolicyRule::Authenticate(_)
+            | PolicyRule::Authorize(_) => continue,
+        };
+        let place = Place { file, path: format!("policies[{index}].{}", policy.rule.kind()) };
+        for label in labels.into_iter().filter(|label| !data.has_label(label)) {
             let message = format!("no file of `address_data` has the label `{}`", bartizan_model::excerpt(label));
             let words = (message, "mend the label here or in the file");
-            diagnostics.push(place.diagnostic(DiagnosticSeverity::Warning, UNKNOWN_LABEL, "labels", words));
+            diagnostics.push(place.diagnostic(DiagnosticSeverity::Warning, UNKNOWN_LABEL, key, words));
         }
     }
     diagnostics

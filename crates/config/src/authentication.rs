@@ -353,6 +353,7 @@ impl Config {
             | PolicyRule::Threats(_)
             | PolicyRule::Content(_)
             | PolicyRule::Rate(_)
+            | PolicyRule::Continuity(_)
             | PolicyRule::Authorize(_) => Vec::new(),
         });
         sources.collect()

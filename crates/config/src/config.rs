@@ -5,6 +5,7 @@
 
 mod browsers;
 mod cache;
+mod continuity;
 mod hours;
 mod networks;
 mod plans;
@@ -14,6 +15,7 @@ mod ssrf;
 
 pub use browsers::*;
 pub use cache::*;
+pub use continuity::*;
 pub use hours::*;
 pub use networks::*;
 pub use plans::*;
@@ -384,6 +386,8 @@ pub enum PolicyRule {
     Rate(Box<Rate>),
     /// Who may call; others are answered 401 or 403
     Authenticate(Box<Authenticate>),
+    /// Where a known caller calls from; others are answered 401 or 403
+    Continuity(Box<Continuity>),
     /// What callers may do; others are answered 403, or 401 when nobody is known
     Authorize(Box<Authorize>),
 }
@@ -542,6 +546,7 @@ impl PolicyRule {
             Self::Content(_) => "content",
             Self::Rate(_) => "rate",
             Self::Authenticate(_) => "authenticate",
+            Self::Continuity(_) => "continuity",
             Self::Authorize(_) => "authorize",
         }
     }

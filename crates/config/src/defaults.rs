@@ -138,6 +138,12 @@ pub(crate) const PROOF_AGE: Range = range(MINUTE, SECOND, 10 * MINUTE);
 pub(crate) const INTROSPECTION_AGE: Range = range(MINUTE, 0, HOUR);
 /// A signature is made for one request (RFC 9421 §7.2.2).
 pub(crate) const SIGNATURE_AGE: Range = range(5 * MINUTE, SECOND, HOUR);
+/// Nobody is in two countries within an hour but at a border; a day is what is remembered of a caller.
+pub(crate) const CONTINUITY_WINDOW: Range = range(HOUR, MINUTE, DAY);
+/// Countries or operators of one caller in a window; the engine remembers eight places of each.
+pub(crate) const CONTINUITY_PLACES: Range = range(1, 1, 6);
+/// Kilometers an hour: from a walk to what reaches every place within a minute.
+pub(crate) const CONTINUITY_SPEED: Range = range(1000, 1, 100_000);
 /// LIMIT: characters of a scope.
 pub(crate) const SCOPE_CHARS_MAX: u64 = 128;
 /// LIMIT: characters of a URL or of an issuer's name.

@@ -9,6 +9,7 @@ mod authorize;
 mod browsers;
 mod cache;
 mod content;
+mod continuity;
 mod hours;
 mod networks;
 mod plans;
@@ -26,6 +27,7 @@ pub use self::authorize::{AuthorizationRule, Authorize, Cedar, ClaimType, Operat
 pub use self::browsers::{Cors, Csrf, ExistingHeader, ReferrerPolicy, ResponseHeaders};
 pub use self::cache::{Cache, CacheKey};
 pub use self::content::{Content, Pattern, PatternPart};
+pub use self::continuity::{Continuity, ContinuityKey, WithoutStepUp};
 pub use self::hours::{Day, Hours, HoursWindow};
 pub use self::networks::{AddressData, AddressDataKind, Networks};
 pub use self::plans::Plan;
@@ -436,7 +438,7 @@ pub struct Api {
 }
 
 /// What must hold for a part of the traffic: exactly one of `methods`, `addresses`, `networks`, `cors`, `csrf`, `response_headers`, `ssrf`,
-/// `limits`, `threats`, `content`, `rate`, `authenticate` and `authorize`.
+/// `limits`, `threats`, `content`, `rate`, `authenticate`, `continuity` and `authorize`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
@@ -475,6 +477,9 @@ pub struct Policy {
     pub rate: Option<Rate>,
     /// Who may call; others are answered 401, and those who may not do this 403.
     pub authenticate: Option<Authenticate>,
+    /// Continuous verification: a known caller that is in two places at once is answered 401 until it proves again who it is.
+    /// `continuity: {}` asks for one country in an hour.
+    pub continuity: Option<Continuity>,
     /// What callers may do; others are answered 403, or 401 when nobody is known.
     pub authorize: Option<Authorize>,
 }

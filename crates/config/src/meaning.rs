@@ -10,6 +10,7 @@ mod browsers;
 mod cache;
 mod condition;
 mod content;
+mod continuity;
 mod hours;
 mod networks;
 mod plans;
@@ -82,6 +83,7 @@ pub(crate) fn of(document: &document::Document, tree: &Node, base_dir: &Path, re
     contradictions(&mut checker, &root, &config);
     networks::unanswered(&mut checker, &root, &config);
     plans::unknown(&mut checker, &root, &config);
+    continuity::unanswered(&mut checker, &root, &config);
     config
 }
 

@@ -307,6 +307,7 @@ pub(crate) fn summary(rule: &PolicyRule) -> String {
             parts.join(", ")
         }
         PolicyRule::Rate(rate) => rate.summary(),
+        PolicyRule::Continuity(continuity) => continuity.summary(),
     }
 }
 

@@ -1,12 +1,12 @@
 //! What a known caller costs: the head of a request with a JSON Web Token whose signature is remembered, with and without
-//! the policy. `cargo run --release -p bartizan-engine --example authenticate_cost [rounds]`
+//! the policy, and with one that watches where it calls from. `cargo run --release -p bartizan-engine --example authenticate_cost [rounds]`
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bartizan_config::KeySource;
-use bartizan_engine::{AccessState, Counters, Inputs, Inspection, Plans, Snapshot, Step};
+use bartizan_config::{AddressFileKind, KeySource};
+use bartizan_engine::{AccessState, AddressData, AddressFile, Counters, Inputs, Inspection, Plans, Snapshot, Step};
 use bartizan_model::{
     Connection, HeaderField, HttpVersion, Outcome, RequestHead, RequestId, Scheme, Source, Timestamp,
 };
@@ -25,7 +25,9 @@ fn snapshot(policies: &str, access: &Arc<AccessState>) -> Arc<Snapshot> {
     let config = parsed.config.unwrap_or_else(|| panic!("{:?}", parsed.diagnostics));
     let inputs =
         Inputs { generation: 1, endpoints: &[], plans: &Plans::new(), counters: &Counters::default(), key: [7; 32] };
-    Arc::new(Snapshot::compile(&config, inputs).with_access(Arc::clone(access)))
+    let file = AddressFile::read("countries", AddressFileKind::Countries, b"192.0.2.0/24,DE".to_vec()).unwrap();
+    let data = Arc::new(AddressData::new(vec![file]));
+    Arc::new(Snapshot::compile(&config, inputs).with_access(Arc::clone(access)).with_address_data(data))
 }
 
 /// Nanoseconds for one exchange, the best of several rounds.
@@ -78,11 +80,17 @@ fn main() {
         HeaderField { name: b"authorization", value: value.as_bytes() },
     ];
     let policy = "policies: [{ name: callers, mode: enforce, authenticate: { required_scopes: [\"orders:read\"], methods: [{ jwt: { issuer: \"https://login.example\", audiences: [\"https://api.example\"], jwks_file: keys.jwks } }] } }]";
+    let watched = format!(
+        "address_data: [{{ name: countries, file: a.csv, holds: countries }}]\n{}",
+        policy.replace("} }] } }]", "} }] } }, { name: home, mode: enforce, continuity: {} }]")
+    );
     let without = cost(&snapshot("", &access), &headers, count);
     let with = cost(&snapshot(policy, &access), &headers, count);
+    let watched = cost(&snapshot(&watched, &access), &headers, count);
     println!(
-        "token {} bytes; exchange without the policy {without:.0} ns, with it {with:.0} ns: {:+.0} ns",
+        "token {} bytes; exchange without the policy {without:.0} ns, with it {with:.0} ns: {:+.0} ns; watched too {:+.0} ns",
         token.len(),
-        with - without
+        with - without,
+        watched - with
     );
 }

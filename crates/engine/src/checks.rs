@@ -4,7 +4,7 @@ use bartizan_model::{CheckInfo, Severity};
 
 use crate::stage::access::authorize::checks as authorize;
 use crate::stage::access::checks as callers;
-use crate::stage::access::{cors, csrf, networks, overrides, response_headers, ssrf};
+use crate::stage::access::{continuity, cors, csrf, networks, overrides, response_headers, ssrf};
 use crate::stage::content::checks as content;
 use crate::stage::{access, limit, route, threat};
 
@@ -75,6 +75,7 @@ pub const CHECKS: &[&CheckInfo] = &[
     &callers::NONCE,
     &callers::EXTERNAL,
     &callers::MISDIRECTED,
+    &continuity::INFO,
     &callers::SCOPE,
     &authorize::UNKNOWN_CALLER,
     &authorize::UNMATCHED,

@@ -620,6 +620,7 @@ impl Inspection {
                 | Rule::Content(_)
                 | Rule::Rate(_)
                 | Rule::Authenticate(_)
+                | Rule::Continuity(_)
                 | Rule::Authorize(_) => None,
             }
         })

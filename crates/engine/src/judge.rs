@@ -33,7 +33,7 @@ pub struct Judged {
 /// What one stage noticed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StageTrace {
-    /// Name of the stage: `identify`, `route`, `access`, `authenticate`, `authorize`, `limit`, `content`, `threat`
+    /// Name of the stage: `identify`, `route`, `access`, `authenticate`, `continuity`, `authorize`, `limit`, `content`, `threat`
     pub stage: &'static str,
     /// Its findings
     pub findings: Vec<Finding>,

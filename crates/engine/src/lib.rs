@@ -5,7 +5,7 @@
 //! inspection may read is compiled beforehand into an immutable [`Snapshot`].
 //!
 //! ```text
-//! Engine::begin ─► request_head ─► identify ─► route ─► access ─► authenticate ─► limit ─► content ─► threat
+//! Engine::begin ─► request_head ─► identify ─► route ─► access ─► authenticate ─► continuity ─► limit ─► content ─► threat
 //!                  (after each: decide ─► Step; Step::Ask ─► reply goes on where it stopped)
 //!                  request_body ─► limit ─► decide ─► Step
 //!                  request_end  ─► limit ─► content ─► threat ─► decide ─► Step
@@ -48,6 +48,7 @@ mod stage;
 mod state;
 #[cfg(test)]
 mod testing;
+mod whereabouts;
 
 pub use answer::{Answer, answer, answer_ending};
 pub use caching::{CacheBypass, CacheRequest, Caching};
@@ -57,7 +58,7 @@ pub use edits::Edits;
 pub use host::host_name;
 pub use inspection::{Engine, Inspection, Step};
 pub use judge::{Callers, Judged, StageTrace, judge, judge_callers};
-pub use networks::{AddressData, AddressFacts, AddressFile, AddressFileFault, AddressFileInfo, Country};
+pub use networks::{AddressData, AddressFacts, AddressFile, AddressFileFault, AddressFileInfo, Coordinates, Country};
 pub use question::{PasswordCheck, Question, Reply};
 pub use response_edits::{ResponseEdit, ResponseEdits, varies_by};
 pub use snapshot::{Inputs, Plans, Route, Snapshot};

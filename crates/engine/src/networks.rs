@@ -1,7 +1,7 @@
-//! What is known of an address: country, network operator (ASN), and the lists that an operator of ours keeps.
+//! What is known of an address: country, network operator (ASN), coordinates, and the lists that an operator of ours keeps.
 //!
-//! The data comes in files that a host reads and hands over as bytes: MaxMind DB, whose records tell country and ASN under
-//! the names that their makers use, and CSV. Looking up is pure. An address that no file knows has no facts; what follows
+//! The data comes in files that a host reads and hands over as bytes: MaxMind DB, whose records tell country, ASN and
+//! coordinates under the names that their makers use, and CSV. Looking up is pure. An address that no file knows has no facts; what follows
 //! from that is a policy's to say.
 //! Sources: MaxMind DB file format 2.0; ISO 3166-1 alpha-2; RFC 6793 (ASN).
 
@@ -24,6 +24,43 @@ const LABEL_BYTES_MAX: usize = 64;
 /// A country by its ISO 3166-1 code.
 pub type Country = [u8; 2];
 
+/// Radius of the earth in kilometers (IUGG mean).
+const EARTH_RADIUS_KM: f64 = 6371.0;
+
+/// A point on the earth, in hundredths of a degree: a kilometer, where geolocation of addresses errs by tens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Coordinates {
+    latitude: i16,
+    longitude: i16,
+}
+
+impl Coordinates {
+    /// A point by its degrees, north and east positive; `None` when there is no such point.
+    pub fn new(latitude: f64, longitude: f64) -> Option<Self> {
+        let is_point = latitude.abs() <= 90.0 && longitude.abs() <= 180.0; // false for NaN
+        let hundredths = |degrees: f64| (degrees * 100.0).round() as i16; // at most 18,000
+        is_point.then(|| Self { latitude: hundredths(latitude), longitude: hundredths(longitude) })
+    }
+
+    /// Kilometers to `other` along the great circle (haversine; a sphere, which errs by at most 0.6 %).
+    pub fn kilometers_to(self, other: Self) -> f64 {
+        let radians = |hundredths: i16| (f64::from(hundredths) / 100.0).to_radians();
+        let (here, there) = (radians(self.latitude), radians(other.latitude));
+        let across = (radians(self.longitude) - radians(other.longitude)) / 2.0;
+        let up = (here - there) / 2.0;
+        let chord = up.sin().powi(2) + here.cos() * there.cos() * across.sin().powi(2);
+        2.0 * EARTH_RADIUS_KM * chord.clamp(0.0, 1.0).sqrt().asin()
+    }
+
+    fn bits(self) -> u32 {
+        u32::from(self.latitude.cast_unsigned()) << 16 | u32::from(self.longitude.cast_unsigned())
+    }
+
+    fn from_bits(bits: u32) -> Self {
+        Self { latitude: ((bits >> 16) as u16).cast_signed(), longitude: (bits as u16).cast_signed() }
+    }
+}
+
 /// What is known of one address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AddressFacts {
@@ -31,6 +68,8 @@ pub struct AddressFacts {
     pub country: Option<Country>,
     /// Number of the network operator
     pub asn: Option<u32>,
+    /// Where it is, as far as geolocation can tell
+    pub coordinates: Option<Coordinates>,
     /// Lists that the address is on
     pub labels: SmallVec<[Arc<str>; 2]>,
 }
@@ -51,6 +90,7 @@ enum Content {
     Database(Box<Reader<Vec<u8>>>),
     Countries(Ranges),
     Asns(Ranges),
+    Coordinates(Ranges),
     Labels(Vec<(Arc<str>, Ranges)>),
 }
 
@@ -94,8 +134,15 @@ impl AddressFile {
                 let reader = reader.map_err(|error| whole(format!("not a MaxMind database: {error}")))?;
                 Content::Database(Box::new(reader))
             }
-            AddressFileKind::Countries => Content::Countries(valued(&bytes, country_value)?),
-            AddressFileKind::Asns => Content::Asns(valued(&bytes, asn_value)?),
+            AddressFileKind::Countries => {
+                Content::Countries(valued(&bytes, |line| country_value(line.value), "not a country's two letters")?)
+            }
+            AddressFileKind::Asns => {
+                Content::Asns(valued(&bytes, |line| asn_value(line.value), "not an operator's number")?)
+            }
+            AddressFileKind::Coordinates => {
+                Content::Coordinates(valued(&bytes, coordinates_value, "not latitude and longitude in degrees")?)
+            }
             AddressFileKind::Labels => Content::Labels(labelled(&bytes)?),
         };
         Ok(Self { name: name.into(), content })
@@ -127,7 +174,7 @@ impl AddressFile {
                     networks: None,
                 }
             }
-            Content::Countries(ranges) | Content::Asns(ranges) => csv(ranges.list.len()),
+            Content::Countries(ranges) | Content::Asns(ranges) | Content::Coordinates(ranges) => csv(ranges.list.len()),
             Content::Labels(labels) => csv(labels.iter().map(|(_, ranges)| ranges.list.len()).sum()),
         }
     }
@@ -136,7 +183,7 @@ impl AddressFile {
     fn has_label(&self, label: &str) -> bool {
         match &self.content {
             Content::Labels(labels) => labels.iter().any(|(known, _)| **known == *label),
-            Content::Database(_) | Content::Countries(_) | Content::Asns(_) => false,
+            Content::Database(_) | Content::Countries(_) | Content::Asns(_) | Content::Coordinates(_) => false,
         }
     }
 
@@ -146,12 +193,16 @@ impl AddressFile {
                 let Ok(found) = reader.lookup(address) else { return };
                 facts.country = facts.country.or_else(|| country(&found));
                 facts.asn = facts.asn.or_else(|| asn(&found));
+                facts.coordinates = facts.coordinates.or_else(|| coordinates(&found));
             }
             Content::Countries(ranges) => {
                 let found = ranges.find(address).and_then(|value| u16::try_from(value).ok());
                 facts.country = facts.country.or(found.map(u16::to_be_bytes));
             }
             Content::Asns(ranges) => facts.asn = facts.asn.or_else(|| ranges.find(address)),
+            Content::Coordinates(ranges) => {
+                facts.coordinates = facts.coordinates.or_else(|| ranges.find(address).map(Coordinates::from_bits));
+            }
             Content::Labels(labels) => {
                 let found = labels.iter().filter(|(_, ranges)| ranges.find(address).is_some());
                 facts.labels.extend(found.map(|(label, _)| Arc::clone(label)));
@@ -208,6 +259,21 @@ fn asn(found: &LookupResult<'_, Vec<u8>>) -> Option<u32> {
     })
 }
 
+/// Where they write latitude and longitude: MaxMind and DB-IP, ip-location-db, IPinfo (as text).
+fn coordinates(found: &LookupResult<'_, Vec<u8>>) -> Option<Coordinates> {
+    use PathElement::Key;
+    let paths: [[&[PathElement<'_>]; 2]; 3] = [
+        [&[Key("location"), Key("latitude")], &[Key("location"), Key("longitude")]],
+        [&[Key("latitude")], &[Key("longitude")]],
+        [&[Key("lat")], &[Key("lng")]],
+    ];
+    let degrees = |path: &[PathElement<'_>]| {
+        let number = found.decode_path::<f64>(path).ok().flatten();
+        number.or_else(|| found.decode_path::<&str>(path).ok().flatten()?.parse().ok())
+    };
+    paths.into_iter().find_map(|[latitude, longitude]| Coordinates::new(degrees(latitude)?, degrees(longitude)?))
+}
+
 /// `de` and `DE` → DE.
 fn country_code(text: &str) -> Option<Country> {
     let code: Country = text.as_bytes().try_into().ok()?;
@@ -221,6 +287,10 @@ fn country_value(text: &str) -> Option<u32> {
 fn asn_value(text: &str) -> Option<u32> {
     let digits = text.strip_prefix("AS").or_else(|| text.strip_prefix("as")).unwrap_or(text);
     digits.parse().ok()
+}
+
+fn coordinates_value(line: &Line<'_>) -> Option<u32> {
+    Coordinates::new(line.value.parse().ok()?, line.next?.parse().ok()?).map(Coordinates::bits)
 }
 
 /// First and last address, and a value.
@@ -254,6 +324,8 @@ struct Line<'a> {
     first: u128,
     last: u128,
     value: &'a str,
+    /// What stands behind that
+    next: Option<&'a str>,
 }
 
 /// Reads `network,value` or `first,last,value`; empty lines and those that begin with `#` say nothing. More columns may
@@ -288,18 +360,18 @@ fn lines(bytes: &[u8]) -> Result<Vec<Line<'_>>, AddressFileFault> {
         if first > last {
             return Err(at("the range ends before it begins"));
         }
-        lines.push(Line { number, first, last, value });
+        lines.push(Line { number, first, last, value, next: cells.next() });
     }
     lines.sort_unstable_by_key(|line| line.first);
     Ok(lines)
 }
 
 /// Ranges with one value each.
-fn valued(bytes: &[u8], read: fn(&str) -> Option<u32>) -> Result<Ranges, AddressFileFault> {
+fn valued(bytes: &[u8], read: fn(&Line<'_>) -> Option<u32>, otherwise: &str) -> Result<Ranges, AddressFileFault> {
     let mut list: Vec<Range> = Vec::new();
     for line in lines(bytes)? {
         let at = |fault: &str| AddressFileFault { line: Some(line.number), fault: fault.to_owned() };
-        let value = read(line.value).ok_or_else(|| at("neither a country's two letters nor an operator's number"))?;
+        let value = read(&line).ok_or_else(|| at(otherwise))?;
         if list.last().is_some_and(|(_, last, _)| *last >= line.first) {
             return Err(at("the network overlaps another one of this file"));
         }
@@ -384,6 +456,36 @@ mod tests {
     }
 
     #[test]
+    fn coordinates_come_as_degrees_and_keep_a_kilometer() {
+        let text = "10.0.0.0/8,52.52,13.41\n11.0.0.0,11.0.0.255,-33.8688,151.2093,Sydney\n12.0.0.0/8,0,-180\n";
+        let data = AddressData::new(vec![csv(AddressFileKind::Coordinates, text).unwrap()]);
+        let at = |address: &str| data.find(address.parse().unwrap()).coordinates;
+        assert_eq!(at("10.1.2.3"), Coordinates::new(52.52, 13.41));
+        assert_eq!(at("12.1.2.3"), Coordinates::new(0.0, -180.0));
+        assert_eq!(at("13.1.2.3"), None);
+        let kilometers = at("10.1.2.3").unwrap().kilometers_to(at("11.0.0.7").unwrap());
+        assert!((16_000.0..16_200.0).contains(&kilometers), "Berlin to Sydney: {kilometers}");
+    }
+
+    #[test]
+    fn the_great_circle_is_the_way_around_it_takes() {
+        let point = |latitude, longitude| Coordinates::new(latitude, longitude).unwrap();
+        for (from, to, kilometers) in [
+            (point(0.0, 179.9), point(0.0, -179.9), 22.2),
+            (point(90.0, 0.0), point(90.0, 137.0), 0.0),
+            (point(90.0, 0.0), point(-90.0, 12.0), 20_015.0),
+            (point(48.86, 2.35), point(40.71, -74.01), 5837.0),
+        ] {
+            let (there, back) = (from.kilometers_to(to), to.kilometers_to(from));
+            assert!((there - kilometers).abs() <= kilometers * 0.006 + 0.1, "{from:?} {to:?}: {there}");
+            assert!((there - back).abs() < 1e-6, "there and back");
+        }
+        for (latitude, longitude) in [(90.1, 0.0), (0.0, 180.1), (f64::NAN, 0.0), (0.0, f64::INFINITY)] {
+            assert_eq!(Coordinates::new(latitude, longitude), None);
+        }
+    }
+
+    #[test]
     fn a_fault_is_told_with_its_line() {
         for (kind, text, line) in [
             (AddressFileKind::Labels, "10.0.0.0/8,a\nnonsense,a", Some(2)),
@@ -394,6 +496,8 @@ mod tests {
             (AddressFileKind::Countries, "\n10.0.0.0/8,Germany", Some(2)),
             (AddressFileKind::Countries, "10.0.0.0/8,DE\n10.1.0.0/16,AT", Some(2)),
             (AddressFileKind::Asns, "10.0.0.0/8,AS-1", Some(1)),
+            (AddressFileKind::Coordinates, "10.0.0.0/8,52.5", Some(1)),
+            (AddressFileKind::Coordinates, "10.0.0.0/8,52.5,13.4\n11.0.0.0/8,91,0", Some(2)),
             (AddressFileKind::Database, "10.0.0.0/8,DE", None),
         ] {
             assert_eq!(csv(kind, text).unwrap_err().line, line, "{text}");

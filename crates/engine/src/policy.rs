@@ -14,6 +14,7 @@ use crate::routes::ApiIndex;
 use crate::snapshot::Plans;
 use crate::stage::access::authenticate::Authentication;
 use crate::stage::access::authorize::Authorization;
+use crate::stage::access::continuity::ContinuityRules;
 use crate::stage::access::cors::CorsRules;
 use crate::stage::access::csrf::CsrfRules;
 use crate::stage::access::networks::NetworkRules;
@@ -37,6 +38,7 @@ pub(crate) struct Policies {
     has_watches: bool,
     has_caches: bool,
     proving_fields: ProvingFields,
+    has_continuity: bool,
     /// Fields by which policies tell the upstream who calls, each with the strictest mode
     identity_headers: Box<[(Arc<str>, Mode)]>,
 }
@@ -84,6 +86,7 @@ pub(crate) enum Rule {
     Content(Arc<ContentRules>),
     Rate(Box<RateRules>),
     Authenticate(Box<Authentication>),
+    Continuity(Box<ContinuityRules>),
     Authorize(Arc<Authorization>),
 }
 
@@ -139,7 +142,18 @@ impl Policies {
         let has_caches = list.iter().any(|policy| matches!(policy.rule, Rule::Cache(_)));
         let proving_fields = if has_caches { ProvingFields::of(config) } else { ProvingFields::default() };
         let identity_headers = identity_headers(&list);
-        Self { list, key_plans, has_rates, has_cors, has_watches, has_caches, proving_fields, identity_headers }
+        let has_continuity = list.iter().any(|policy| matches!(policy.rule, Rule::Continuity(_)));
+        Self {
+            list,
+            key_plans,
+            has_rates,
+            has_cors,
+            has_watches,
+            has_caches,
+            has_continuity,
+            proving_fields,
+            identity_headers,
+        }
     }
 
     /// What API keys with a plan of this name may use.
@@ -170,6 +184,11 @@ impl Policies {
     /// Fields that credentials stand in; empty when no policy keeps answers.
     pub(crate) fn proving_fields(&self) -> &ProvingFields {
         &self.proving_fields
+    }
+
+    /// Whether any policy watches where callers call from.
+    pub(crate) fn has_continuity(&self) -> bool {
+        self.has_continuity
     }
 
     /// Fields that only the gateway may write.
@@ -285,6 +304,7 @@ impl Rule {
                 })
             }
             PolicyRule::Authenticate(written) => Self::Authenticate(Box::new(Authentication::new(written))),
+            PolicyRule::Continuity(written) => Self::Continuity(Box::new(ContinuityRules::new(written))),
             PolicyRule::Authorize(written) => Self::Authorize(Arc::new(Authorization::new(written))),
             PolicyRule::Content(content) => Self::Content(Arc::new(ContentRules::new(content))),
             PolicyRule::Threats(Threats { responses, body_bytes_max, .. }) => Self::Threats(RuleSet {

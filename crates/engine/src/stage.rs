@@ -51,6 +51,7 @@ pub(crate) const REQUEST_HEAD: &[Stage] = &[
     ("route", route::run),
     ("access", access::run),
     ("authenticate", access::authenticate::run),
+    ("continuity", access::continuity::run),
     ("authorize", access::authorize::run),
     (LIMIT, limit::run),
     ("content", content::run),

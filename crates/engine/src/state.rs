@@ -1,4 +1,4 @@
-//! What access control shares between exchanges and Snapshots: keys, verified credentials, used proofs.
+//! What access control shares between exchanges and Snapshots: keys, verified credentials, used proofs, whereabouts.
 //!
 //! With the counts of limits ([`crate::Counters`]) and what attack rules keep (`rule_records.rs`) the only state of the
 //! engine that changes while it runs, and all of it is bounded. A host makes one [`AccessState`],
@@ -18,6 +18,7 @@ use crate::counters::Counters;
 use crate::stage::access::api_key::{ApiKeyUse, ApiKeys, KeyCounts};
 use crate::stage::access::authenticate::Verified;
 use crate::stage::access::jwks::{Keys, Origin};
+use crate::whereabouts::Whereabouts;
 
 /// LIMIT: verified credentials that are remembered: callers of a day in one installation, some 60 MB at most.
 const VERIFIED_MAX: usize = 65_536;
@@ -29,7 +30,7 @@ const SOURCES_MAX: usize = 256;
 /// After the host failed to fetch the keys of a source, nobody asks for them again for this time.
 const ASK_AGAIN_SECS: i64 = 10;
 
-/// Keys, verified credentials and used proofs.
+/// Keys, verified credentials, used proofs and where callers were seen.
 #[derive(Debug)]
 pub struct AccessState {
     sources: ArcSwap<Vec<Arc<KeySlot>>>,
@@ -37,6 +38,7 @@ pub struct AccessState {
     key_counts: KeyCounts,
     pub(crate) verified: Cache<Arc<Verified>>,
     pub(crate) used: Register,
+    pub(crate) whereabouts: Whereabouts,
 }
 
 /// The keys of one source, as far as they are known.
@@ -104,6 +106,7 @@ impl AccessState {
             key_counts: KeyCounts { counters, sharing },
             verified: Cache::new(VERIFIED_MAX),
             used: Register::new(USED_MAX),
+            whereabouts: Whereabouts::default(),
         }
     }
 
@@ -160,6 +163,11 @@ impl AccessState {
 
     pub(crate) fn api_keys(&self) -> arc_swap::Guard<Arc<ApiKeys>> {
         self.api_keys.load()
+    }
+
+    /// Callers that `continuity` policies watch, and calls that they could not watch because there was no room.
+    pub fn watched_callers(&self) -> (u64, u64) {
+        (self.whereabouts.callers(), self.whereabouts.unwatched())
     }
 
     /// Whether keys of `source` are known.

@@ -122,6 +122,10 @@ fn samples(metric: Metric, moment: &Moment) -> Vec<Sample> {
         let tables = sources.control.get()?.counters().stats();
         Some(whole(tables.iter().map(value).sum()))
     };
+    let of_watch = |value: fn((u64, u64)) -> u64| {
+        let control = sources.control.get()?;
+        Some(whole(value(control.desk().state().watched_callers())))
+    };
     let of_redis = |value: fn(&SharedCounts) -> u64| sources.shared.as_ref().map(|shared| whole(value(shared)));
     let of_config =
         |value: fn(&RunningConfig) -> u64| sources.control.get().map(|control| whole(value(&control.running())));
@@ -163,6 +167,8 @@ fn samples(metric: Metric, moment: &Moment) -> Vec<Sample> {
         Metric::RateLimitKeys => of_tables(|table| table.keys),
         Metric::RateLimitBytes => of_tables(|table| table.bytes),
         Metric::RateLimitOverflowed => of_tables(|table| table.overflowed_total),
+        Metric::WatchedCallers => of_watch(|(callers, _)| callers),
+        Metric::UnwatchedCalls => of_watch(|(_, unwatched)| unwatched),
         Metric::SharedLimitLeases => of_redis(|shared| shared.leases()),
         Metric::RedisUp => of_redis(|shared| u64::from(shared.health().is_up())),
         Metric::RedisConnects => of_redis(|shared| read(&shared.health().connects)),

@@ -22,6 +22,8 @@ pub enum AddressFileKind {
     Countries,
     /// CSV with operators
     Asns,
+    /// CSV with latitudes and longitudes
+    Coordinates,
     /// CSV with labels
     Labels,
 }

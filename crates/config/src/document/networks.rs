@@ -24,13 +24,15 @@ pub struct AddressData {
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AddressDataKind {
-    /// A MaxMind database (`.mmdb`) with countries, operators or both.
+    /// A MaxMind database (`.mmdb`) with countries, operators, coordinates or several of them.
     #[default]
     Database,
     /// CSV: a network (or first and last address) and a country's two letters.
     Countries,
     /// CSV: a network (or first and last address) and an operator's number.
     Asns,
+    /// CSV: a network (or first and last address), latitude and longitude in degrees.
+    Coordinates,
     /// CSV: a network (or first and last address) and a label of your own, such as `hosting`. Networks of one label may
     /// overlap, and an address may have several labels.
     Labels,

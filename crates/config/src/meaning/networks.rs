@@ -25,6 +25,7 @@ pub(super) fn files(
                 AddressDataKind::Database => AddressFileKind::Database,
                 AddressDataKind::Countries => AddressFileKind::Countries,
                 AddressDataKind::Asns => AddressFileKind::Asns,
+                AddressDataKind::Coordinates => AddressFileKind::Coordinates,
                 AddressDataKind::Labels => AddressFileKind::Labels,
             },
         })

@@ -127,7 +127,7 @@ fn overlaps(checker: &mut Checker<'_, '_>, at: &SettingPath, apis: &[Api]) {
 }
 
 /// What a policy can demand, for messages.
-const KINDS: &str = "`methods`, `addresses`, `networks`, `cors`, `csrf`, `response_headers`, `cache`, `ssrf`, `limits`, `threats`, `content`, `rate`, `authenticate` and `authorize`";
+const KINDS: &str = "`methods`, `addresses`, `networks`, `cors`, `csrf`, `response_headers`, `cache`, `ssrf`, `limits`, `threats`, `content`, `rate`, `authenticate`, `continuity` and `authorize`";
 
 /// Every policy.
 pub(super) fn policies(
@@ -218,11 +218,28 @@ fn rule(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &document::Pol
     let networks = written.networks.as_ref().map(|networks| {
         PolicyRule::Networks(Box::new(super::networks::networks(checker, &at.key("networks"), networks)))
     });
+    let continuity = written.continuity.as_ref().map(|continuity| {
+        let at = at.key("continuity");
+        PolicyRule::Continuity(Box::new(super::continuity::continuity(checker, &at, continuity)))
+    });
     let authorize = written.authorize.as_ref().map(|authorize| {
         let at = at.key("authorize");
         PolicyRule::Authorize(Box::new(super::authorize::authorize(checker, &at, authorize)))
     });
-    let rules = [methods, addresses, networks, cache, ssrf, limits, threats, content, rate, authenticate, authorize];
+    let rules = [
+        methods,
+        addresses,
+        networks,
+        cache,
+        ssrf,
+        limits,
+        threats,
+        content,
+        rate,
+        authenticate,
+        continuity,
+        authorize,
+    ];
     let mut rules = rules.into_iter().flatten().chain(browsers);
     match (rules.next(), rules.next()) {
         (Some(only), None) => Some(only),

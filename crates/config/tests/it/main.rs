@@ -1,6 +1,7 @@
 //! What the crate promises, from outside: faulty files and their diagnostics, the examples, the generated documents.
 
 mod browsers;
+mod continuity;
 mod corpus;
 mod documents;
 mod examples;

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use bartizan_catalog::Catalog;
 use bartizan_console::{
-    AddressDataState, CachePurge, CatalogView, Control, KeyDesk, KeyRefused, LimitState, MadeKey, NewKey, Options, Parts,
-    QueueCounters, ReloadOutcome, Reloaded, RunningConfig, SetupToken, SourceHealth, SourceState, TargetState,
+    AddressDataState, CachePurge, CatalogView, Control, KeyDesk, KeyRefused, LimitState, MadeKey, NewKey, Options,
+    Parts, QueueCounters, ReloadOutcome, Reloaded, RunningConfig, SetupToken, SourceHealth, SourceState, TargetState,
     TokenHash, UpstreamState, serve,
 };
 use bartizan_engine::CHECKS;

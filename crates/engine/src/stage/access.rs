@@ -8,6 +8,7 @@ pub(crate) mod authorize;
 mod basic;
 pub(crate) mod checks;
 mod claims;
+pub(crate) mod continuity;
 pub(crate) mod cors;
 pub(crate) mod csrf;
 mod dpop;
@@ -78,6 +79,7 @@ pub(crate) fn run(ctx: &mut HeadContext<'_>) {
             | Rule::Content(_)
             | Rule::Rate(_)
             | Rule::Authenticate(_)
+            | Rule::Continuity(_)
             | Rule::Authorize(_) => {}
         }
     }

@@ -28,6 +28,7 @@ pub(crate) fn run(ctx: &mut HeadContext<'_>) {
             | Rule::Content(_)
             | Rule::Rate(_)
             | Rule::Authenticate(_)
+            | Rule::Continuity(_)
             | Rule::Authorize(_) => {}
         }
     }

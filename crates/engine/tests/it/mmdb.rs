@@ -13,23 +13,56 @@ enum Record {
 /// One network: first address, length of its prefix, country and operator.
 pub type Network<'a> = (&'a str, u32, &'a str, u32);
 
+/// One network with where it is: first address, length of its prefix, country, latitude and longitude.
+pub type City<'a> = (&'a str, u32, &'a str, [f64; 2]);
+
 /// A database of these networks, made at `built_secs`.
 pub fn database(networks: &[Network<'_>], built_secs: u64) -> Vec<u8> {
-    let mut nodes = vec![[Record::Nothing; 2]];
-    let mut data = Vec::new();
-    for (address, length, country, asn) in networks {
-        let offset = data.len();
+    let entry = |(address, length, country, asn): &Network<'_>| {
+        let mut data = Vec::new();
         map(&mut data, 2);
-        text(&mut data, "country");
-        map(&mut data, 1);
-        text(&mut data, "iso_code");
-        text(&mut data, country);
+        in_country(&mut data, country);
         text(&mut data, "autonomous_system_number");
         number(&mut data, 6, u64::from(*asn), 4);
+        (address.parse().unwrap(), *length, data)
+    };
+    tree(networks.iter().map(entry), built_secs)
+}
+
+/// A database of these places, made at `built_secs`.
+pub fn city_database(cities: &[City<'_>], built_secs: u64) -> Vec<u8> {
+    let entry = |(address, length, country, [latitude, longitude]): &City<'_>| {
+        let mut data = Vec::new();
+        map(&mut data, 2);
+        in_country(&mut data, country);
+        text(&mut data, "location");
+        map(&mut data, 2);
+        text(&mut data, "latitude");
+        number(&mut data, 3, latitude.to_bits(), 8);
+        text(&mut data, "longitude");
+        number(&mut data, 3, longitude.to_bits(), 8);
+        (address.parse().unwrap(), *length, data)
+    };
+    tree(cities.iter().map(entry), built_secs)
+}
+
+fn in_country(out: &mut Vec<u8>, country: &str) {
+    text(out, "country");
+    map(out, 1);
+    text(out, "iso_code");
+    text(out, country);
+}
+
+fn tree(entries: impl Iterator<Item = (IpAddr, u32, Vec<u8>)>, built_secs: u64) -> Vec<u8> {
+    let mut nodes = vec![[Record::Nothing; 2]];
+    let mut data: Vec<u8> = Vec::new();
+    for (address, length, entry) in entries {
+        let offset = data.len();
+        data.extend(entry);
         // IPv4 stands at ::/96.
-        let (bits, length) = match address.parse().unwrap() {
+        let (bits, length) = match address {
             IpAddr::V4(address) => (u128::from(address.to_bits()), 96 + length),
-            IpAddr::V6(address) => (Ipv6Addr::to_bits(address), *length),
+            IpAddr::V6(address) => (Ipv6Addr::to_bits(address), length),
         };
         let mut node = 0;
         for at in 0..length {

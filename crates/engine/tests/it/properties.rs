@@ -204,6 +204,7 @@ fn the_trace_tells_each_stages_findings() {
         ("route", none()),
         ("access", vec!["ACC-101".into()]),
         ("authenticate", none()),
+        ("continuity", none()),
         ("authorize", none()),
         ("limit", vec!["LIM-101".into()]),
         ("content", none()),

@@ -97,6 +97,7 @@ pub(crate) fn run(ctx: &mut HeadContext<'_>) {
             | Rule::Threats(_)
             | Rule::Content(_)
             | Rule::Rate(_)
+            | Rule::Continuity(_)
             | Rule::Authorize(_) => continue,
         };
         rules.run(ctx, index, policy.mode);

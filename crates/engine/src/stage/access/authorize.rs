@@ -533,7 +533,7 @@ fn ways_in(ctx: &HeadContext<'_>) -> Vec<String> {
 }
 
 /// The protected space, as the policy that knows the caller names it.
-fn realm(ctx: &HeadContext<'_>) -> Box<str> {
+pub(super) fn realm(ctx: &HeadContext<'_>) -> Box<str> {
     for (_, policy) in applying(ctx.snapshot, ctx.facts) {
         if let Rule::Authenticate(rules) = &policy.rule {
             return rules.realm().into();

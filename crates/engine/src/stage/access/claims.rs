@@ -6,7 +6,7 @@ use bartizan_config::ClaimRule;
 use bartizan_model::{ClaimValue, Confirmation};
 use serde_json::{Map, Value};
 
-use super::verified::Fault;
+use super::verified::{Fault, Login};
 use super::{checks, jose};
 
 /// LIMIT: audiences that are looked at.
@@ -78,6 +78,12 @@ impl Claims {
             }
             Some(_) => Err(()),
         }
+    }
+
+    /// When the user was verified. What is no date says nothing.
+    pub(crate) fn login(&self) -> Login {
+        let date = |name| self.date(name).ok().flatten();
+        Login { authenticated_secs: date("auth_time"), issued_secs: date("iat") }
     }
 
     /// Whether the token is for one of `audiences` (RFC 7519 §4.1.3). Anything but text in `aud` is for nobody.

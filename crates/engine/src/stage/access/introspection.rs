@@ -140,7 +140,8 @@ impl IntrospectionRules {
         };
         let believed = now.saturating_add(age_max);
         let until_secs = expires.map_or(believed, |expires| expires.min(believed));
-        Ok(Verified { who: Ok(Who::new(principal, privacy)), from_secs: i64::MIN, until_secs, keys: None })
+        let who = Who::new(principal, privacy).with_login(claims.login());
+        Ok(Verified { who: Ok(who), from_secs: i64::MIN, until_secs, keys: None })
     }
 
     fn principal(&self, claims: &Claims) -> Result<Principal, Fault> {

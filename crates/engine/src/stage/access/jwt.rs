@@ -174,7 +174,8 @@ impl JwtRules {
         let (from_secs, until_secs) = self.time(&claims, now).map_err(refused)?;
         self.claims(&claims).map_err(refused)?;
         let principal = self.principal(&claims).map_err(refused)?;
-        Ok(Verified { who: Ok(Who::new(principal, privacy)), from_secs, until_secs, keys: Some(keys.digest) })
+        let who = Who::new(principal, privacy).with_login(claims.login());
+        Ok(Verified { who: Ok(who), from_secs, until_secs, keys: Some(keys.digest) })
     }
 
     /// What the header says, as far as it may say anything; the algorithm.

@@ -70,6 +70,15 @@ impl Verified {
     }
 }
 
+/// When the user was verified, as a token says, in seconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Login {
+    /// `auth_time` (OpenID Connect Core §2, RFC 9068 §2.2.1)
+    pub(crate) authenticated_secs: Option<i64>,
+    /// `iat`
+    pub(crate) issued_secs: Option<i64>,
+}
+
 /// A caller who is known.
 #[derive(Debug)]
 pub(crate) struct Who {
@@ -78,6 +87,8 @@ pub(crate) struct Who {
     pub(crate) event: Arc<EventPrincipal>,
     /// The actor's id
     pub(crate) actor: Box<str>,
+    /// When the user was verified, as far as the credential says
+    pub(crate) login: Login,
 }
 
 /// How a policy wants callers to be told of.
@@ -107,7 +118,12 @@ impl Who {
             credential: principal.credential,
             strength: principal.strength,
         };
-        Self { principal, event: Arc::new(event), actor: hash }
+        Self { principal, event: Arc::new(event), actor: hash, login: Login::default() }
+    }
+
+    /// The same caller, verified then.
+    pub(crate) fn with_login(self, login: Login) -> Self {
+        Self { login, ..self }
     }
 }
 

@@ -63,6 +63,7 @@ pub(crate) fn open(ctx: &mut HeadContext<'_>) {
             | Rule::Content(_)
             | Rule::Rate(_)
             | Rule::Authenticate(_)
+            | Rule::Continuity(_)
             | Rule::Authorize(_) => None,
         })
         .collect();

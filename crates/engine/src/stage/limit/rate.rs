@@ -723,6 +723,7 @@ fn limit_of<'a>(
         | Rule::Threats(_)
         | Rule::Content(_)
         | Rule::Authenticate(_)
+        | Rule::Continuity(_)
         | Rule::Authorize(_) => None,
     }
 }

@@ -27,6 +27,8 @@ pub struct Call {
     pub method: String,
     pub target: String,
     pub headers: Vec<(String, String)>,
+    /// Instead of 192.0.2.1
+    pub from: Option<&'static str>,
     /// Instead of `api.example`
     pub host: Option<&'static str>,
     pub is_tls: bool,
@@ -111,7 +113,7 @@ impl Desk {
     /// Serves a call; `reply` answers its questions.
     pub fn serve_with(&self, call: &Call, reply: Option<&dyn Fn(&Question) -> Reply>) -> Served {
         let connection = Connection {
-            peer: Some("192.0.2.1:1".parse().unwrap()),
+            peer: Some((call.from.unwrap_or("192.0.2.1").parse::<std::net::IpAddr>().unwrap(), 1).into()),
             local: None,
             tls: call.is_tls.then(|| TlsInfo {
                 version: "TLSv1.3".into(),

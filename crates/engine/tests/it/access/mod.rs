@@ -7,6 +7,7 @@ mod api_key;
 mod asked;
 mod authorize;
 mod authorize_evasion;
+mod continuity;
 pub mod desk;
 mod dpop;
 mod external;
@@ -31,6 +32,7 @@ pub fn tally(fires: &mut BTreeMap<String, u32>, quiet: &mut BTreeMap<String, u32
         signature::tally(),
         authorize::tally(),
         plans::tally(),
+        continuity::tally(),
     ];
     for (check, is_quiet) in tables.into_iter().flatten() {
         let tally = if is_quiet { &mut *quiet } else { &mut *fires };
