@@ -139,6 +139,7 @@ fn unknown_labels(config: &Config, data: &AddressData, file: &str) -> Vec<Diagno
             | PolicyRule::Cors(_)
             | PolicyRule::Csrf(_)
             | PolicyRule::ResponseHeaders(_)
+            | PolicyRule::Cache(_)
             | PolicyRule::Ssrf(_)
             | PolicyRule::Limits { .. }
             | PolicyRule::Threats(_)

@@ -146,7 +146,7 @@ pub(crate) fn of(
     let peer_is_trusted = peer.is_some_and(|peer| snapshot.trusted_proxies().contains(peer));
     let reader = Reader { facts, policies: snapshot.policies(), rules, peer_is_trusted, has_credential };
     match reader.key(&route.api, head) {
-        Ok((key, path)) => Caching::Keyed(Box::new(CacheRequest {
+        Ok(Keyed { key, path }) => Caching::Keyed(Box::new(CacheRequest {
             policy: policy.name.clone(),
             mode: policy.mode,
             rules: rules.clone(),
@@ -214,6 +214,13 @@ enum Kind {
     Identity,
 }
 
+/// Where an answer is kept.
+struct Keyed {
+    key: Box<[u8]>,
+    /// As it is sent
+    path: Box<[u8]>,
+}
+
 /// A key while it is built: each part is its kind, its length and its bytes.
 struct Key(Vec<u8>);
 
@@ -226,7 +233,7 @@ impl Key {
 }
 
 impl Reader<'_> {
-    fn key(&self, api: &str, head: &RequestHead<'_>) -> Result<(Box<[u8]>, Box<[u8]>), CacheBypass> {
+    fn key(&self, api: &str, head: &RequestHead<'_>) -> Result<Keyed, CacheBypass> {
         if Readings::of(head.path()).is_ambiguous() {
             return Err(CacheBypass::Path);
         }
@@ -244,7 +251,7 @@ impl Reader<'_> {
         if key.0.len() > KEY_BYTES_MAX {
             return Err(CacheBypass::Length);
         }
-        Ok((key.0.into(), sent.path().into()))
+        Ok(Keyed { key: key.0.into(), path: sent.path().into() })
     }
 
     fn query(&self, query: Option<&[u8]>, key: &mut Key) -> Result<(), CacheBypass> {

@@ -111,47 +111,68 @@ fn labeled<const N: usize>(labels: [(&'static str, &str); N], value: Value) -> S
     Sample { labels: labels.map(|(name, value)| (name, value.to_owned())).to_vec(), value }
 }
 
+/// A value of each part of the program; none while it is not there.
+impl Moment {
+    fn of_gateway(&self, value: fn(&GatewayStats) -> u64) -> Option<Vec<Sample>> {
+        self.gateway.as_ref().map(|stats| whole(value(stats)))
+    }
+
+    fn of_cache(&self, value: fn(&CacheStats) -> u64) -> Option<Vec<Sample>> {
+        self.cache.as_ref().map(|stats| whole(value(stats)))
+    }
+
+    fn of_store(&self, value: fn(StoreHealth) -> u64) -> Option<Vec<Sample>> {
+        self.sources.store.get().map(|store| whole(value(store.health())))
+    }
+
+    fn of_tables(&self, value: fn(&TableStats) -> u64) -> Option<Vec<Sample>> {
+        let tables = self.sources.control.get()?.counters().stats();
+        Some(whole(tables.iter().map(value).sum()))
+    }
+
+    fn of_watch(&self, value: fn((u64, u64)) -> u64) -> Option<Vec<Sample>> {
+        Some(whole(value(self.sources.control.get()?.desk().state().watched_callers())))
+    }
+
+    fn of_redis(&self, value: fn(&SharedCounts) -> u64) -> Option<Vec<Sample>> {
+        self.sources.shared.as_ref().map(|shared| whole(value(shared)))
+    }
+
+    fn of_config(&self, value: fn(&RunningConfig) -> u64) -> Option<Vec<Sample>> {
+        self.sources.control.get().map(|control| whole(value(&control.running())))
+    }
+
+    fn of_process(&self, value: fn(&Process) -> Vec<Sample>) -> Option<Vec<Sample>> {
+        self.process.as_ref().map(value)
+    }
+}
+
 /// The values of one metric; none when it is not configured, or not yet there.
 fn samples(metric: Metric, moment: &Moment) -> Vec<Sample> {
-    let Moment { sources, gateway, cache, process } = moment;
+    let Moment { sources, gateway, cache, .. } = moment;
     let traffic = &sources.traffic;
-    let of_gateway = |value: fn(&GatewayStats) -> u64| gateway.as_ref().map(|stats| whole(value(stats)));
-    let of_cache = |value: fn(&CacheStats) -> u64| cache.as_ref().map(|stats| whole(value(stats)));
-    let of_store = |value: fn(StoreHealth) -> u64| sources.store.get().map(|store| whole(value(store.health())));
-    let of_tables = |value: fn(&TableStats) -> u64| {
-        let tables = sources.control.get()?.counters().stats();
-        Some(whole(tables.iter().map(value).sum()))
-    };
-    let of_watch = |value: fn((u64, u64)) -> u64| {
-        let control = sources.control.get()?;
-        Some(whole(value(control.desk().state().watched_callers())))
-    };
-    let of_redis = |value: fn(&SharedCounts) -> u64| sources.shared.as_ref().map(|shared| whole(value(shared)));
-    let of_config =
-        |value: fn(&RunningConfig) -> u64| sources.control.get().map(|control| whole(value(&control.running())));
-    let of_process = |value: fn(&Process) -> Vec<Sample>| process.as_ref().map(value);
     let queue = sources.queue.counters();
     let samples = match metric {
         Metric::BuildInfo => Some(vec![labeled([("version", env!("CARGO_PKG_VERSION"))], Value::Whole(1))]),
         Metric::Requests => Some(requests(traffic)),
         Metric::RequestDuration => Some(vec![Sample { labels: Vec::new(), value: times(&traffic.durations) }]),
         Metric::ExchangesEnded => Some(endings(traffic)),
-        Metric::ExchangesOpen => of_gateway(|stats| stats.exchanges_open),
+        Metric::ExchangesOpen => moment.of_gateway(|stats| stats.exchanges_open),
         Metric::PolicyDecisions => Some(policies(traffic)),
         Metric::UpstreamResponse => Some(responses(traffic)),
         Metric::UpstreamErrors => Some(upstream_errors(traffic)),
         Metric::UpstreamTargets => sources.gateway.get().map(targets),
-        Metric::UpstreamConnections => of_gateway(|stats| stats.upstream_connections_total),
-        Metric::UpstreamRetries => of_gateway(|stats| stats.upstream_retries_total),
+        Metric::UpstreamConnections => moment.of_gateway(|stats| stats.upstream_connections_total),
+        Metric::UpstreamRetries => moment.of_gateway(|stats| stats.upstream_retries_total),
         Metric::CacheRequests => cache.as_ref().map(cache_requests),
-        Metric::CacheStored => of_cache(|stats| stats.stored_total),
-        Metric::CacheEvicted => of_cache(|stats| stats.evicted_total),
-        Metric::CacheAnswers => of_cache(|stats| stats.answers),
-        Metric::CacheBytes => of_cache(|stats| stats.bytes),
-        Metric::ConnectionsOpen => of_gateway(|stats| stats.connections_open),
-        Metric::Connections => of_gateway(|stats| stats.connections_total),
+        Metric::CacheStored => moment.of_cache(|stats| stats.stored_total),
+        Metric::CacheEvicted => moment.of_cache(|stats| stats.evicted_total),
+        Metric::CacheAnswers => moment.of_cache(|stats| stats.answers),
+        Metric::CacheBytes => moment.of_cache(|stats| stats.bytes),
+        Metric::ConnectionsOpen => moment.of_gateway(|stats| stats.connections_open),
+        Metric::Connections => moment.of_gateway(|stats| stats.connections_total),
         Metric::ConnectionsRefused => gateway.as_ref().map(refused),
-        Metric::InternalFaults => of_gateway(|stats| stats.internal_faults_total),
+        Metric::InternalFaults => moment.of_gateway(|stats| stats.internal_faults_total),
         Metric::QueueEvents => Some(whole(queue.queued)),
         Metric::QueueEventsMax => Some(whole(queue.queue_max)),
         Metric::EventsWritten => Some(whole(queue.written)),
@@ -159,30 +180,30 @@ fn samples(metric: Metric, moment: &Moment) -> Vec<Sample> {
             let failed = sources.store.get().map_or(0, |store| store.health().dropped);
             Some(dropped(queue.dropped, failed))
         }
-        Metric::StoreUp => of_store(|health| u64::from(health.state == HealthState::Ok)),
-        Metric::StoreBytes => of_store(|health| health.bytes),
-        Metric::StoreSegments => of_store(|health| health.segments),
-        Metric::StoreSegmentsQuarantined => of_store(|health| health.quarantined.len() as u64),
+        Metric::StoreUp => moment.of_store(|health| u64::from(health.state == HealthState::Ok)),
+        Metric::StoreBytes => moment.of_store(|health| health.bytes),
+        Metric::StoreSegments => moment.of_store(|health| health.segments),
+        Metric::StoreSegmentsQuarantined => moment.of_store(|health| health.quarantined.len() as u64),
         Metric::RateLimitRequests => sources.control.get().map(|control| limited(&control.counters().limit_outcomes())),
-        Metric::RateLimitKeys => of_tables(|table| table.keys),
-        Metric::RateLimitBytes => of_tables(|table| table.bytes),
-        Metric::RateLimitOverflowed => of_tables(|table| table.overflowed_total),
-        Metric::WatchedCallers => of_watch(|(callers, _)| callers),
-        Metric::UnwatchedCalls => of_watch(|(_, unwatched)| unwatched),
-        Metric::SharedLimitLeases => of_redis(|shared| shared.leases()),
-        Metric::RedisUp => of_redis(|shared| u64::from(shared.health().is_up())),
-        Metric::RedisConnects => of_redis(|shared| read(&shared.health().connects)),
-        Metric::RedisCommands => of_redis(|shared| read(&shared.health().commands)),
-        Metric::RedisFailures => of_redis(|shared| read(&shared.health().failures)),
-        Metric::RedisUnanswered => of_redis(|shared| read(&shared.health().unanswered)),
-        Metric::RedisErrandsDropped => of_redis(SharedCounts::errands_dropped),
-        Metric::ConfigGeneration => of_config(|running| running.generation),
-        Metric::ConfigRevision => of_config(|running| running.revision),
+        Metric::RateLimitKeys => moment.of_tables(|table| table.keys),
+        Metric::RateLimitBytes => moment.of_tables(|table| table.bytes),
+        Metric::RateLimitOverflowed => moment.of_tables(|table| table.overflowed_total),
+        Metric::WatchedCallers => moment.of_watch(|(callers, _)| callers),
+        Metric::UnwatchedCalls => moment.of_watch(|(_, unwatched)| unwatched),
+        Metric::SharedLimitLeases => moment.of_redis(|shared| shared.leases()),
+        Metric::RedisUp => moment.of_redis(|shared| u64::from(shared.health().is_up())),
+        Metric::RedisConnects => moment.of_redis(|shared| read(&shared.health().connects)),
+        Metric::RedisCommands => moment.of_redis(|shared| read(&shared.health().commands)),
+        Metric::RedisFailures => moment.of_redis(|shared| read(&shared.health().failures)),
+        Metric::RedisUnanswered => moment.of_redis(|shared| read(&shared.health().unanswered)),
+        Metric::RedisErrandsDropped => moment.of_redis(SharedCounts::errands_dropped),
+        Metric::ConfigGeneration => moment.of_config(|running| running.generation),
+        Metric::ConfigRevision => moment.of_config(|running| running.revision),
         Metric::ConfigApplied => sources.control.get().map(|control| real(seconds(control.running().applied_at))),
-        Metric::ConfigRestartNeeded => of_config(|running| running.restart_needed.len() as u64),
-        Metric::ProcessCpu => of_process(|process| real(process.cpu_seconds)),
-        Metric::ProcessMemory => of_process(|process| whole(process.resident_bytes)),
-        Metric::ProcessFiles => of_process(|process| whole(process.open_files)),
+        Metric::ConfigRestartNeeded => moment.of_config(|running| running.restart_needed.len() as u64),
+        Metric::ProcessCpu => moment.of_process(|process| real(process.cpu_seconds)),
+        Metric::ProcessMemory => moment.of_process(|process| whole(process.resident_bytes)),
+        Metric::ProcessFiles => moment.of_process(|process| whole(process.open_files)),
         Metric::ProcessStart => Some(real(seconds(sources.started_at))),
     };
     samples.unwrap_or_default()

@@ -24,9 +24,8 @@ fn the_full_example_sets_everything() {
     insta::assert_debug_snapshot!(read(text, "bartizan.yaml"));
 }
 
-#[test]
-fn every_number_that_is_written_is_the_one_that_is_meant() {
-    let text = "listeners:
+/// Each number is another one.
+const NUMBERS: &str = "listeners:
   - address: 127.0.0.1:1
 upstreams:
   - name: a
@@ -65,7 +64,10 @@ metrics: {address: \"127.0.0.1:40\"}
 threads: 33
 shutdown_grace: 34s
 ";
-    let config = read(text, "numbers.yaml");
+
+#[test]
+fn every_number_that_is_written_is_the_one_that_is_meant() {
+    let config = read(NUMBERS, "numbers.yaml");
     let upstream = &config.upstreams[0];
     let timeouts = upstream.timeouts;
     let written = [timeouts.connect_ms, timeouts.handshake_ms, timeouts.read_ms, timeouts.write_ms, timeouts.idle_ms];

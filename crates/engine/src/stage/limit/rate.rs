@@ -393,20 +393,9 @@ fn limiting<'a>(
     facts: &'a Facts,
     brought: &'a [Arc<RateRules>],
 ) -> impl Iterator<Item = (PolicyIndex, Option<u8>, &'a RateRules)> + 'a {
-    let policies = applying(snapshot, facts).filter_map(move |(index, policy)| match &policy.rule {
-        Rule::Rate(rules) => rules.is_for(facts).then_some((index, None, &**rules)),
-        Rule::Methods { .. }
-        | Rule::Addresses { .. }
-        | Rule::Networks(_)
-        | Rule::Cors(_)
-        | Rule::Csrf(_)
-        | Rule::ResponseHeaders(_)
-        | Rule::Ssrf(_)
-        | Rule::Limits(_)
-        | Rule::Threats(_)
-        | Rule::Content(_)
-        | Rule::Authenticate(_)
-        | Rule::Authorize(_) => None,
+    let policies = applying(snapshot, facts).filter_map(move |(index, policy)| {
+        let Rule::Rate(rules) = &policy.rule else { return None };
+        rules.is_for(facts).then_some((index, None, &**rules))
     });
     let of_key = facts.metered.iter().flat_map(move |metered| {
         (0..).zip(brought).map(move |(number, rules): (u8, &Arc<RateRules>)| (metered.by, Some(number), &**rules))
