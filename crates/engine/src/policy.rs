@@ -32,6 +32,7 @@ pub(crate) struct Policies {
     has_rates: bool,
     has_cors: bool,
     has_watches: bool,
+    has_answers: bool,
     /// Fields by which policies tell the upstream who calls, each with the strictest mode
     identity_headers: Box<[(Arc<str>, Mode)]>,
 }
@@ -113,8 +114,12 @@ impl Policies {
             .collect();
         let has_rates = list.iter().any(|policy| matches!(policy.rule, Rule::Rate(_)));
         let has_cors = list.iter().any(|policy| matches!(policy.rule, Rule::Cors(_)));
-        let has_watches = list.iter().any(|policy| matches!(policy.rule, Rule::Methods { .. } | Rule::Ssrf(_)));
-        Self { identity_headers: identity_headers(&list), list, has_rates, has_cors, has_watches }
+        let has_watches = list.iter().any(|policy| match &policy.rule {
+            Rule::Methods { overrides, .. } => *overrides != MethodOverrides::Ignore,
+            rule => matches!(rule, Rule::Ssrf(_)),
+        });
+        let has_answers = list.iter().any(|policy| matches!(policy.rule, Rule::ResponseHeaders(_)));
+        Self { identity_headers: identity_headers(&list), list, has_rates, has_cors, has_watches, has_answers }
     }
 
     /// Whether any policy has rate limits.
@@ -130,6 +135,11 @@ impl Policies {
     /// Whether any policy of the access stage looks at bodies.
     pub(crate) fn has_watches(&self) -> bool {
         self.has_watches
+    }
+
+    /// Whether any policy says which fields answers have.
+    pub(crate) fn has_answers(&self) -> bool {
+        self.has_answers
     }
 
     /// Fields that only the gateway may write.

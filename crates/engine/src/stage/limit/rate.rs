@@ -339,7 +339,7 @@ pub(crate) fn run(ctx: &mut HeadContext<'_>) {
         }
         if let Some(login) = &rules.login {
             let (attempt, wish) = login::begin(ctx, index, policy.mode, login, ctx.rates.at);
-            if ctx.body.is_expected && ctx.facts.route.as_ref().is_some_and(|route| !route.streaming) {
+            if ctx.body.is_expected && !ctx.facts.is_streaming() {
                 ctx.held.want(wish.bytes);
                 ctx.body.is_held |= wish.is_held;
             }
@@ -417,21 +417,6 @@ pub(crate) fn count_denied(ctx: &mut HeadContext<'_>) {
     }
 }
 
-/// A limit of a policy.
-#[derive(Clone, Copy)]
-struct LimitIndex {
-    policy: PolicyIndex,
-    limit: u8,
-}
-
-/// What a limit is asked.
-#[derive(Clone, Copy)]
-struct Asking {
-    key: Fingerprint,
-    weight: u64,
-    counts_all: bool,
-}
-
 impl Settled {
     fn charge(&self, amount: u64) -> Charge {
         let Counted { is_admitted, remaining, wait_us, place } = self.counted;
@@ -447,8 +432,17 @@ impl Rates {
         for (number, limit) in (0..).zip(&rules.limits) {
             let charge = match &limit.counts {
                 Counts::Own(table) => {
-                    let asked = Asking { key, weight, counts_all: rules.counts_all };
-                    self.charge_own(LimitIndex { policy, limit: number }, limit.kind, table, asked)
+                    let (amount, taken) = match limit.kind {
+                        Kind::SpikeArrest | Kind::Quota => (weight, table.take(key, self.at, weight, rules.counts_all)),
+                        Kind::Concurrency => (1, table.take(key, self.at, 1, false)),
+                        Kind::Bandwidth => (0, table.peek(key, self.at)),
+                    };
+                    if limit.kind == Kind::Concurrency && taken.is_admitted {
+                        self.in_flight.push(Place { table: Arc::clone(table), key, slot: taken.slot });
+                    }
+                    let (is_admitted, place) = (taken.is_admitted, ChargedAt::Own(taken.slot));
+                    let (remaining, wait_us) = (taken.remaining, taken.wait_us);
+                    Charge { policy, limit: number, place, is_admitted, key, amount, remaining, wait_us }
                 }
                 Counts::Shared(_) => match self.settled_of(policy, number) {
                     Some(settled) => settled.charge(weight),
@@ -460,30 +454,6 @@ impl Rates {
                 out.push(finding, Ground::Policy(policy, Refusal::TooManyRequests));
             }
             self.charges.push(charge);
-        }
-    }
-
-    /// Asks a limit that is counted here.
-    fn charge_own(&mut self, limit: LimitIndex, kind: Kind, table: &Arc<Table>, asked: Asking) -> Charge {
-        let Asking { key, weight, counts_all } = asked;
-        let (amount, taken) = match kind {
-            Kind::SpikeArrest | Kind::Quota => (weight, table.take(key, self.at, weight, counts_all)),
-            Kind::Concurrency => (1, table.take(key, self.at, 1, false)),
-            Kind::Bandwidth => (0, table.peek(key, self.at)),
-        };
-        if kind == Kind::Concurrency && taken.is_admitted {
-            self.in_flight.push(Place { table: Arc::clone(table), key, slot: taken.slot });
-        }
-        let LimitIndex { policy, limit } = limit;
-        Charge {
-            policy,
-            limit,
-            place: ChargedAt::Own(taken.slot),
-            is_admitted: taken.is_admitted,
-            key,
-            amount,
-            remaining: taken.remaining,
-            wait_us: taken.wait_us,
         }
     }
 
@@ -571,21 +541,8 @@ impl Rates {
 
 /// The limit that a charge is of.
 fn limit_of<'a>(policies: &'a Policies, charge: &Charge) -> Option<(&'a RateRules, &'a Limit)> {
-    match &policies.policy(charge.policy)?.rule {
-        Rule::Rate(rules) => Some((rules, rules.limits.get(usize::from(charge.limit))?)),
-        Rule::Methods { .. }
-        | Rule::Addresses { .. }
-        | Rule::Networks(_)
-        | Rule::Cors(_)
-        | Rule::Csrf(_)
-        | Rule::ResponseHeaders(_)
-        | Rule::Ssrf(_)
-        | Rule::Limits(_)
-        | Rule::Threats(_)
-        | Rule::Content(_)
-        | Rule::Authenticate(_)
-        | Rule::Authorize(_) => None,
-    }
+    let Rule::Rate(rules) = &policies.policy(charge.policy)?.rule else { return None };
+    Some((rules, rules.limits.get(usize::from(charge.limit))?))
 }
 
 /// Whether clients are told of this policy's limits.

@@ -4,12 +4,12 @@
 //! application count together, so that a rotation neither doubles nor resets what it may use; numbers that differ are
 //! counted apart. What is refused here, or by another limit, uses up nothing.
 
-use std::fmt::Write;
 use std::sync::Arc;
 
 use bartizan_model::{Location, Part};
 
-use super::{checks, fields, span};
+use super::fields::Item;
+use super::{checks, span};
 use crate::counters::Slot;
 use crate::decide::{Ground, Refusal};
 use crate::policy::PolicyIndex;
@@ -65,13 +65,7 @@ impl KeyCharge {
     /// Adds its items to `RateLimit-Policy` and `RateLimit`.
     pub(super) fn tell(&self, written: &mut String, left: &mut String) {
         let Some((quota, _)) = self.known.quota() else { return };
-        for field in [&mut *written, &mut *left].into_iter().filter(|field| !field.is_empty()) {
-            field.push_str(", ");
-        }
-        let _ = write!(written, "\"{NAME}\";q={};w={}", quota.requests(), quota.per_s());
-        let _ = write!(left, "\"{NAME}\";r={}", self.remaining);
-        if self.wait_us > 0 && self.wait_us < u64::MAX {
-            let _ = write!(left, ";t={}", fields::seconds(self.wait_us));
-        }
+        let item = Item::new(NAME, "", false, quota.requests(), Some(quota.per_s().saturating_mul(1000)), None);
+        item.tell(self.remaining, self.wait_us, written, left);
     }
 }
