@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: measurements that a claim needs, each with a record in `bench/record/`.
 
+mod access;
 mod children;
 mod cpu;
 mod load;
@@ -17,7 +18,7 @@ use crate::run;
 /// Options of a bench.
 #[derive(Args)]
 pub struct Options {
-    /// Which: load, slow, waf, waf-differential, bombs
+    /// Which: load, slow, access, waf, waf-differential, bombs
     #[arg(default_value = "load")]
     name: String,
     /// What `load` sends: no rules, or rules over GET or POST requests
@@ -58,10 +59,11 @@ pub fn run(options: &Options) -> Result<()> {
     match options.name.as_str() {
         "load" => load::run(options),
         "slow" => slow::run(options),
+        "access" => access::run(options),
         "waf" => waf::speed(options),
         "waf-differential" => waf::differential(options),
         "bombs" => waf::bombs(options),
-        other => bail!("there is no bench `{other}`; there are: load, slow, waf, waf-differential, bombs"),
+        other => bail!("there is no bench `{other}`; there are: load, slow, access, waf, waf-differential, bombs"),
     }
 }
 

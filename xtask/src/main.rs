@@ -61,8 +61,8 @@ enum Verb {
     },
     /// Build everything, then play the sample bank and shop: product, traffic, console
     Demo(demo::Options),
-    /// Measure: `load` CPU per request beside other proxies, `slow` what slow clients cost others, `waf` what rules cost,
-    /// `waf-differential` whether they log what libmodsecurity logs, `bombs` what hostile requests cost
+    /// Measure: `load` CPU per request beside other proxies, `slow` what slow clients cost others, `access` what
+    /// access control costs a call, `waf` what rules cost, `waf-differential` whether they log what libmodsecurity logs, `bombs` what hostile requests cost
     Bench(bench::Options),
     /// Explore one fuzz target, or list them
     Fuzz {

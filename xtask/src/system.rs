@@ -31,6 +31,7 @@ const PEERS: &[(&str, &str)] = &[
     (NGINX_MODSECURITY, "libnginx-mod-http-modsecurity"),
     ("/usr/include/modsecurity/modsecurity.h", "libmodsecurity-dev"),
     ("/usr/bin/g++", "g++"),
+    ("/usr/bin/valgrind", "valgrind"),
 ];
 
 /// Python packages of the scenarios: real clients and servers (gRPC, WebSocket, httpbin, WSGI and ASGI servers), a

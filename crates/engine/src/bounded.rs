@@ -6,8 +6,45 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use smallvec::SmallVec;
+
+use crate::state::sha256;
+
 /// The name of an entry: SHA-256 over what it stands for.
 pub(crate) type Digest = [u8; 32];
+
+/// What a name is made of, piece by piece; each with its length before it, so that no two lists of pieces run together.
+#[derive(Debug, Default)]
+pub(crate) struct Pieces(SmallVec<[u8; 512]>);
+
+impl Pieces {
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
+        self.0.extend_from_slice(bytes);
+    }
+
+    pub(crate) fn number(&mut self, number: i64) {
+        self.0.extend_from_slice(&number.to_be_bytes());
+    }
+
+    /// As many as there are, and each.
+    pub(crate) fn list<'p>(&mut self, items: impl Iterator<Item = &'p [u8]>) {
+        let at = self.0.len();
+        self.number(0);
+        let mut count = 0_u64;
+        items.for_each(|item| {
+            self.bytes(item);
+            count += 1;
+        });
+        if let Some(place) = self.0.get_mut(at..at + size_of::<u64>()) {
+            place.copy_from_slice(&count.to_be_bytes());
+        }
+    }
+
+    pub(crate) fn finish(self) -> Digest {
+        sha256(&[&self.0])
+    }
+}
 
 /// Half of it: 128 bits still tell everything apart that one installation sees.
 type HalfDigest = [u8; 16];

@@ -35,6 +35,9 @@ use shared::{Alone, Errands, SharedLimit};
 pub use table::{Fingerprint, Load};
 pub(crate) use table::{Slot, Table};
 
+/// Digits of a shared limit's name in the store: 128 bits.
+const NAME_DIGITS: usize = 32;
+
 /// A clock that steps back by less than this is waited for; further back, counters carry on from where they were.
 /// Threads that read the clock before others, and recordings ordered by when exchanges ended, look like small steps.
 pub(crate) const CLOCK_STEP_US: u64 = 60_000_000;
@@ -187,7 +190,7 @@ impl Counters {
         // What gateways must agree on; the rest each can have its own way.
         let common = format!("{policy} {kind} by {key}: {limit} in {window:?}, leased {is_leased}");
         let name = blake3::keyed_hash(sharing.key.expose(), common.as_bytes());
-        let name = name.as_bytes().first_chunk().copied().unwrap_or_default();
+        let name = name.to_hex().get(..NAME_DIGITS).unwrap_or_default().into();
         let reads_like = format!("{common}, {keys_max} keys, else {failure:?}");
         let mut limits = sharing.limits.lock().unwrap_or_else(PoisonError::into_inner);
         limits.retain(|_, limit| limit.strong_count() > 0);
@@ -287,7 +290,7 @@ mod tests {
             let window = lease::Window::Month;
             let failure = FailureMode::Share;
             let shared = SharedTerms { limit: requests, window, is_leased: true, failure, keys_max, share_min: 0 };
-            Counters::shared(&[key; 32], 2).shared_limit("p", "quota", "address", shared).unwrap().name()
+            Counters::shared(&[key; 32], 2).shared_limit("p", "quota", "address", shared).unwrap().name().to_owned()
         };
         assert_eq!(name(1, 10, 100), name(1, 10, 200));
         assert_ne!(name(1, 10, 100), name(2, 10, 100));

@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU64;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use bartizan_model::{
@@ -32,7 +32,7 @@ use crate::snapshot::{Route, Snapshot};
 use crate::stage::access::authorize::{AuthorizationTrace, Authorizing};
 use crate::stage::access::checks as callers;
 use crate::stage::access::cors;
-use crate::stage::access::response_headers::Occasion;
+use crate::stage::access::response_headers::{HeaderRules, Occasion};
 use crate::stage::access::watch::Watches;
 use crate::stage::content::Contents;
 use crate::stage::limit::body::BodyGate;
@@ -160,6 +160,7 @@ impl Inspection {
             are_credentials_whole: true,
             facts: Facts {
                 client,
+                address: OnceLock::new(),
                 rival: None,
                 host: None,
                 route: None,
@@ -522,30 +523,37 @@ impl Inspection {
     /// [`Self::response_fields`].
     pub fn response_edits(&self) -> ResponseEdits {
         let mut edits = ResponseEdits::default();
-        let policies = self.snapshot.policies();
-        let occasion = self.occasion();
-        for policy in self.facts.policies.iter().filter_map(|index| policies.policy(*index)) {
-            let Rule::ResponseHeaders(rules) = &policy.rule else { continue };
-            if policy.mode == Mode::Enforce {
-                rules.edit(occasion, &mut edits);
-            }
+        for (rules, occasion) in self.header_rules(Mode::Enforce) {
+            rules.edit(occasion, &mut edits);
         }
         if let Some(told) = &self.facts.cors {
-            cors::edit(told, policies, &mut edits);
+            cors::edit(told, self.snapshot.policies(), &mut edits);
         }
         edits
     }
 
     /// What observed policies would change in the upstream's answer.
     fn observe_response(&mut self, head: &ResponseHead<'_>) {
-        let occasion = self.occasion();
-        let policies = self.snapshot.policies();
-        for policy in self.facts.policies.iter().filter_map(|index| policies.policy(*index)) {
-            let Rule::ResponseHeaders(rules) = &policy.rule else { continue };
-            if policy.mode == Mode::Observe {
-                rules.observe(occasion, head, &mut self.notices);
-            }
+        if !self.snapshot.policies().has_answers() {
+            return;
         }
+        let mut notices = std::mem::take(&mut self.notices);
+        for (rules, occasion) in self.header_rules(Mode::Observe) {
+            rules.observe(occasion, head, &mut notices);
+        }
+        self.notices = notices;
+    }
+
+    /// The policies of one mode that say which fields the answer has, and what those depend on.
+    fn header_rules(&self, mode: Mode) -> impl Iterator<Item = (&HeaderRules, Occasion)> {
+        let policies = self.snapshot.policies();
+        // PERF: every answer comes by here, and most gateways have no such policy.
+        let applying = if policies.has_answers() { self.facts.policies.as_slice() } else { &[] };
+        let applying = applying.iter().filter_map(move |index| policies.policy(*index));
+        applying.filter(move |policy| policy.mode == mode).filter_map(move |policy| {
+            let Rule::ResponseHeaders(rules) = &policy.rule else { return None };
+            Some((&**rules, self.occasion()))
+        })
     }
 
     fn occasion(&self) -> Occasion {
@@ -604,26 +612,10 @@ impl Inspection {
             return None;
         }
         let policies = self.snapshot.policies();
-        let mut deciding = self.facts.policies.iter().filter_map(|index| policies.policy(*index));
-        deciding.find(|policy| Some(&policy.name) == self.decision.policy.as_ref()).and_then(|policy| {
-            match &policy.rule {
-                Rule::Methods { allow_field, .. } => Some(&**allow_field),
-                Rule::Addresses { .. }
-                | Rule::Networks(_)
-                | Rule::Cors(_)
-                | Rule::Csrf(_)
-                | Rule::ResponseHeaders(_)
-                | Rule::Cache(_)
-                | Rule::Ssrf(_)
-                | Rule::Limits(_)
-                | Rule::Threats(_)
-                | Rule::Content(_)
-                | Rule::Rate(_)
-                | Rule::Authenticate(_)
-                | Rule::Continuity(_)
-                | Rule::Authorize(_) => None,
-            }
-        })
+        let mut applying = self.facts.policies.iter().filter_map(|index| policies.policy(*index));
+        let deciding = applying.find(|policy| Some(&policy.name) == self.decision.policy.as_ref())?;
+        let Rule::Methods { allow_field, .. } = &deciding.rule else { return None };
+        Some(allow_field)
     }
 
     /// Ends the inspection and gives its event: exactly one per exchange.

@@ -211,6 +211,7 @@ fn trace(inspection: &Inspection) -> Vec<StageTrace> {
     let mut stages: Vec<StageTrace> = inspection.trace().iter().map(cut).collect();
     for finding in findings.get(from..).unwrap_or_default() {
         let stage = match finding.check.as_str() {
+            check if check.starts_with("ACC-2") => "authenticate",
             check if check.starts_with("ACC-3") => "authorize",
             check if check.starts_with("ACC-") || check.starts_with("POS-") => "access",
             check if check.starts_with("LIM-") => "limit",

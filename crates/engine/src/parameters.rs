@@ -20,8 +20,14 @@ const NAME_BYTES_MAX: usize = 128;
 /// LIMIT: decoded bytes of a value that tell its kind; `ValueKind` looks at no more.
 const VALUE_BYTES_MAX: usize = 256;
 
+/// LIMIT: how often a parameter's name is decoded over; servers in a row decode once each.
+const NAME_ROUNDS_MAX: usize = 3;
+
 /// LIMIT: items of a query or cookie string that are read; real ones have dozens.
 const ITEMS_MAX: usize = 512;
+
+/// Bytes from which on it is worth searching many at once.
+const SHORT: usize = 32;
 
 /// What the pass finds.
 #[derive(Debug, Default)]
@@ -112,7 +118,12 @@ fn split_pair(item: &[u8]) -> (&[u8], &[u8]) {
 
 /// Percent-decoded, `+` as a space.
 pub(crate) fn decode(text: &[u8]) -> Cow<'_, [u8]> {
-    if memchr::memchr2(b'%', b'+', text).is_none() {
+    // PERF: most are a few bytes long, for which the search that is fastest in long texts only begins.
+    let is_written_so = match text.len() {
+        ..SHORT => !text.iter().any(|byte| matches!(byte, b'%' | b'+')),
+        _ => memchr::memchr2(b'%', b'+', text).is_none(),
+    };
+    if is_written_so {
         return Cow::Borrowed(text);
     }
     let mut decoded = Vec::with_capacity(text.len());
@@ -138,6 +149,79 @@ pub(crate) fn folded(name: &[u8]) -> Cow<'_, [u8]> {
         rest = beyond;
     }
     Cow::Owned(folded)
+}
+
+/// Whether a server may take the parameter `name` for the one that is `plain`.
+pub(crate) fn is_named(name: &[u8], plain: &[u8]) -> bool {
+    is_spelled(name, |spelled| *plain_name(spelled) == *plain)
+}
+
+/// Whether `is_meant` says so of `name`, or of what it is decoded to by servers in a row.
+pub(crate) fn is_spelled(name: &[u8], is_meant: impl Fn(&[u8]) -> bool) -> bool {
+    let mut name = Cow::Borrowed(name);
+    for _ in 0..NAME_ROUNDS_MAX {
+        if is_meant(&name) {
+            return true;
+        }
+        let Cow::Owned(decoded) = decode(&name) else { return false };
+        if decoded == *name {
+            return false;
+        }
+        name = Cow::Owned(decoded);
+    }
+    is_meant(&name)
+}
+
+/// A parameter's name as the most forgiving servers take it: without case and spaces around, up to a zero byte, with `.`
+/// and spaces as `_` (PHP), `a[b]` as `a.b` (Rails, Express), and without the index of a list: `a[]`, `a[0]`.
+pub(crate) fn plain_name(name: &[u8]) -> PlainName {
+    let name = folded(name.split(|byte| *byte == 0).next().unwrap_or_default().trim_ascii());
+    let steps: SmallVec<[&[u8]; 4]> =
+        name.split(|byte| *byte == b'[').map(|step| step.strip_suffix(b"]").unwrap_or(step)).collect();
+    let is_index = |step: &&[u8]| step.iter().all(u8::is_ascii_digit);
+    let last = steps.iter().rposition(|step| !is_index(step)).unwrap_or_default();
+    let letter = |byte: &u8| match byte {
+        b'.' | b' ' => b'_',
+        other => other.to_ascii_lowercase(),
+    };
+    let mut plain = PlainName::new();
+    for (number, step) in steps.iter().take(last + 1).enumerate() {
+        plain.extend((number > 0).then_some(b'_'));
+        plain.extend(step.iter().map(letter));
+    }
+    plain
+}
+
+/// PERF: names are short, and each of a query is looked at.
+pub(crate) type PlainName = SmallVec<[u8; 64]>;
+
+/// Whether a form's `items[0][name]` is what a path such as `items.*.name` means.
+pub(crate) fn is_dotted(pattern: &[u8], key: &[u8]) -> bool {
+    let dotted = key.iter().filter(|byte| **byte != b']').map(|byte| if *byte == b'[' { b'.' } else { *byte });
+    let dotted: Vec<u8> = dotted.collect();
+    let dotted = dotted.strip_suffix(b".").unwrap_or(&dotted);
+    below(pattern, dotted).is_some_and(|rest| rest.iter().all(u8::is_ascii_digit))
+}
+
+/// What of `path` lies below `pattern`, in which `*` stands for one name or index; `None` when it lies elsewhere.
+pub(crate) fn below<'p>(pattern: &[u8], path: &'p [u8]) -> Option<&'p [u8]> {
+    let mut rest = path;
+    for (number, step) in pattern.split(|byte| *byte == b'.').enumerate() {
+        if number > 0 {
+            rest = rest.strip_prefix(b".")?;
+        }
+        let end = rest.iter().position(|byte| *byte == b'.').unwrap_or(rest.len());
+        let (first, after) = rest.split_at_checked(end)?;
+        if first.is_empty() || step != b"*" && !first.eq_ignore_ascii_case(step) {
+            return None;
+        }
+        rest = after;
+    }
+    match rest.split_first() {
+        None => Some(b""),
+        Some((b'.', below)) => Some(below),
+        Some(_) => None,
+    }
 }
 
 /// Names that carry keys; the short, common ones only when the value looks like a key.
@@ -249,5 +333,30 @@ mod tests {
     fn a_csrf_cookie_is_no_session() {
         assert!(is_session_name(b"JSESSIONID") && is_session_name(b"connect.sid") && is_session_name(b"auth_token"));
         assert!(!is_session_name(b"csrftoken") && !is_session_name(b"XSRF-TOKEN") && !is_session_name(b"theme"));
+    }
+
+    #[test]
+    fn a_name_is_one_name_in_every_spelling_that_servers_take_for_it() {
+        let plain = plain_name(b"account.id");
+        for name in [
+            "account.id",
+            "Account.ID",
+            "account%2Eid",
+            "account_id",
+            "account+id",
+            "account.id[]",
+            "account.id[0]",
+            "account.id%5B%5D",
+            "account[id]",
+            "account[id][3]",
+            "%20account.id",
+            "account.id%00",
+            "accoun%2574.id",
+        ] {
+            assert!(is_named(name.as_bytes(), &plain), "{name}");
+        }
+        for name in ["account", "id", "accountid", "account.ids", "[account.id]"] {
+            assert!(!is_named(name.as_bytes(), &plain), "{name}");
+        }
     }
 }

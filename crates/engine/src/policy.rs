@@ -39,6 +39,7 @@ pub(crate) struct Policies {
     has_caches: bool,
     proving_fields: ProvingFields,
     has_continuity: bool,
+    has_answers: bool,
     /// Fields by which policies tell the upstream who calls, each with the strictest mode
     identity_headers: Box<[(Arc<str>, Mode)]>,
 }
@@ -131,7 +132,11 @@ impl Policies {
             .collect();
         let has_rates = list.iter().any(|policy| matches!(policy.rule, Rule::Rate(_)));
         let has_cors = list.iter().any(|policy| matches!(policy.rule, Rule::Cors(_)));
-        let has_watches = list.iter().any(|policy| matches!(policy.rule, Rule::Methods { .. } | Rule::Ssrf(_)));
+        let has_watches = list.iter().any(|policy| match &policy.rule {
+            Rule::Methods { overrides, .. } => *overrides != MethodOverrides::Ignore,
+            rule => matches!(rule, Rule::Ssrf(_)),
+        });
+        let has_answers = list.iter().any(|policy| matches!(policy.rule, Rule::ResponseHeaders(_)));
         let key_plan = |plan: &bartizan_config::Plan| {
             // A name that no policy can have: plans and policies are told apart wherever limits are named.
             let (name, words) = (format!("plan:{}", plan.name), format!(" under the plan `{}`", plan.name));
@@ -151,6 +156,7 @@ impl Policies {
             has_watches,
             has_caches,
             has_continuity,
+            has_answers,
             proving_fields,
             identity_headers,
         }
@@ -189,6 +195,11 @@ impl Policies {
     /// Whether any policy watches where callers call from.
     pub(crate) fn has_continuity(&self) -> bool {
         self.has_continuity
+    }
+
+    /// Whether any policy says which fields answers have.
+    pub(crate) fn has_answers(&self) -> bool {
+        self.has_answers
     }
 
     /// Fields that only the gateway may write.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 /// One change, names in lower case, values of visible ASCII and spaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ResponseEdit {
@@ -16,24 +18,38 @@ pub enum ResponseEdit {
 }
 
 /// Changes to an answer's head, to be made in their order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct ResponseEdits {
-    edits: Vec<ResponseEdit>,
+    edits: SmallVec<[Part; 4]>,
+}
+
+/// PERF: most of what policies change was compiled with the Snapshot, and is shared.
+#[derive(Clone, Debug)]
+enum Part {
+    Compiled(Arc<[ResponseEdit]>),
+    One(ResponseEdit),
 }
 
 impl ResponseEdits {
     /// Whether the answer goes on as it came.
     pub fn is_empty(&self) -> bool {
-        self.edits.is_empty()
+        self.iter().next().is_none()
     }
 
     /// The changes.
     pub fn iter(&self) -> impl Iterator<Item = &ResponseEdit> {
-        self.edits.iter()
+        self.edits.iter().flat_map(|part| match part {
+            Part::Compiled(edits) => edits.iter(),
+            Part::One(edit) => std::slice::from_ref(edit).iter(),
+        })
     }
 
     pub(crate) fn push(&mut self, edit: ResponseEdit) {
-        self.edits.push(edit);
+        self.edits.push(Part::One(edit));
+    }
+
+    pub(crate) fn extend(&mut self, compiled: &Arc<[ResponseEdit]>) {
+        self.edits.push(Part::Compiled(Arc::clone(compiled)));
     }
 }
 

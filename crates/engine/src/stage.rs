@@ -11,7 +11,7 @@ pub(crate) mod route;
 pub(crate) mod threat;
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bartizan_model::{Client, EndpointRef, RequestHead, RequestId, Source, Timestamp};
 use smallvec::SmallVec;
@@ -95,10 +95,10 @@ pub(crate) struct HeadContext<'a> {
 }
 
 impl HeadContext<'_> {
-    /// What is known of the client's address.
-    pub(crate) fn address_facts(&self) -> AddressFacts {
-        let data = self.snapshot.address_data();
-        self.facts.client.ip.map(|address| data.find(address)).unwrap_or_default()
+    /// What is known of the client's address: looked up once, by whoever asks first after the client is known.
+    pub(crate) fn address_facts(&self) -> &AddressFacts {
+        let find = |address| self.snapshot.address_data().find(address);
+        self.facts.address.get_or_init(|| self.facts.client.ip.map(find).unwrap_or_default())
     }
 }
 
@@ -106,6 +106,8 @@ impl HeadContext<'_> {
 #[derive(Debug)]
 pub(crate) struct Facts {
     pub(crate) client: Client,
+    /// What files say of the client's address, once somebody asked
+    pub(crate) address: OnceLock<AddressFacts>,
     /// A second address that the client may have, when forwarding headers contradict each other
     pub(crate) rival: Option<IpAddr>,
     pub(crate) host: Option<Host>,
@@ -146,6 +148,11 @@ impl Facts {
     /// Who calls, when a policy knows.
     pub(crate) fn caller(&self) -> Option<&Who> {
         self.caller.as_ref().and_then(|verified| verified.who.as_ref().ok())
+    }
+
+    /// Whether the body streams by unread; what no API is known for does.
+    pub(crate) fn is_streaming(&self) -> bool {
+        self.route.as_ref().is_none_or(|route| route.streaming)
     }
 
     /// Whether the request is a preflight that is answered here.

@@ -55,8 +55,8 @@ fn command(name: &str, options: &Options) -> String {
     format!("- command: `cargo xtask bench {name}{argument} --record`, {profile} build, pinned to one core\n")
 }
 
-/// An example, built and pinned to a core.
-fn example(options: &Options, package: &str, name: &str, arguments: &[&str]) -> Result<Command> {
+/// An example of a crate, built and pinned to a core.
+pub(super) fn example(options: &Options, package: &str, name: &str, arguments: &[&str]) -> Result<Command> {
     if !options.no_build {
         let mut build = run::cargo(["build", "-p", package, "--example", name]);
         build.args((options.profile == "release").then_some("--release"));

@@ -27,8 +27,8 @@ const ERRANDS_MAX: usize = 65_536;
 
 /// One limit that gateways share.
 pub struct SharedLimit {
-    /// In the store; a keyed hash of what the limit reads like
-    name: [u8; 16],
+    /// In the store: hexadecimal digits of a keyed hash of what the limit reads like
+    name: Box<str>,
     terms: Terms,
     failure: FailureMode,
     /// None when it is counted in the store each time
@@ -161,7 +161,7 @@ impl Errands {
 }
 
 impl SharedLimit {
-    pub(super) fn new(name: [u8; 16], terms: Terms, is_leased: bool, alone: Alone, errands: Arc<Errands>) -> Self {
+    pub(super) fn new(name: Box<str>, terms: Terms, is_leased: bool, alone: Alone, errands: Arc<Errands>) -> Self {
         let Alone { failure, share, keys_max } = alone;
         let shards = || (0..SHARDS).map(|_| Mutex::default()).collect();
         let keys_of_shard = (keys_max as usize).div_ceil(SHARDS);
@@ -176,9 +176,9 @@ impl SharedLimit {
         }
     }
 
-    /// Its name in the store, hexadecimal.
-    pub fn name(&self) -> String {
-        hexadecimal(&self.name)
+    /// Its name in the store, 32 hexadecimal digits.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Its numbers.
@@ -367,14 +367,6 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 impl fmt::Debug for SharedLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SharedLimit")
@@ -402,7 +394,7 @@ mod tests {
         let window = Window::Rolling { length_us: 60 * SECOND };
         let terms = Terms { limit: 100, window, gateways: 4 };
         let alone = Alone { failure, share: terms.share(), keys_max };
-        (Arc::new(SharedLimit::new([1; 16], terms, is_leased, alone, Arc::clone(&errands))), errands)
+        (Arc::new(SharedLimit::new("1".into(), terms, is_leased, alone, Arc::clone(&errands))), errands)
     }
 
     fn grant(tokens: u64) -> Grant {

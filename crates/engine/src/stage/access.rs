@@ -17,7 +17,7 @@ mod introspection;
 pub(crate) mod jose;
 pub(crate) mod jwks;
 mod jwt;
-mod media;
+pub(crate) mod media;
 pub(crate) mod methods;
 mod mtls;
 pub(crate) mod networks;
@@ -48,7 +48,7 @@ pub(crate) fn run(ctx: &mut HeadContext<'_>) {
             Rule::Methods { allow, overrides, .. } => {
                 methods::check(ctx.head.method, allow, index, ctx.notices);
                 let overrides = Overrides { what: *overrides, allow, method: ctx.head.method };
-                if let Some((finding, refusal)) = overrides.head(ctx.head) {
+                if let Some((finding, refusal)) = overrides.head(ctx.head, ctx.fields) {
                     ctx.notices.push(finding, Ground::Policy(index, refusal));
                 }
             }
@@ -57,8 +57,9 @@ pub(crate) fn run(ctx: &mut HeadContext<'_>) {
                 addresses::check(ctx.source, addresses, allow, deny, index, ctx.notices);
             }
             Rule::Networks(rules) => {
-                let addresses = [ctx.facts.client.ip, ctx.facts.rival];
-                rules.check(ctx.source, addresses, ctx.snapshot.address_data(), index, ctx.notices);
+                if let Some(finding) = rules.check(ctx) {
+                    ctx.notices.push(finding, Ground::Policy(index, Refusal::Forbidden));
+                }
             }
             Rule::Ssrf(rules) => {
                 if let Some(finding) = rules.query(ctx.head.query()) {

@@ -68,7 +68,7 @@ struct Teller<'a> {
 
 /// Measures the head.
 pub(crate) fn run(ctx: &mut HeadContext<'_>) {
-    let is_streaming = ctx.facts.route.as_ref().is_none_or(|route| route.streaming);
+    let is_streaming = ctx.facts.is_streaming();
     for (policy, compiled) in applying(ctx.snapshot, ctx.facts) {
         let Rule::Content(rules) = &compiled.rule else { continue };
         let mut teller = Teller { policy, rules, notices: ctx.notices };

@@ -11,26 +11,9 @@ use crate::stage::{HeadContext, applying};
 
 pub(crate) fn run(ctx: &mut HeadContext<'_>) {
     for (index, policy) in applying(ctx.snapshot, ctx.facts) {
-        match &policy.rule {
-            Rule::Limits(limits) => {
-                target::check(ctx.head.target, limits, index, ctx.notices);
-                header::check(ctx.fields.bytes, ctx.head.headers.len(), limits, index, ctx.notices);
-            }
-            Rule::Methods { .. }
-            | Rule::Addresses { .. }
-            | Rule::Networks(_)
-            | Rule::Cors(_)
-            | Rule::Csrf(_)
-            | Rule::ResponseHeaders(_)
-            | Rule::Cache(_)
-            | Rule::Ssrf(_)
-            | Rule::Threats(_)
-            | Rule::Content(_)
-            | Rule::Rate(_)
-            | Rule::Authenticate(_)
-            | Rule::Continuity(_)
-            | Rule::Authorize(_) => {}
-        }
+        let Rule::Limits(limits) = &policy.rule else { continue };
+        target::check(ctx.head.target, limits, index, ctx.notices);
+        header::check(ctx.fields.bytes, ctx.head.headers.len(), limits, index, ctx.notices);
     }
     body::open(ctx);
     watch::open(ctx);

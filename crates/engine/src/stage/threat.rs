@@ -73,7 +73,7 @@ struct Run {
 /// Phase 1, and phase 2 when it need not wait.
 pub(crate) fn run(ctx: &mut HeadContext<'_>) {
     let mut threats = Threats::default();
-    let is_streaming = ctx.facts.route.as_ref().is_none_or(|route| route.streaming);
+    let is_streaming = ctx.facts.is_streaming();
     let waits = ctx.body.is_expected && !is_streaming;
     for (index, policy) in applying(ctx.snapshot, ctx.facts) {
         let Rule::Threats(rules) = &policy.rule else { continue };

@@ -154,14 +154,7 @@ fn respond(inspection: &mut Inspection, response: &Response, chunk: usize, outco
 /// The request's head, with an answer to each question.
 pub fn head(inspection: &mut Inspection, exchange: &Exchange, mut answer: impl FnMut(Question) -> Reply) -> Step {
     let headers = fields(&exchange.request.headers);
-    let head = RequestHead {
-        method: &exchange.request.method,
-        target: &exchange.request.target,
-        scheme: exchange.request.scheme,
-        authority: &exchange.request.authority,
-        version: exchange.request.version,
-        headers: &headers,
-    };
+    let head = head_of(exchange, &headers);
     let mut step = inspection.request_head(&head);
     while let Step::Ask(question) = step {
         step = inspection.reply(&head, answer(question));
@@ -178,14 +171,7 @@ fn request(
     forwarded: &mut usize,
 ) -> bool {
     let headers = fields(&exchange.request.headers);
-    let head = RequestHead {
-        method: &exchange.request.method,
-        target: &exchange.request.target,
-        scheme: exchange.request.scheme,
-        authority: &exchange.request.authority,
-        version: exchange.request.version,
-        headers: &headers,
-    };
+    let head = head_of(exchange, &headers);
     let mut held = 0;
     let mut obey = |step: Step, bytes: usize| {
         held += bytes;
@@ -223,6 +209,17 @@ fn request(
         }
     }
     obey(inspection.request_end(), 0)
+}
+
+fn head_of<'a>(exchange: &'a Exchange, headers: &'a [HeaderField<'a>]) -> RequestHead<'a> {
+    RequestHead {
+        method: &exchange.request.method,
+        target: &exchange.request.target,
+        scheme: exchange.request.scheme,
+        authority: &exchange.request.authority,
+        version: exchange.request.version,
+        headers,
+    }
 }
 
 fn fields(headers: &[(Vec<u8>, Vec<u8>)]) -> Vec<HeaderField<'_>> {

@@ -83,23 +83,7 @@ pub(crate) fn run(ctx: &mut HeadContext<'_>) {
     }
     for index in policies {
         let Some(policy) = snapshot.policies().policy(index) else { continue };
-        let rules = match &policy.rule {
-            Rule::Authenticate(rules) => rules,
-            Rule::Methods { .. }
-            | Rule::Addresses { .. }
-            | Rule::Networks(_)
-            | Rule::Cors(_)
-            | Rule::Csrf(_)
-            | Rule::ResponseHeaders(_)
-            | Rule::Cache(_)
-            | Rule::Ssrf(_)
-            | Rule::Limits(_)
-            | Rule::Threats(_)
-            | Rule::Content(_)
-            | Rule::Rate(_)
-            | Rule::Continuity(_)
-            | Rule::Authorize(_) => continue,
-        };
+        let Rule::Authenticate(rules) = &policy.rule else { continue };
         rules.run(ctx, index, policy.mode);
         if ctx.asked.pending().is_some() {
             return;
@@ -373,8 +357,19 @@ impl Method {
                     edits.remove(&Arc::from("authorization"));
                 }
             }
+            // A signature proves nothing again: it goes on for the record.
+            Self::Signature(_) => {
+                if choice == Some(true) {
+                    ["signature", "signature-input"].into_iter().for_each(|name| edits.remove(&Arc::from(name)));
+                }
+            }
             // What an authorizer looked at, the upstream may want too.
-            Self::Mtls(_) | Self::Signature(_) | Self::External(_) => {} // a signature proves nothing again: it goes on for the record
+            Self::External(rules) => {
+                if choice == Some(true) {
+                    rules.credentials().for_each(|name| edits.remove(name));
+                }
+            }
+            Self::Mtls(_) => {} // the certificate stays with the connection
         }
     }
 

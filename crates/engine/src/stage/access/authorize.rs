@@ -14,6 +14,7 @@ pub(crate) mod object;
 mod operation;
 mod requirement;
 
+use std::cell::LazyCell;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -24,13 +25,13 @@ use bartizan_model::{
 use smallvec::SmallVec;
 
 use super::checks::SCOPE;
-use super::media;
+use super::media::BodyForm;
 use super::overrides::Overrides;
+use super::verified::Who;
 use crate::decide::{Ground, Notices, Refusal};
 use crate::held::HeldBody;
 use crate::policy::{Policies, PolicyIndex, Rule};
 use crate::stage::{HeadContext, applying};
-use body::BodyForm;
 use condition::Interpreter;
 use operation::{Match, Operations};
 use requirement::{Fault, Outcome, Requirement};
@@ -63,6 +64,8 @@ struct CompiledRule {
 pub(crate) struct Request<'a> {
     pub(crate) head: &'a RequestHead<'a>,
     pub(crate) caller: Option<&'a Principal>,
+    /// The same, with what is remembered of it
+    pub(crate) who: Option<&'a Who>,
     pub(crate) groups_claim: &'a str,
     pub(crate) address: Option<IpAddr>,
     pub(crate) host: &'a str,
@@ -163,15 +166,10 @@ impl Authorization {
 
     fn run(self: &Arc<Self>, ctx: &mut HeadContext<'_>, index: PolicyIndex, name: &Arc<str>) {
         let verified = ctx.facts.caller.clone();
-        let caller = verified.as_ref().and_then(|verified| verified.who.as_ref().ok()).map(|who| &who.principal);
+        let who = verified.as_ref().and_then(|verified| verified.who.as_ref().ok());
+        let caller = who.map(|who| &who.principal);
         if caller.is_none() && ctx.facts.is_caller_unjudged {
-            if ctx.facts.authorizing.is_traced {
-                let determined_by = vec!["the credential cannot be verified here".to_owned()];
-                let policy = Arc::clone(name);
-                let trace = AuthorizationTrace { policy, operation: None, is_permitted: None, determined_by };
-                ctx.facts.authorizing.trace.push(trace);
-            }
-            return;
+            return self.trace(ctx, name, None, None, || vec!["the credential cannot be verified here".to_owned()]);
         }
         let readings = ctx.readings;
         let matches = self.operations.matches(ctx.head.method, readings);
@@ -181,6 +179,7 @@ impl Authorization {
             let request = Request {
                 head: ctx.head,
                 caller,
+                who,
                 groups_claim: &self.groups_claim,
                 address,
                 host: ctx.facts.host.as_ref().map_or("", |host| host.as_str()),
@@ -214,6 +213,7 @@ impl Authorization {
             return judgment;
         }
         for one in &matches.list {
+            let is_traced = ctx.facts.authorizing.is_traced;
             let mut by = Vec::new();
             let mut is_spoken_of = self.has_cedar;
             for (number, rule) in self.rules.iter().enumerate().filter(|(_, rule)| rule.is_about(one.operation)) {
@@ -233,7 +233,7 @@ impl Authorization {
                         return judgment;
                     }
                 }
-                if ctx.facts.authorizing.is_traced {
+                if is_traced {
                     by.push(format!("rule `{}`", rule.name));
                 }
             }
@@ -244,7 +244,9 @@ impl Authorization {
                     Some(plan) => plan.judge(request, one),
                     None => Err(Fault::new(&checks::UNDECIDED, "the Cedar policies are not loaded".into(), Part::Path)),
                 };
-                outcome.map(|policies| by.extend(policies)).err()
+                let permitting = outcome.as_ref().ok().filter(|_| is_traced);
+                by.extend(permitting.into_iter().flat_map(|ids| ids.iter()).map(|id| cedar::named(id)));
+                outcome.err()
             } else {
                 None
             };
@@ -271,44 +273,39 @@ impl Authorization {
     ) {
         if let Some((operation, rule, fault)) = judgment.fault {
             let words = self.words(operation, rule.as_deref(), &fault.words);
-            self.trace(ctx, name, operation, Some(false), vec![words.clone()]);
+            self.trace(ctx, name, operation, Some(false), || vec![words.clone()]);
             self.refuse(ctx, index, caller, rule.as_deref(), Finding { evidence: words.into(), ..found(&fault) });
             return;
         }
         for (operation, by) in judgment.permitted_by {
-            self.trace(ctx, name, operation, Some(true), by);
+            self.trace(ctx, name, operation, Some(true), || by);
         }
         if judgment.waiting.is_empty() {
             return;
         }
-        let is_streaming = ctx.facts.route.as_ref().is_none_or(|route| route.streaming);
-        if is_streaming && ctx.source == Source::Gateway {
+        if ctx.facts.is_streaming() && ctx.source == Source::Gateway {
             let fault = Fault::new(&checks::UNDECIDED, "the body streams by unread".to_owned(), Part::Body);
             self.refuse(ctx, index, caller, None, found(&fault));
             return;
         }
-        let form = BodyForm {
-            content_type: ctx.fields.content_type.map(Box::from),
-            coding: ctx.head.header("content-encoding").map(Box::from),
-            is_ambiguous: media::is_ambiguous(ctx.head.headers),
-        };
-        ctx.facts.authorizing.form = form;
+        ctx.facts.authorizing.form = BodyForm::of(ctx);
         ctx.facts.authorizing.waiting.extend(judgment.waiting);
         ctx.held.want(self.body_bytes_max);
     }
 
+    /// Tells what was made of an operation, if somebody wants to know.
     fn trace(
         &self,
         ctx: &mut HeadContext<'_>,
         policy: &Arc<str>,
         operation: Option<usize>,
         is_permitted: Option<bool>,
-        determined_by: Vec<String>,
+        determined_by: impl FnOnce() -> Vec<String>,
     ) {
-        if ctx.facts.authorizing.is_traced {
-            let operation = operation.and_then(|number| self.ids.get(number)).cloned();
-            let policy = Arc::clone(policy);
-            ctx.facts.authorizing.trace.push(AuthorizationTrace { policy, operation, is_permitted, determined_by });
+        let authorizing = &mut ctx.facts.authorizing;
+        if authorizing.is_traced {
+            let (policy, operation, determined_by) = (Arc::clone(policy), self.id(operation), determined_by());
+            authorizing.trace.push(AuthorizationTrace { policy, operation, is_permitted, determined_by });
         }
     }
 
@@ -417,15 +414,23 @@ impl Authorizing {
         &mut self,
         policies: &Policies,
         caller: Option<&Principal>,
-        body: &HeldBody,
+        held: &HeldBody,
         out: &mut Notices,
     ) {
+        // PERF: unpacked and decoded for the first rule that asks, and once for all of them.
+        let whole = self.form.body(held, usize::MAX);
+        let unpacked = LazyCell::new(|| body::unpack(whole));
+        let parameters = LazyCell::new(|| body::read(whole, &unpacked));
         let mut refused: SmallVec<[PolicyIndex; 1]> = SmallVec::new();
         for waiting in std::mem::take(&mut self.waiting) {
             if refused.contains(&waiting.policy) {
                 continue;
             }
-            let Some((fault, rule)) = waiting.fault(caller, body, &self.form) else { continue };
+            let of_body = |rules: &Authorization| match held.first(rules.body_bytes_max) {
+                (_, true) => Err(rules.body_bytes_max),
+                (_, false) => Ok(&*parameters),
+            };
+            let Some((fault, rule)) = waiting.fault(caller, of_body) else { continue };
             refused.push(waiting.policy);
             let words = waiting.rules.words(waiting.operation, Some(rule), &fault.words);
             if let Some(policy) = policies.policy(waiting.policy).filter(|_| self.is_traced) {
@@ -443,19 +448,25 @@ impl Authorizing {
 
 impl Waiting {
     /// What the body has against the rule, and the rule's name.
-    fn fault(&self, caller: Option<&Principal>, body: &HeldBody, form: &BodyForm) -> Option<(Fault, &str)> {
+    fn fault<'b>(
+        &self,
+        caller: Option<&Principal>,
+        of_body: impl FnOnce(&Authorization) -> Result<&'b body::Reading<'b>, usize>,
+    ) -> Option<(Fault, &str)> {
         let rule = self.rules.rules.get(self.rule)?;
         let told = |fault| Some((fault, &*rule.name));
         let Some(principal) = caller else {
             return told(Fault::new(&checks::UNKNOWN_CALLER, "nobody is known to call".to_owned(), Part::Header));
         };
-        let (bytes, is_cut) = body.first(self.rules.body_bytes_max);
-        if is_cut {
-            let words = format!("the body has more than the {} bytes that are looked into", self.rules.body_bytes_max);
-            return told(Fault::new(&checks::UNDECIDED, words, Part::Body));
-        }
+        let parameters = match of_body(&self.rules) {
+            Ok(parameters) => parameters,
+            Err(bytes) => {
+                let words = format!("the body has more than the {bytes} bytes that are looked into");
+                return told(Fault::new(&checks::UNDECIDED, words, Part::Body));
+            }
+        };
         let of = |requirement: &Requirement| {
-            body::fault(form, bytes, principal, &self.rules.groups_claim, requirement.body_objects.iter())
+            body::fault(parameters, principal, &self.rules.groups_claim, requirement.body_objects.iter())
         };
         if let Some(fault) = self.is_required.then(|| of(&rule.require)).flatten() {
             return told(fault);
@@ -509,7 +520,7 @@ fn found(fault: &Fault) -> Finding {
 /// What a body names is for a policy over `methods` to see.
 fn overridden(ctx: &HeadContext<'_>) -> Option<Fault> {
     let overrides = Overrides { what: MethodOverrides::Refuse, allow: &[], method: ctx.head.method };
-    let (finding, _) = overrides.head(ctx.head)?;
+    let (finding, _) = overrides.head(ctx.head, ctx.fields)?;
     let words = "another method than the request's own is named: what it would do is not judged".to_owned();
     Some(Fault { info: &checks::UNDECIDED, words, location: finding.location })
 }

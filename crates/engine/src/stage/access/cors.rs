@@ -8,6 +8,8 @@
 //! handshakes, which browsers send with an `Origin` and without a preflight (CWE-1385).
 //! Sources: Fetch standard §3.3 (CORS protocol) and §4.8 (preflight); WICG Private Network Access.
 
+use std::sync::Arc;
+
 use bartizan_config::{Cors, HeaderNames};
 use bartizan_model::{CheckInfo, Location, Mode, Part, RequestHead, Severity};
 
@@ -76,12 +78,24 @@ pub(crate) struct CorsRules {
     opaque_origin: bool,
     methods: Box<[Box<[u8]>]>,
     headers: Option<Box<[Box<[u8]>]>>,
-    credentials: bool,
     private_network: bool,
-    allow_methods: Box<str>,
-    allow_headers: Box<str>,
-    expose_headers: Box<str>,
-    max_age: Box<str>,
+    told: Edits,
+}
+
+/// What browsers are told, but for the origin, which is the page's own.
+#[derive(Debug)]
+struct Edits {
+    /// What the upstream says goes
+    owned: Arc<[ResponseEdit]>,
+    /// To a page that may call, on a preflight and on another call
+    preflight: Arc<[ResponseEdit]>,
+    call: Arc<[ResponseEdit]>,
+    /// What the answer depends on, on a preflight and on another call
+    vary_preflight: Arc<[ResponseEdit]>,
+    vary_call: Arc<[ResponseEdit]>,
+    allow_origin: Arc<str>,
+    any: Arc<str>,
+    private_network: ResponseEdit,
 }
 
 /// What an enforced policy tells the browser.
@@ -89,7 +103,7 @@ pub(crate) struct CorsRules {
 pub(crate) struct Told {
     policy: PolicyIndex,
     /// The origin that may read the answer
-    origin: Option<Box<str>>,
+    origin: Option<Arc<str>>,
     /// The request is a preflight that is answered here
     pub(crate) is_preflight: bool,
     asks_for_private_network: bool,
@@ -98,10 +112,6 @@ pub(crate) struct Told {
 impl CorsRules {
     pub(crate) fn new(cors: &Cors) -> Self {
         let bytes = |texts: &[String]| texts.iter().map(|text| text.as_bytes().into()).collect();
-        let words = |names: &HeaderNames| match names {
-            HeaderNames::Any => "*".into(),
-            HeaderNames::Listed(names) => names.join(", ").into(),
-        };
         Self {
             any_origin: cors.any_origin,
             origins: OriginSet::new(&cors.origins),
@@ -111,12 +121,8 @@ impl CorsRules {
                 HeaderNames::Any => None,
                 HeaderNames::Listed(names) => Some(bytes(names)),
             },
-            credentials: cors.credentials,
             private_network: cors.private_network,
-            allow_methods: cors.methods.join(", ").into(),
-            allow_headers: words(&cors.headers),
-            expose_headers: words(&cors.exposed_headers),
-            max_age: cors.max_age_secs.to_string().into(),
+            told: Edits::new(cors),
         }
     }
 
@@ -168,31 +174,44 @@ impl CorsRules {
     }
 
     fn tell(&self, told: &Told, edits: &mut ResponseEdits) {
-        let mut set = |name: &str, value: &str| edits.push(ResponseEdit::Replace(name.into(), value.into()));
+        let compiled = &self.told;
+        edits.extend(&compiled.owned);
         if let Some(origin) = &told.origin {
-            set("access-control-allow-origin", if self.any_origin { "*" } else { origin });
-            if self.credentials {
-                set("access-control-allow-credentials", "true");
-            }
-            if told.is_preflight {
-                set("access-control-allow-methods", &self.allow_methods);
-                if !self.allow_headers.is_empty() {
-                    set("access-control-allow-headers", &self.allow_headers);
-                }
-                set("access-control-max-age", &self.max_age);
-                if told.asks_for_private_network {
-                    set("access-control-allow-private-network", "true");
-                }
-            } else if !self.expose_headers.is_empty() {
-                set("access-control-expose-headers", &self.expose_headers);
+            let value = if self.any_origin { &compiled.any } else { origin };
+            edits.push(ResponseEdit::Replace(Arc::clone(&compiled.allow_origin), Arc::clone(value)));
+            edits.extend(if told.is_preflight { &compiled.preflight } else { &compiled.call });
+            if told.is_preflight && told.asks_for_private_network {
+                edits.push(compiled.private_network.clone());
             }
         }
-        if !self.any_origin {
-            edits.push(ResponseEdit::Vary("origin"));
-        }
-        if told.is_preflight {
-            edits.push(ResponseEdit::Vary("access-control-request-method"));
-            edits.push(ResponseEdit::Vary("access-control-request-headers"));
+        edits.extend(if told.is_preflight { &compiled.vary_preflight } else { &compiled.vary_call });
+    }
+}
+
+impl Edits {
+    fn new(cors: &Cors) -> Self {
+        let words = |names: &HeaderNames| match names {
+            HeaderNames::Any => "*".to_owned(),
+            HeaderNames::Listed(names) => names.join(", "),
+        };
+        let set = |name: &str, value: &str| ResponseEdit::Replace(name.into(), value.into());
+        let written = |name, value: String| (!value.is_empty()).then(|| set(name, &value));
+        let credentials = || cors.credentials.then(|| set("access-control-allow-credentials", "true"));
+        let methods = Some(set("access-control-allow-methods", &cors.methods.join(", ")));
+        let headers = written("access-control-allow-headers", words(&cors.headers));
+        let max_age = Some(set("access-control-max-age", &cors.max_age_secs.to_string()));
+        let exposed = written("access-control-expose-headers", words(&cors.exposed_headers));
+        let vary = || (!cors.any_origin).then_some(ResponseEdit::Vary("origin"));
+        let asked = ["access-control-request-method", "access-control-request-headers"].map(ResponseEdit::Vary);
+        Self {
+            owned: OWNED.into_iter().map(|name| ResponseEdit::Remove(name.into())).collect(),
+            preflight: [credentials(), methods, headers, max_age].into_iter().flatten().collect(),
+            call: [credentials(), exposed].into_iter().flatten().collect(),
+            vary_preflight: vary().into_iter().chain(asked).collect(),
+            vary_call: vary().into_iter().collect(),
+            allow_origin: "access-control-allow-origin".into(),
+            any: "*".into(),
+            private_network: set("access-control-allow-private-network", "true"),
         }
     }
 }
@@ -207,7 +226,8 @@ struct Call<'a> {
 
 impl<'a> Call<'a> {
     fn of(head: &'a RequestHead<'a>) -> Self {
-        let asked = head.header("access-control-request-method").filter(|_| head.method == b"OPTIONS");
+        let is_options = head.method == b"OPTIONS";
+        let asked = is_options.then(|| head.header("access-control-request-method")).flatten();
         Self {
             method: asked.unwrap_or(head.method),
             head,
@@ -244,13 +264,13 @@ pub(crate) fn run(ctx: &mut HeadContext<'_>) -> Option<Told> {
     let mut told = None;
     for (index, policy) in applying(ctx.snapshot, ctx.facts) {
         let Rule::Cors(rules) = &policy.rule else { continue };
-        let fault = rules.fault(said, &call).filter(|_| is_foreign);
+        let fault = is_foreign.then(|| rules.fault(said, &call)).flatten();
         if let Some((info, field, evidence)) = fault {
             push(info, field, evidence, index, ctx.notices);
         }
         if policy.mode == Mode::Enforce && told.is_none() {
             let origin = match said {
-                Said::Origin(origin) if is_foreign => std::str::from_utf8(origin).ok().map(Box::from),
+                Said::Origin(origin) if is_foreign => std::str::from_utf8(origin).ok().map(Arc::from),
                 Said::Null if is_foreign => Some("null".into()),
                 Said::Nothing | Said::Null | Said::Origin(_) | Said::Malformed => None,
             };
@@ -273,8 +293,5 @@ fn push(info: &CheckInfo, field: &str, evidence: &str, policy: PolicyIndex, out:
 /// What browsers are told, on whatever answer.
 pub(crate) fn edit(told: &Told, policies: &crate::policy::Policies, edits: &mut ResponseEdits) {
     let Some(Rule::Cors(rules)) = policies.policy(told.policy).map(|policy| &policy.rule) else { return };
-    for name in OWNED {
-        edits.push(ResponseEdit::Remove(name.into()));
-    }
     rules.tell(told, edits);
 }

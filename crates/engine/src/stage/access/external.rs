@@ -21,6 +21,7 @@ use super::checks;
 use super::claims::{self, Claims};
 use super::verified::{Fault, Privacy, Verified, Who};
 use crate::bounded::Digest;
+use crate::fields::Role;
 use crate::question::{Question, Reply};
 use crate::stage::HeadContext;
 use crate::state::sha256;
@@ -30,6 +31,9 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// How long a "no" is believed at most: a grant that was just given should not be waited for.
 const DENIED_SECS: i64 = 10;
 
+/// The one field with a credential that is meant for proxies (RFC 9110 §11.7.2).
+const PROXY_AUTHORIZATION: &str = "proxy-authorization";
+
 const UNREADABLE: Fault = Fault::new(&checks::UNAVAILABLE, "the external authorizer's answer cannot be read");
 const DENIED: Fault = Fault::new(&checks::EXTERNAL, "the external authorizer does not let it pass");
 
@@ -38,12 +42,26 @@ const DENIED: Fault = Fault::new(&checks::EXTERNAL, "the external authorizer doe
 pub(crate) struct ExternalRules {
     id: Digest,
     method: Arc<ExternalMethod>,
+    /// The fields with credentials that it is told
+    credentials: Box<[Arc<str>]>,
 }
 
 impl ExternalRules {
     pub(crate) fn new(method: &ExternalMethod, is_subject_plain: bool) -> Self {
         let id = sha256(&[b"external", &[u8::from(is_subject_plain)], format!("{method:?}").as_bytes()]);
-        Self { id, method: Arc::new(method.clone()) }
+        let is_credential = |name: &&String| {
+            matches!(Role::of(name.as_bytes()), Role::Authorization | Role::Cookie | Role::Key)
+                || PROXY_AUTHORIZATION.eq_ignore_ascii_case(name)
+        };
+        let credentials = method.headers.iter().filter(is_credential);
+        let credentials = credentials.map(|name| name.to_ascii_lowercase().into()).collect();
+        Self { id, method: Arc::new(method.clone()), credentials }
+    }
+
+    /// The fields that carry the credential, as far as the authorizer is told any: those that credentials stand in by
+    /// standard or custom.
+    pub(crate) fn credentials(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.credentials.iter()
     }
 
     pub(crate) fn verdict(&self, ctx: &mut HeadContext<'_>, privacy: Privacy<'_>) -> Verdict {

@@ -4,13 +4,10 @@
 //! know fails an allow list, unless the policy says otherwise: access defaults to closed. In a recording without addresses
 //! nothing is proven.
 
-use std::net::IpAddr;
+use bartizan_model::{CheckInfo, Finding, Location, Part, Severity, Source};
 
-use bartizan_model::{CheckInfo, Location, Part, Severity, Source};
-
-use crate::decide::{Ground, Notices, Refusal};
-use crate::networks::{AddressData, AddressFacts, Country};
-use crate::policy::PolicyIndex;
+use crate::networks::{AddressFacts, Country};
+use crate::stage::HeadContext;
 
 pub(crate) static DENIED: CheckInfo = CheckInfo {
     id: "ACC-105",
@@ -65,28 +62,18 @@ impl NetworkRules {
         }
     }
 
-    pub(crate) fn check(
-        &self,
-        source: Source,
-        addresses: [Option<IpAddr>; 2],
-        data: &AddressData,
-        policy: PolicyIndex,
-        out: &mut Notices,
-    ) {
-        let mut known = addresses.into_iter().flatten().peekable();
-        if known.peek().is_none() {
-            if source == Source::Gateway && self.has_allow() {
-                push(&NOT_ALLOWED, "the client's address is not known".to_owned(), policy, out);
-            }
-            return;
+    /// What speaks against where a request comes from, if anything.
+    pub(crate) fn check(&self, ctx: &HeadContext<'_>) -> Option<Finding> {
+        let rival = ctx.facts.rival.map(|rival| ctx.snapshot.address_data().find(rival));
+        let client = ctx.facts.client.ip.map(|_| ctx.address_facts());
+        let facts = || client.into_iter().chain(&rival);
+        if facts().next().is_none() {
+            let is_closed = ctx.source == Source::Gateway && self.has_allow();
+            return is_closed.then(|| finding(&NOT_ALLOWED, "the client's address is not known".to_owned()));
         }
-        let facts: [Option<AddressFacts>; 2] = [known.next(), known.next()].map(|address| Some(data.find(address?)));
-        let facts = || facts.iter().flatten();
-        if let Some(evidence) = facts().find_map(|facts| self.denied(facts)) {
-            push(&DENIED, evidence, policy, out);
-        } else if let Some(evidence) = facts().find_map(|facts| self.not_allowed(facts)) {
-            push(&NOT_ALLOWED, evidence, policy, out);
-        }
+        let denied = facts().find_map(|facts| self.denied(facts)).map(|evidence| finding(&DENIED, evidence));
+        let not_allowed = || facts().find_map(|facts| self.not_allowed(facts));
+        denied.or_else(|| not_allowed().map(|evidence| finding(&NOT_ALLOWED, evidence)))
     }
 
     fn has_allow(&self) -> bool {
@@ -138,7 +125,6 @@ fn text(country: Country) -> String {
     String::from_utf8_lossy(&country).into_owned()
 }
 
-fn push(info: &CheckInfo, evidence: String, policy: PolicyIndex, out: &mut Notices) {
-    let finding = info.finding(Location::named(Part::Connection, "client"), evidence);
-    out.push(finding, Ground::Policy(policy, Refusal::Forbidden));
+fn finding(info: &CheckInfo, evidence: String) -> Finding {
+    info.finding(Location::named(Part::Connection, "client"), evidence)
 }

@@ -6,14 +6,14 @@
 //! OData ("verb tunneling").
 
 use bartizan_config::MethodOverrides;
-use bartizan_content::{Format, Limits, decode, inflate};
+use bartizan_content::{Format, Limits, decode};
 use bartizan_model::{CheckInfo, Finding, Location, Part, RequestHead, Severity};
 
-use super::media::second_reading;
+use super::media::{Body, second_reading};
 use super::methods;
-use super::ssrf::Body;
 use crate::decide::Refusal;
 use crate::edits::is_same_field;
+use crate::fields::Fields;
 use crate::parameters;
 
 pub(crate) static INFO: CheckInfo = CheckInfo {
@@ -60,11 +60,13 @@ type Notice = (Finding, Refusal);
 
 impl Overrides<'_> {
     /// Looks at the head; tells of the first method that may not be named, which is enough to refuse the request.
-    pub(crate) fn head(&self, head: &RequestHead<'_>) -> Option<Notice> {
+    pub(crate) fn head(&self, head: &RequestHead<'_>, fields: &Fields<'_>) -> Option<Notice> {
         if self.what == MethodOverrides::Ignore {
             return None;
         }
-        let in_field = head.headers.iter().find_map(|field| {
+        // Those that name a method are parameters to us.
+        let headers = if fields.parameters { head.headers } else { &[] };
+        let in_field = headers.iter().find_map(|field| {
             let name = FIELDS.iter().find(|name| is_same_field(name.as_bytes(), field.name))?;
             self.judge(Part::Header, name, field.value)
         });
@@ -77,17 +79,17 @@ impl Overrides<'_> {
 
     /// Looks at a body: members of a form, and of an object at the top of JSON.
     pub(crate) fn body(&self, body: &Body<'_>) -> Option<Notice> {
-        if body.is_ambiguous && !body.bytes.is_empty() {
+        if body.form.is_ambiguous && !body.bytes.is_empty() {
             let evidence = "two fields say what kind of body it is";
             return Some((INFO.finding(Location::part(Part::Body), evidence), Refusal::BadRequest));
         }
         let limits = Limits::default();
-        let inflated = body.coding.and_then(|coding| inflate(coding, body.bytes, &limits).bytes);
+        let inflated = body.unpack(&limits).and_then(|inflated| inflated.bytes);
         let bytes = inflated.as_deref().unwrap_or(body.bytes);
         if !may_name_a_method(bytes) {
             return None;
         }
-        let declared = Format::of(body.content_type, bytes);
+        let declared = body.format(bytes);
         let readings = [Some(declared), second_reading(declared, bytes)];
         readings.into_iter().flatten().find_map(|format| self.reading(format, bytes, &limits))
     }
@@ -136,7 +138,8 @@ impl Overrides<'_> {
 
 /// PERF: whether it is worth decoding a body: a parameter's name stands in it, or is encoded (`%`, `\u`).
 fn may_name_a_method(bytes: &[u8]) -> bool {
-    let is_written = || bytes.windows(METHOD.len()).any(|word| word.eq_ignore_ascii_case(METHOD));
+    let is_word = |at| bytes.get(at..at + METHOD.len()).is_some_and(|word: &[u8]| word.eq_ignore_ascii_case(METHOD));
+    let is_written = || memchr::memchr2_iter(b'm', b'M', bytes).any(is_word);
     memchr::memchr(b'%', bytes).is_some() || memchr::memmem::find(bytes, b"\\u").is_some() || is_written()
 }
 
@@ -150,4 +153,17 @@ fn parameter(name: &[u8]) -> Option<&'static str> {
 pub(crate) fn is_looked_at(content_type: Option<&[u8]>) -> bool {
     let is_grpc = |value: &[u8]| value.trim_ascii().get(..GRPC.len()).is_some_and(|one| one.eq_ignore_ascii_case(GRPC));
     !content_type.is_some_and(is_grpc)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::FIELDS;
+    use crate::fields::Role;
+
+    #[test]
+    fn fields_that_name_a_method_are_parameters() {
+        for name in FIELDS.into_iter().flat_map(|name| [name.to_owned(), name.replace('-', "_")]) {
+            assert_eq!(Role::of(name.as_bytes()), Role::Other, "{name}");
+        }
+    }
 }

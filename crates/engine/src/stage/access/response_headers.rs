@@ -41,6 +41,8 @@ pub(crate) static TELLTALE: CheckInfo = CheckInfo {
 pub(crate) struct HeaderRules {
     set: Box<[Set]>,
     remove: Box<[Arc<str>]>,
+    /// What changes on each occasion, by [`Occasion::number`]
+    edits: [Arc<[ResponseEdit]>; 4],
 }
 
 #[derive(Debug)]
@@ -60,12 +62,31 @@ pub(crate) struct Occasion {
 }
 
 impl Occasion {
+    /// All of them, by their numbers.
+    const ALL: [Self; 4] = [
+        Self { is_tls: false, has_credential: false },
+        Self { is_tls: false, has_credential: true },
+        Self { is_tls: true, has_credential: false },
+        Self { is_tls: true, has_credential: true },
+    ];
+
+    fn number(self) -> usize {
+        usize::from(self.is_tls) * 2 + usize::from(self.has_credential)
+    }
+
     fn is_for(self, on: AnswersSet) -> bool {
         match on {
             AnswersSet::All => true,
             AnswersSet::Tls => self.is_tls,
             AnswersSet::Credentials => self.has_credential,
         }
+    }
+}
+
+impl Set {
+    fn edit(&self) -> ResponseEdit {
+        let (name, value) = (Arc::clone(&self.name), Arc::clone(&self.value));
+        if self.replaces { ResponseEdit::Replace(name, value) } else { ResponseEdit::Keep(name, value) }
     }
 }
 
@@ -77,20 +98,20 @@ impl HeaderRules {
             replaces: set.replaces,
             on: set.on,
         });
-        Self { set: set.collect(), remove: headers.remove.iter().map(|name| name.as_str().into()).collect() }
+        let set: Box<[Set]> = set.collect();
+        let remove: Box<[Arc<str>]> = headers.remove.iter().map(|name| name.as_str().into()).collect();
+        let removed = || remove.iter().cloned().map(ResponseEdit::Remove);
+        let edits = Occasion::ALL.map(|occasion| {
+            let set = set.iter().filter(|set| occasion.is_for(set.on)).map(Set::edit);
+            removed().chain(set).collect()
+        });
+        Self { set, remove, edits }
     }
 
     /// What changes.
     pub(crate) fn edit(&self, occasion: Occasion, edits: &mut ResponseEdits) {
-        for name in &self.remove {
-            edits.push(ResponseEdit::Remove(Arc::clone(name)));
-        }
-        for set in self.set.iter().filter(|set| occasion.is_for(set.on)) {
-            let (name, value) = (Arc::clone(&set.name), Arc::clone(&set.value));
-            edits.push(match set.replaces {
-                true => ResponseEdit::Replace(name, value),
-                false => ResponseEdit::Keep(name, value),
-            });
+        if let Some(compiled) = self.edits.get(occasion.number()).filter(|compiled| !compiled.is_empty()) {
+            edits.extend(compiled);
         }
     }
 

@@ -10,17 +10,17 @@
 pub(crate) mod address;
 pub(crate) mod url;
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use bartizan_config::{HostPattern, Ssrf};
-use bartizan_content::{FaultClass, Format, Kind, Limits, decode, inflate};
+use bartizan_content::{FaultClass, Format, Kind, Limits, decode};
 use bartizan_model::{CheckInfo, Finding, Location, Part, Severity};
 
-use super::authorize::object::{is_spelled, plain_name};
-use super::media::second_reading;
+use super::media::{Body, second_reading};
 use crate::address::AddressSet;
 use crate::decide::Refusal;
-use crate::parameters;
+use crate::parameters::{self, is_spelled, plain_name};
 use crate::redact;
 use address::{is_internal, spells_internal};
 use url::{Expectation, Lead, Reading, Target, read};
@@ -130,26 +130,26 @@ impl SsrfRules {
     /// Looks at the query's parameters; tells of the first that leads astray, which is enough to refuse the request.
     pub(crate) fn query(&self, query: Option<&[u8]>) -> Option<Finding> {
         query.into_iter().flat_map(parameters::query_pairs).find_map(|(name, value)| {
-            self.look_at_pair(Part::Query, &parameters::decode(name), &parameters::decode(value))
+            self.look_at_pair(Part::Query, &parameters::decode(name), || parameters::decode(value))
         })
     }
 
     /// Looks at a body's values, up to the first that leads astray; says how the request is refused.
     pub(crate) fn body(&self, body: &Body<'_>) -> Option<(Finding, Refusal)> {
         let unseen = |evidence: &str, refusal| Some((UNSEEN.finding(Location::part(Part::Body), evidence), refusal));
-        if body.is_ambiguous {
+        if body.form.is_ambiguous {
             return unseen("two fields say what kind of body it is", Refusal::BadRequest);
         }
         if body.is_cut {
             return unseen("the body is longer than the policy looks at", Refusal::ContentTooLarge);
         }
         let limits = Limits::default();
-        let inflated = body.coding.map(|coding| inflate(coding, body.bytes, &limits));
+        let inflated = body.unpack(&limits);
         if inflated.as_ref().is_some_and(|inflated| inflated.fault.is_some()) {
             return unseen("the body cannot be unpacked", Refusal::BadRequest);
         }
         let bytes = inflated.as_ref().and_then(|inflated| inflated.bytes.as_deref()).unwrap_or(body.bytes);
-        let declared = Format::of(body.content_type, bytes);
+        let declared = body.format(bytes);
         let second = second_reading(declared, bytes);
         let mut readings = [Some(declared), second].into_iter().flatten();
         readings.find_map(|format| match self.reading(format, bytes, &limits) {
@@ -168,14 +168,14 @@ impl SsrfRules {
         Ok(match format {
             Format::Form | Format::Multipart(_) => {
                 let mut fields = content.roots().filter(|field| field.kind() != Kind::File);
-                fields.find_map(|field| self.look_at_pair(Part::Body, field.key(), field.value()))
+                fields.find_map(|field| self.look_at_pair(Part::Body, field.key(), || Cow::Borrowed(field.value())))
             }
             Format::Json | Format::Xml | Format::Graphql | Format::Protobuf | Format::Grpc => {
                 let mut walk = content.walk();
                 let mut found = None;
                 while let (None, Some((path, leaf))) = (&found, walk.next()) {
                     let is_meant = || is_one_of(&self.parameters, &parameters::folded(path));
-                    found = self.look(Part::Body, path, leaf.value(), is_meant);
+                    found = self.look(Part::Body, path, || Cow::Borrowed(leaf.value()), is_meant);
                 }
                 found
             }
@@ -184,18 +184,24 @@ impl SsrfRules {
     }
 
     /// Looks at one value of a query or a form.
-    fn look_at_pair(&self, part: Part, name: &[u8], value: &[u8]) -> Option<Finding> {
+    fn look_at_pair<'v>(&self, part: Part, name: &[u8], value: impl FnOnce() -> Cow<'v, [u8]>) -> Option<Finding> {
         self.look(part, name, value, || is_spelled(name, |spelled| self.is_pair_meant(spelled)))
     }
 
     /// Looks at one value, if its name is meant.
-    fn look(&self, part: Part, name: &[u8], value: &[u8], is_meant: impl Fn() -> bool) -> Option<Finding> {
+    fn look<'v>(
+        &self,
+        part: Part,
+        name: &[u8],
+        value: impl FnOnce() -> Cow<'v, [u8]>,
+        is_meant: impl Fn() -> bool,
+    ) -> Option<Finding> {
         let expectation = match self.parameters.is_empty() {
             true => Expectation::Anything,
             false if is_meant() => Expectation::Url,
             false => return None,
         };
-        let (info, evidence) = self.fault(value, expectation)?;
+        let (info, evidence) = self.fault(&value(), expectation)?;
         Some(info.finding(Location { part, name: redact::member(part, name) }, evidence))
     }
 
@@ -316,13 +322,3 @@ fn may_begin_with_anything(format: Format<'_>) -> bool {
 
 /// A body that is not whole, or not of its format.
 struct Broken;
-
-/// A body as far as it was kept.
-pub(crate) struct Body<'a> {
-    pub(crate) bytes: &'a [u8],
-    pub(crate) is_cut: bool,
-    pub(crate) content_type: Option<&'a [u8]>,
-    pub(crate) coding: Option<&'a [u8]>,
-    /// Two fields say what kind of body it is
-    pub(crate) is_ambiguous: bool,
-}

@@ -50,9 +50,29 @@ pub(crate) fn presented<'a>(fields: &Fields<'a>) -> Result<Option<Presented<'a>>
         b"dpop" => TokenScheme::Dpop,
         _ => return Ok(None),
     };
-    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(byte);
-    if text.is_empty() || !text.iter().all(is_token) {
+    if text.is_empty() || !text.iter().fold(true, |all, byte| all & is_of_token(*byte)) {
         return Err(Fault::new(&checks::MALFORMED, "what follows the scheme is not a token"));
     }
     Ok(Some(Presented { text, scheme }))
+}
+
+/// PERF: without a branch, so that many bytes are compared at once; tokens have some 700, and each call has one.
+const fn is_of_token(byte: u8) -> bool {
+    let is_letter = (byte | 0x20).wrapping_sub(b'a') < 26;
+    let is_digit = byte.wrapping_sub(b'0') < 10;
+    let is_mark = (byte == b'-') | (byte == b'.') | (byte == b'_') | (byte == b'~') | (byte == b'+');
+    is_letter | is_digit | is_mark | (byte == b'/') | (byte == b'=')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_of_token;
+
+    #[test]
+    fn a_token_is_made_of_what_rfc_6750_says() {
+        for byte in 0..=u8::MAX {
+            let wanted = byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
+            assert_eq!(is_of_token(byte), wanted, "{}", byte.escape_ascii());
+        }
+    }
 }

@@ -1,11 +1,11 @@
 //! What is remembered of a verified credential: who it was, until when that holds, and what of it may be told.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use bartizan_model::{CheckInfo, EventPrincipal, Principal, Secret};
+use bartizan_model::{CheckInfo, ClaimValue, EventPrincipal, Principal, Secret};
 
 use super::api_key::ApiKeyId;
-use crate::bounded::Digest;
+use crate::bounded::{Digest, Pieces};
 use crate::redact;
 
 /// LIMIT: bytes of an application's name that an event keeps.
@@ -89,6 +89,7 @@ pub(crate) struct Who {
     pub(crate) actor: Box<str>,
     /// When the user was verified, as far as the credential says
     pub(crate) login: Login,
+    digest: OnceLock<Digest>,
 }
 
 /// How a policy wants callers to be told of.
@@ -118,13 +119,51 @@ impl Who {
             credential: principal.credential,
             strength: principal.strength,
         };
-        Self { principal, event: Arc::new(event), actor: hash, login: Login::default() }
+        Self { principal, event: Arc::new(event), actor: hash, login: Login::default(), digest: OnceLock::new() }
     }
 
     /// The same caller, verified then.
     pub(crate) fn with_login(self, login: Login) -> Self {
         Self { login, ..self }
     }
+
+    /// Names everything that is known of the principal but which credential it has, so that what follows from all of it
+    /// can be remembered; computed when it is wanted first.
+    pub(crate) fn digest(&self) -> &Digest {
+        self.digest.get_or_init(|| digest(&self.principal))
+    }
+}
+
+fn digest(principal: &Principal) -> Digest {
+    let words = |pieces: &mut Pieces, words: &[Box<str>]| pieces.list(words.iter().map(|word| word.as_bytes()));
+    let mut pieces = Pieces::default();
+    pieces.bytes(principal.authority.as_bytes());
+    pieces.bytes(principal.subject.as_bytes());
+    pieces.list(principal.application.iter().map(|application| application.as_bytes()));
+    words(&mut pieces, &principal.scopes);
+    words(&mut pieces, &principal.roles);
+    pieces.bytes(principal.credential.as_str().as_bytes());
+    pieces.bytes(principal.strength.as_str().as_bytes());
+    for (name, value) in &principal.claims {
+        pieces.bytes(name.as_bytes());
+        match value {
+            ClaimValue::Text(text) => pieces.list([b"text".as_slice(), text.as_bytes()].into_iter()),
+            ClaimValue::Number(number) => {
+                pieces.list([b"number".as_slice(), &number.to_be_bytes()].into_iter());
+            }
+            ClaimValue::Boolean(boolean) => pieces.list([b"boolean".as_slice(), &[u8::from(*boolean)]].into_iter()),
+            ClaimValue::List(items) => {
+                pieces.bytes(b"list");
+                words(&mut pieces, items);
+            }
+            ClaimValue::Numbers(items) => {
+                pieces.bytes(b"numbers");
+                pieces.number(items.len() as i64);
+                items.iter().for_each(|item| pieces.number(*item));
+            }
+        }
+    }
+    pieces.finish()
 }
 
 fn words(all: &[Box<str>]) -> Vec<Box<str>> {

@@ -7,9 +7,9 @@ use bartizan_config::MethodOverrides;
 use bartizan_model::{Location, Mode, Part, Source};
 use smallvec::SmallVec;
 
-use super::media;
+use super::media::{self, BodyForm};
 use super::overrides::{self, Overrides};
-use super::ssrf::{Body, UNSEEN};
+use super::ssrf::UNSEEN;
 use crate::decide::{Ground, Notices, Refusal};
 use crate::held::HeldBody;
 use crate::policy::{Policies, PolicyIndex, Rule};
@@ -21,9 +21,7 @@ use crate::stage::{HeadContext, applying};
 pub(crate) struct Watches {
     waiting: SmallVec<[PolicyIndex; 2]>,
     method: Box<[u8]>,
-    content_type: Option<Box<[u8]>>,
-    coding: Option<Box<[u8]>>,
-    is_ambiguous: bool,
+    form: BodyForm,
     /// A body passes that no policy looks at
     pub(crate) is_blind: bool,
 }
@@ -34,8 +32,7 @@ pub(crate) fn open(ctx: &mut HeadContext<'_>) {
     if !ctx.body.is_expected || !ctx.snapshot.policies().has_watches() {
         return;
     }
-    let is_ambiguous = media::is_ambiguous(ctx.head.headers);
-    let is_streaming = ctx.facts.route.as_ref().is_none_or(|route| route.streaming);
+    let is_streaming = ctx.facts.is_streaming();
     for (index, policy) in applying(ctx.snapshot, ctx.facts) {
         let bytes = if let Rule::Ssrf(rules) = &policy.rule {
             // A recording that no API is known for does not say that its body was streamed.
@@ -48,7 +45,7 @@ pub(crate) fn open(ctx: &mut HeadContext<'_>) {
             && *overrides != MethodOverrides::Ignore
             // Frameworks look for a method in the body of a `POST` alone.
             && ctx.head.method.eq_ignore_ascii_case(b"POST")
-            && (is_ambiguous || overrides::is_looked_at(ctx.fields.content_type))
+            && (overrides::is_looked_at(ctx.fields.content_type) || media::is_ambiguous(ctx.head.headers))
         {
             if is_streaming {
                 let words = "no method was looked for in the body, which streams by";
@@ -64,9 +61,7 @@ pub(crate) fn open(ctx: &mut HeadContext<'_>) {
         }
         if ctx.watches.waiting.is_empty() {
             ctx.watches.method = ctx.head.method.into();
-            ctx.watches.content_type = ctx.fields.content_type.map(Box::from);
-            ctx.watches.coding = ctx.head.header("content-encoding").map(Box::from);
-            ctx.watches.is_ambiguous = is_ambiguous;
+            ctx.watches.form = BodyForm::of(ctx);
         }
         ctx.held.want(bytes);
         ctx.body.is_held |= policy.mode == Mode::Enforce;
@@ -79,20 +74,15 @@ impl Watches {
     pub(crate) fn request_end(&mut self, policies: &Policies, held: &HeldBody, out: &mut Notices) {
         for index in std::mem::take(&mut self.waiting) {
             let Some(policy) = policies.policy(index) else { continue };
-            let body = |max: usize| {
-                let (bytes, is_cut) = held.first(max);
-                let (content_type, coding) = (self.content_type.as_deref(), self.coding.as_deref());
-                Body { bytes, is_cut, content_type, coding, is_ambiguous: self.is_ambiguous }
-            };
             let noticed = if let Rule::Methods { allow, overrides, .. } = &policy.rule {
-                let body = body(overrides::BODY_BYTES_MAX);
+                let body = self.form.body(held, overrides::BODY_BYTES_MAX);
                 if body.is_cut {
                     let words = "methods were looked for in the body's first bytes";
                     out.push(INCOMPLETE.finding(Location::part(Part::Body), words), Ground::Noted);
                 }
                 Overrides { what: *overrides, allow, method: &self.method }.body(&body)
             } else if let Rule::Ssrf(rules) = &policy.rule {
-                let body = body(rules.body_bytes_max);
+                let body = self.form.body(held, rules.body_bytes_max);
                 if body.bytes.is_empty() { None } else { rules.body(&body) }
             } else {
                 None

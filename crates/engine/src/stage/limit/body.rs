@@ -46,25 +46,10 @@ pub(crate) fn open(ctx: &mut HeadContext<'_>) {
     let policies = ctx.snapshot.policies();
     let route = ctx.facts.route.as_ref();
     let mut limits: SmallVec<[Limit; 2]> = applying(ctx.snapshot, ctx.facts)
-        .filter_map(|(index, policy)| match &policy.rule {
-            Rule::Limits(limits) => {
-                let ground = Ground::Policy(index, Refusal::ContentTooLarge);
-                limits.body_bytes_max.map(|max| Limit { max, ground })
-            }
-            Rule::Methods { .. }
-            | Rule::Addresses { .. }
-            | Rule::Networks(_)
-            | Rule::Cors(_)
-            | Rule::Csrf(_)
-            | Rule::ResponseHeaders(_)
-            | Rule::Cache(_)
-            | Rule::Ssrf(_)
-            | Rule::Threats(_)
-            | Rule::Content(_)
-            | Rule::Rate(_)
-            | Rule::Authenticate(_)
-            | Rule::Continuity(_)
-            | Rule::Authorize(_) => None,
+        .filter_map(|(index, policy)| {
+            let Rule::Limits(limits) = &policy.rule else { return None };
+            let ground = Ground::Policy(index, Refusal::ContentTooLarge);
+            limits.body_bytes_max.map(|max| Limit { max, ground })
         })
         .collect();
     if let Some(route) = route.filter(|route| !route.streaming) {
@@ -79,7 +64,7 @@ pub(crate) fn open(ctx: &mut HeadContext<'_>) {
             HttpVersion::Http10 | HttpVersion::Http11 => ctx.fields.transfer_encoding,
             HttpVersion::Http2 | HttpVersion::Http3 => true,
         };
-    let is_streaming = route.is_none_or(|route| route.streaming);
+    let is_streaming = ctx.facts.is_streaming();
     let is_awaited = |body: &BodyDigest| is_enforced(policies, Ground::Policy(body.policy, Refusal::Unauthorized));
     *ctx.body = BodyGate {
         limits,

@@ -698,23 +698,8 @@ fn limit_of<'a>(
         let rules = brought.get(usize::from(number))?;
         return Some((rules, rules.limits.get(usize::from(at.limit))?));
     }
-    match &policies.policy(at.policy)?.rule {
-        Rule::Rate(rules) => Some((rules, rules.limits.get(usize::from(at.limit))?)),
-        Rule::Methods { .. }
-        | Rule::Addresses { .. }
-        | Rule::Networks(_)
-        | Rule::Cors(_)
-        | Rule::Csrf(_)
-        | Rule::ResponseHeaders(_)
-        | Rule::Cache(_)
-        | Rule::Ssrf(_)
-        | Rule::Limits(_)
-        | Rule::Threats(_)
-        | Rule::Content(_)
-        | Rule::Authenticate(_)
-        | Rule::Continuity(_)
-        | Rule::Authorize(_) => None,
-    }
+    let Rule::Rate(rules) = &policies.policy(at.policy)?.rule else { return None };
+    Some((rules, rules.limits.get(usize::from(at.limit))?))
 }
 
 /// Whether clients are told of this policy's limits.

@@ -147,3 +147,22 @@ fn no_answer_is_no_access_unless_the_method_says_so() {
     let served = open.serve_with(&call(), Some(&|_| reply(200, &json!({ "allow": false }))));
     assert_eq!(served.check().as_deref(), Some("ACC-232"), "a no is a no");
 }
+
+#[test]
+fn the_credentials_that_it_is_told_are_taken_out_where_the_policy_says_so() {
+    let told = "[Authorization, cookie, proxy-authorization, x-tenant]";
+    let policy = |strip: &str| {
+        POLICY.replace("[authorization, x-tenant]", told).replace("{ subject", &format!("{{ {strip} subject"))
+    };
+    let reply = |_: &Question| reply(200, &json!({ "allow": true, "subject": "jane" }));
+    for (strip, is_removed) in [("strip: true,", true), ("strip: false,", false), ("", false)] {
+        let served = Desk::new(&policy(strip)).serve_with(&call(), Some(&reply));
+        assert_eq!(served.check(), None);
+        for name in ["Authorization", "cookie", "Proxy-Authorization"] {
+            assert_eq!(served.edits.removes(name.as_bytes()), is_removed, "{strip} {name}");
+        }
+        assert!(!served.edits.removes(b"x-tenant") && !served.edits.removes(b"accept"), "{strip}");
+    }
+    let served = Desk::new(&POLICY.replace("{ subject", "{ strip: true, subject")).serve_with(&call(), Some(&reply));
+    assert!(!served.edits.removes(b"cookie"), "what it is not told is no credential for it");
+}

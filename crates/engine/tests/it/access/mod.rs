@@ -7,6 +7,7 @@ mod api_key;
 mod asked;
 mod authorize;
 mod authorize_evasion;
+mod authorize_lookup;
 mod continuity;
 pub mod desk;
 mod dpop;

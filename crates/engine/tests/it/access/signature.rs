@@ -227,6 +227,20 @@ fn a_body_is_the_one_that_was_signed() {
 }
 
 #[test]
+fn the_signature_is_taken_out_where_the_policy_says_so() {
+    for (strip, is_removed) in [("strip: true,", true), ("strip: false,", false), ("", false)] {
+        let desk = Desk::new(&POLICY.replace("{ methods", &format!("{{ {strip} methods")));
+        desk.publish(&[partner().named("partner")]);
+        let served = desk.serve(&signed(&message(), &partner()));
+        assert_eq!(served.check(), None);
+        for name in ["Signature", "signature-input"] {
+            assert_eq!(served.edits.removes(name.as_bytes()), is_removed, "{strip} {name}");
+        }
+        assert!(!served.edits.removes(b"content-digest"), "a digest is no credential");
+    }
+}
+
+#[test]
 fn keys_of_each_kind_sign() {
     let p256 = Signer::p256();
     let desk = Desk::new(POLICY);

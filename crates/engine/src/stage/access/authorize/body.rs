@@ -3,103 +3,109 @@
 //! A body that cannot be read whole and for certain says nothing that could be believed: too large, another kind, broken,
 //! packed in a way that is not understood, of a kind that two header fields contradict each other about, or called a form
 //! while it begins like JSON. Members are compared without case, and all that have the name count: servers differ in which
-//! of two they take.
+//! of two they take. A form that is called plain text is a form: servers that do not look at the type take it for one.
 
-use bartizan_content::{FaultClass, Format, Kind, Limits, NodeRef, decode, inflate};
+use std::borrow::Cow;
+
+use bartizan_content::{Content, FaultClass, Format, Kind, Limits, NodeRef, decode};
 use bartizan_model::{Part, Principal};
 
 use super::checks;
-use super::object::{Given, Object, plain_name};
+use super::object::{Given, Object};
 use super::requirement::Fault;
-use crate::parameters::folded;
-use crate::stage::access::media::second_reading;
+use crate::parameters::{below, folded, is_dotted, plain_name};
+use crate::stage::access::media::{Body, second_reading};
 
-/// What is remembered of the head to read the body by.
-#[derive(Debug, Default)]
-pub(crate) struct BodyForm {
-    pub(crate) content_type: Option<Box<[u8]>>,
-    pub(crate) coding: Option<Box<[u8]>>,
-    /// One of the fields stands twice
-    pub(crate) is_ambiguous: bool,
+/// Why a body says nothing that could be believed, in words for the event.
+type Unreadable = Cow<'static, str>;
+
+/// A body, unpacked.
+pub(crate) type Unpacked<'b> = Result<Cow<'b, [u8]>, Unreadable>;
+
+/// The parameters of a body.
+#[derive(Debug)]
+pub(crate) enum Parameters<'b> {
+    /// It is empty
+    None,
+    Json(Content<'b>),
+    Form(Content<'b>),
+}
+
+/// What a body says, or why nothing that could be believed.
+pub(crate) type Reading<'b> = Result<Parameters<'b>, Unreadable>;
+
+/// Unpacks a body that is whole.
+pub(crate) fn unpack(body: Body<'_>) -> Unpacked<'_> {
+    if body.form.is_ambiguous {
+        return Err("two fields say what kind of body it is".into());
+    }
+    match body.unpack(&Limits::default()) {
+        Some(inflated) if inflated.fault.is_some() => Err("the body cannot be unpacked".into()),
+        inflated => Ok(inflated.and_then(|inflated| inflated.bytes).map_or(Cow::Borrowed(body.bytes), Cow::Owned)),
+    }
+}
+
+/// Reads a body that was unpacked.
+pub(crate) fn read<'b>(body: Body<'b>, unpacked: &'b Unpacked<'_>) -> Reading<'b> {
+    let bytes: &[u8] = unpacked.as_ref().map_err(Clone::clone)?;
+    if bytes.is_empty() {
+        return Ok(Parameters::None); // it has no parameters, whatever it is called
+    }
+    let format = match body.format(bytes) {
+        Format::Raw if body.is_plain_text() => Format::Form,
+        Format::Raw | Format::Xml | Format::Cookies | Format::Graphql | Format::Protobuf | Format::Grpc => {
+            return Err("the body is neither JSON nor a form".into());
+        }
+        format @ (Format::Json | Format::Form | Format::Multipart(_)) => format,
+    };
+    if second_reading(format, bytes).is_some() {
+        return Err("the body is not what it is called: it begins like JSON or XML".into());
+    }
+    let content = decode(format, bytes, &Limits::default());
+    if let Some(fault) = content.faults().iter().find(|fault| fault.kind.class() != FaultClass::Oddity) {
+        return Err(format!("the body cannot be read: {}", fault.name()).into());
+    }
+    Ok(if format == Format::Json { Parameters::Json(content) } else { Parameters::Form(content) })
 }
 
 /// What the body has against the first of `objects` that does not agree.
 pub(crate) fn fault<'o>(
-    form: &BodyForm,
-    bytes: &[u8],
-    principal: &Principal,
-    groups_claim: &str,
-    objects: impl Iterator<Item = &'o Object>,
-) -> Option<Fault> {
-    let unreadable = |words: &str| Some(Fault::new(&checks::UNDECIDED, words.to_owned(), Part::Body));
-    if form.is_ambiguous {
-        return unreadable("two fields say what kind of body it is");
-    }
-    let limits = Limits::default();
-    let unpacked = match form.coding.as_deref() {
-        Some(coding) => match inflate(coding, bytes, &limits) {
-            inflated if inflated.fault.is_some() => return unreadable("the body cannot be unpacked"),
-            inflated => inflated.bytes,
-        },
-        None => None,
-    };
-    let bytes = unpacked.as_deref().unwrap_or(bytes);
-    let format = Format::of(form.content_type.as_deref(), bytes);
-    match format {
-        Format::Json | Format::Form | Format::Multipart(_) => {}
-        Format::Raw | Format::Xml | Format::Cookies | Format::Graphql | Format::Protobuf | Format::Grpc => {
-            // An empty body has no parameters, whatever it is called.
-            return match bytes.is_empty() {
-                true => of_nothing(principal, groups_claim, objects),
-                false => unreadable("the body is neither JSON nor a form"),
-            };
-        }
-    }
-    if bytes.is_empty() {
-        return of_nothing(principal, groups_claim, objects);
-    }
-    if second_reading(format, bytes).is_some() {
-        return unreadable("the body is not what it is called: it begins like JSON or XML");
-    }
-    let content = decode(format, bytes, &limits);
-    if let Some(fault) = content.faults().iter().find(|fault| fault.kind.class() != FaultClass::Oddity) {
-        return unreadable(&format!("the body cannot be read: {}", fault.name()));
-    }
-    for object in objects {
-        let mut values = Vec::new();
-        match format {
-            Format::Json => {
-                let mut walk = content.walk();
-                while let Some((path, leaf)) = walk.next_node() {
-                    let path = path.strip_prefix(b"json.").or_else(|| path.strip_prefix(b"json")).unwrap_or(path);
-                    values.extend(json_value(object, &folded(path), leaf));
-                }
-            }
-            _ => {
-                let named = plain_name(object.name());
-                values.extend(content.roots().filter_map(|pair| {
-                    let is_named = plain_name(pair.key()) == named || is_dotted(object.name(), pair.key());
-                    is_named.then(|| match pair.kind() {
-                        Kind::Pair | Kind::Field => Given::Untyped(pair.value()),
-                        _ => Given::Other,
-                    })
-                }));
-            }
-        }
-        if let Some(fault) = object.body_fault(principal, groups_claim, values.into_iter()) {
-            return Some(fault);
-        }
-    }
-    None
-}
-
-/// The first object's fault when there is no body.
-fn of_nothing<'o>(
+    parameters: &Reading<'_>,
     principal: &Principal,
     groups_claim: &str,
     mut objects: impl Iterator<Item = &'o Object>,
 ) -> Option<Fault> {
-    objects.find_map(|object| object.body_fault(principal, groups_claim, std::iter::empty()))
+    let parameters = match parameters {
+        Ok(parameters) => parameters,
+        Err(words) => return Some(Fault::new(&checks::UNDECIDED, words.to_string(), Part::Body)),
+    };
+    objects.find_map(|object| object.body_fault(principal, groups_claim, values(parameters, object).into_iter()))
+}
+
+/// The values that a body has for `object`.
+fn values<'c>(parameters: &'c Parameters<'_>, object: &Object) -> Vec<Given<'c>> {
+    let mut values = Vec::new();
+    match parameters {
+        Parameters::None => {}
+        Parameters::Json(content) => {
+            let mut walk = content.walk();
+            while let Some((path, leaf)) = walk.next_node() {
+                let path = path.strip_prefix(b"json.").or_else(|| path.strip_prefix(b"json")).unwrap_or(path);
+                values.extend(json_value(object, &folded(path), leaf));
+            }
+        }
+        Parameters::Form(content) => {
+            let named = plain_name(object.name());
+            values.extend(content.roots().filter_map(|pair| {
+                let is_named = plain_name(pair.key()) == named || is_dotted(object.name(), pair.key());
+                is_named.then(|| match pair.kind() {
+                    Kind::Pair | Kind::Field => Given::Untyped(pair.value()),
+                    _ => Given::Other,
+                })
+            }));
+        }
+    }
+    values
 }
 
 /// The value that a node of JSON has for `object`: of the node itself, or of one in a list that the path leads to. What
@@ -117,38 +123,10 @@ fn json_value<'c>(object: &Object, path: &[u8], node: NodeRef<'c>) -> Option<Giv
     })
 }
 
-/// Whether a form's `items[0][name]` is what a path such as `items.*.name` means.
-fn is_dotted(pattern: &[u8], key: &[u8]) -> bool {
-    let dotted = key.iter().filter(|byte| **byte != b']').map(|byte| if *byte == b'[' { b'.' } else { *byte });
-    let dotted: Vec<u8> = dotted.collect();
-    let dotted = dotted.strip_suffix(b".").unwrap_or(&dotted);
-    below(pattern, dotted).is_some_and(|rest| rest.iter().all(u8::is_ascii_digit))
-}
-
-/// What of `path` lies below `pattern`, in which `*` stands for one name or index; `None` when it lies elsewhere.
-fn below<'p>(pattern: &[u8], path: &'p [u8]) -> Option<&'p [u8]> {
-    let mut rest = path;
-    for (number, step) in pattern.split(|byte| *byte == b'.').enumerate() {
-        if number > 0 {
-            rest = rest.strip_prefix(b".")?;
-        }
-        let end = rest.iter().position(|byte| *byte == b'.').unwrap_or(rest.len());
-        let (first, after) = rest.split_at_checked(end)?;
-        if first.is_empty() || step != b"*" && !first.eq_ignore_ascii_case(step) {
-            return None;
-        }
-        rest = after;
-    }
-    match rest.split_first() {
-        None => Some(b""),
-        Some((b'.', below)) => Some(below),
-        Some(_) => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stage::access::media::BodyForm;
     use bartizan_config::{Attribute, Comparison, ObjectPlace, ObjectRule};
     use bartizan_model::{ClaimValue, CredentialKind, Strength};
 
@@ -166,7 +144,9 @@ mod tests {
             attribute: Attribute::Claim(claim.to_owned()),
         });
         let form = BodyForm { content_type: Some(content_type.as_bytes().into()), coding: None, is_ambiguous: false };
-        let fault = fault(&form, body.as_bytes(), &principal, "groups", std::iter::once(&object));
+        let body = Body { form: &form, bytes: body.as_bytes(), is_cut: false };
+        let unpacked = unpack(body);
+        let fault = fault(&read(body, &unpacked), &principal, "groups", std::iter::once(&object));
         fault.map(|fault| format!("{} {}", fault.info.id, fault.words))
     }
 
@@ -229,11 +209,26 @@ mod tests {
     }
 
     #[test]
+    fn a_form_that_is_called_plain_text_is_a_form() {
+        for kind in ["text/plain", "Text/Plain; charset=UTF-8"] {
+            assert_eq!(check("account accounts", kind, "account=7&account=8"), None);
+            for body in ["account=9", "account=7&account=9", "other=7", "account=7\r\nother=1", "hello"] {
+                assert!(
+                    check("account accounts", kind, body).is_some_and(|fault| fault.starts_with("ACC-306")),
+                    "{body}"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn what_cannot_be_read_is_refused() {
         for (content_type, body) in [
             ("application/json", r#"{"account": 7"#),
             ("application/json", r#"{"account": 7} {"account": 9}"#),
             ("text/csv", "account\n7"),
+            ("text/plain", r#"{"account": 7}"#),
+            ("text/plainer", "account=7"),
             ("application/xml", "<account>7</account>"),
             ("application/x-www-form-urlencoded", r#"{"n":"&account=7&","account":9}"#),
             ("application/x-www-form-urlencoded", "\u{feff} [{\"n\":\"&account=7&\"}]"),

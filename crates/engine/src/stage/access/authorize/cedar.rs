@@ -3,12 +3,15 @@
 //! Principal is the caller, action the operation, resource what the request names, context the circumstances:
 //! [`schema_text`] writes it as a Cedar schema, and a policy that says something else is a fault at load. Cedar skips a
 //! policy that cannot be computed, so that an erring `forbid` would vanish; here any error refuses. So does a claim that
-//! is not of its declared type, which a policy would see as missing.
+//! is not of its declared type, which a policy would see as missing. What was decided is remembered under everything that
+//! it was decided by (`memo.rs`).
 //! Source: docs.cedarpolicy.com; Cutler et al., "Cedar: A New Language for Expressive, Fast, Safe, and Analyzable
 //! Authorization" (OOPSLA 2024).
 
 mod load;
+mod memo;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write;
 use std::sync::Arc;
@@ -16,17 +19,20 @@ use std::sync::Arc;
 use bartizan_config::{Authorize, CedarSettings, ClaimType, Operation};
 use bartizan_model::{ClaimValue, Part, Principal};
 use cedar_policy::{
-    Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicySet,
-    RestrictedExpression, Schema,
+    Authorizer, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicySet, RestrictedExpression,
+    Schema,
 };
+
+use smallvec::SmallVec;
 
 use super::Request;
 use super::checks;
-use super::object::{is_named, plain_name};
 use super::operation::Match;
 use super::requirement::Fault;
-use crate::parameters::query_pairs;
-use crate::redact;
+use crate::bounded::Cache;
+use crate::parameters::{decode, is_named, plain_name, query_pairs};
+use crate::stage::access::verified::Who;
+use memo::{Circumstances, Query, Reads};
 
 pub use load::CedarFile;
 
@@ -34,6 +40,14 @@ pub use load::CedarFile;
 const VALUES_MAX: usize = 64;
 /// LIMIT: policies that are told as reasons.
 const REASONS_MAX: usize = 8;
+/// LIMIT: decisions that are remembered for one `authorize` policy: what the callers of some minutes do, 6 MB at most.
+const DECIDED_MAX: usize = 16_384;
+
+/// Ids of the policies that permit.
+pub(crate) type Reasons = Arc<[Box<str>]>;
+
+/// What was decided: who permits it, or what speaks against it.
+type Decided = Result<Reasons, Fault>;
 
 /// Compiled Cedar policies by the name of their policy. The host reads the files.
 pub type CedarPlans = BTreeMap<String, Arc<CedarPlan>>;
@@ -41,13 +55,14 @@ pub type CedarPlans = BTreeMap<String, Arc<CedarPlan>>;
 /// The Cedar policies of one `authorize` policy, compiled and valid.
 #[derive(Debug)]
 pub struct CedarPlan {
-    policies: PolicySet,
+    policy_count: usize,
     authorizer: Authorizer,
     actions: Box<[Action]>,
     claims: Box<[(String, ClaimType)]>,
     caller: EntityTypeName,
     role: EntityTypeName,
     group: EntityTypeName,
+    decided: Cache<Decided>,
     /// For builds with debug assertions, in which every request is held against it
     schema: Schema,
 }
@@ -59,6 +74,10 @@ struct Action {
     resource: EntityUid,
     /// Query parameters that policies may read, and their plain names
     query: Box<[(String, Box<[u8]>)]>,
+    /// Those that can be about it
+    policies: Arc<PolicySet>,
+    /// What they look at
+    reads: Reads,
 }
 
 /// The Cedar schema that the policies of `authorize` are held against.
@@ -135,58 +154,88 @@ impl CedarPlan {
 
     /// How many policies there are.
     pub fn policy_count(&self) -> usize {
-        self.policies.num_of_policies()
+        self.policy_count
     }
 
-    /// Whether the request is permitted in every reading of its path, and the policies that say so.
-    pub(crate) fn judge(&self, request: &Request<'_>, one: &Match<'_>) -> Result<Vec<String>, Fault> {
+    /// Whether the request is permitted in every reading of its path, and the ids of policies that say so.
+    pub(crate) fn judge(&self, request: &Request<'_>, one: &Match<'_>) -> Result<Reasons, Fault> {
         let undecided = |words: &str| Fault::new(&checks::UNDECIDED, words.to_owned(), Part::Path);
-        let Some(action) = one.operation.and_then(|number| self.actions.get(number)) else {
+        let Some((number, action)) = one.operation.and_then(|number| Some((number, self.actions.get(number)?))) else {
             return Err(Fault::new(&checks::UNMATCHED, "no operation is meant".to_owned(), Part::Path));
         };
-        let Some(principal) = request.caller else {
+        let Some(who) = request.who else {
             return Err(Fault::new(&checks::UNKNOWN_CALLER, "nobody is known to call".to_owned(), Part::Header));
         };
-        let caller = self.uid(&self.caller, &format!("{}#{}", principal.authority, principal.subject));
-        let entities = self.entities(&caller, principal, request, one, action)?;
         let Some(paths) = one.paths() else {
             return Err(undecided("the path can be read in more ways than are judged"));
         };
-        let mut reasons = Vec::new();
+        let query = action.query(request)?;
+        let mut entities = None;
+        let mut reasons: Option<Reasons> = None;
         for path in paths {
-            let context = self.context(principal, request, path)?;
-            let schema = cfg!(debug_assertions).then_some(&self.schema);
-            let uids = (caller.clone(), action.uid.clone(), action.resource.clone());
-            let asked = cedar_policy::Request::new(uids.0, uids.1, uids.2, context, schema);
-            let Ok(asked) = asked else { return Err(undecided("the request does not fit the schema")) };
-            let permitting = self.decide(&asked, &entities)?;
-            reasons.extend(permitting.into_iter().filter(|reason| !reasons.contains(reason)).collect::<Vec<_>>());
+            let told = Circumstances::of(request, path)?;
+            let name = memo::name(number, action.reads, who, request, one, &query, &told);
+            let decided = match self.decided.find(&name) {
+                Some(decided) => decided,
+                None => {
+                    let entities = match &mut entities {
+                        Some(entities) => &*entities,
+                        none => &*none.insert(self.entities(who, request, one, action, &query)?),
+                    };
+                    let decided = self.decide(&who.principal, action, &told, entities)?;
+                    self.decided.insert(name, decided.clone());
+                    decided
+                }
+            };
+            let permitting = decided?;
+            reasons = Some(match reasons {
+                None => permitting,
+                Some(known) => together(known, &permitting),
+            });
         }
-        reasons.truncate(REASONS_MAX);
-        Ok(reasons)
+        Ok(reasons.unwrap_or_default())
     }
 
-    /// The policies that permit one reading.
-    fn decide(&self, asked: &cedar_policy::Request, entities: &Entities) -> Result<Vec<String>, Fault> {
+    /// What Cedar says of one reading.
+    fn decide(
+        &self,
+        principal: &Principal,
+        action: &Action,
+        told: &Circumstances<'_>,
+        entities: &Entities,
+    ) -> Result<Decided, Fault> {
         let undecided = |words: &str| Fault::new(&checks::UNDECIDED, words.to_owned(), Part::Path);
-        let response = self.authorizer.is_authorized(asked, &self.policies, entities);
+        let schema = cfg!(debug_assertions).then_some(&self.schema);
+        let context = told.context(principal.strength)?;
+        let (caller, uid, resource) = (self.caller_uid(principal), action.uid.clone(), action.resource.clone());
+        let asked = cedar_policy::Request::new(caller, uid, resource, context, schema);
+        let Ok(asked) = asked else { return Err(undecided("the request does not fit the schema")) };
+        let response = self.authorizer.is_authorized(&asked, &action.policies, entities);
         let found = response.diagnostics();
         if found.errors().next().is_some() {
-            return Err(undecided("a Cedar policy cannot be computed"));
+            return Ok(Err(undecided("a Cedar policy cannot be computed")));
         }
-        let mut reasons: Vec<String> = found.reason().map(|id| format!("Cedar policy `{id}`")).collect();
+        let mut reasons: Vec<Box<str>> = found.reason().map(|id| AsRef::<str>::as_ref(id).into()).collect();
         reasons.sort_unstable(); // a set has no order of its own, and events shall not differ
         reasons.truncate(REASONS_MAX);
-        match response.decision() {
-            Decision::Allow => Ok(reasons),
+        Ok(match response.decision() {
+            Decision::Allow => Ok(reasons.into()),
             Decision::Deny => {
                 let words = match reasons.as_slice() {
                     [] => "no Cedar policy permits it".to_owned(),
-                    forbidding => format!("forbidden by {}", forbidding.join(", ")),
+                    forbidding => {
+                        let forbidding: Vec<String> = forbidding.iter().map(|id| named(id)).collect();
+                        format!("forbidden by {}", forbidding.join(", "))
+                    }
                 };
                 Err(Fault::new(&checks::CEDAR, words, Part::Path))
             }
-        }
+        })
+    }
+
+    /// Subjects of two authorities are two callers.
+    fn caller_uid(&self, principal: &Principal) -> EntityUid {
+        self.uid(&self.caller, &format!("{}#{}", principal.authority, principal.subject))
     }
 
     fn uid(&self, kind: &EntityTypeName, id: &str) -> EntityUid {
@@ -196,13 +245,14 @@ impl CedarPlan {
     /// The caller with its attributes, roles and groups, and the resource.
     fn entities(
         &self,
-        caller: &EntityUid,
-        principal: &Principal,
+        who: &Who,
         request: &Request<'_>,
         one: &Match<'_>,
         action: &Action,
+        query: &Query<'_>,
     ) -> Result<Entities, Fault> {
         let undecided = |words: &str| Fault::new(&checks::UNDECIDED, words.to_owned(), Part::Header);
+        let principal = &who.principal;
         let groups: Vec<&str> = request.groups().collect();
         let claims = record(self.claims(principal)?).ok_or_else(|| undecided("the claims make no record"))?;
         let attributes = [
@@ -221,8 +271,8 @@ impl CedarPlan {
         let roles = principal.roles.iter().map(|role| self.uid(&self.role, role));
         let parents: HashSet<EntityUid> =
             roles.chain(groups.iter().map(|group| self.uid(&self.group, group))).collect();
-        let resource = self.resource(request, one, action)?;
-        let caller = Entity::new(caller.clone(), attributes, parents);
+        let resource = action.resource(one, query)?;
+        let caller = Entity::new(self.caller_uid(principal), attributes, parents);
         let caller = caller.map_err(|_| undecided("the caller makes no entity"))?;
         let schema = cfg!(debug_assertions).then_some(&self.schema);
         Entities::from_entities([caller, resource], schema).map_err(|_| undecided("the entities do not fit the schema"))
@@ -253,9 +303,29 @@ impl CedarPlan {
         }
         Ok(claims)
     }
+}
+
+impl Action {
+    /// What the query says of the parameters that policies may read, in their order.
+    fn query<'r>(&self, request: &Request<'r>) -> Result<Query<'r>, Fault> {
+        let undecided = |words: &str| Fault::new(&checks::UNDECIDED, words.to_owned(), Part::Query);
+        let of = |(_, plain): &(String, Box<[u8]>)| {
+            let pairs = query_pairs(request.head.query().unwrap_or_default());
+            let named = pairs.filter(|(name, _)| is_named(name, plain)).map(|(_, value)| decode(value));
+            let values: SmallVec<[Cow<'r, [u8]>; 1]> = named.take(VALUES_MAX + 1).collect();
+            if values.iter().any(|value| std::str::from_utf8(value).is_err()) {
+                return Err(undecided("a query parameter is not UTF-8"));
+            }
+            match values.len() > VALUES_MAX {
+                true => Err(undecided("a query parameter has too many values")),
+                false => Ok(values),
+            }
+        };
+        self.query.iter().map(of).collect()
+    }
 
     /// What the request names.
-    fn resource(&self, request: &Request<'_>, one: &Match<'_>, action: &Action) -> Result<Entity, Fault> {
+    fn resource(&self, one: &Match<'_>, given: &Query<'_>) -> Result<Entity, Fault> {
         let undecided = |part, words: &str| Fault::new(&checks::UNDECIDED, words.to_owned(), part);
         let mut path = Vec::with_capacity(one.values.len());
         for (name, value) in &one.values {
@@ -263,50 +333,31 @@ impl CedarPlan {
                 std::str::from_utf8(value).map_err(|_| undecided(Part::Path, "a path parameter is not UTF-8"))?;
             path.push((name.to_string(), text(value)));
         }
-        let mut query = Vec::new();
-        for (name, plain) in &action.query {
-            let mut values = Vec::new();
-            let pairs = query_pairs(request.head.query().unwrap_or_default());
-            for (_, value) in pairs.filter(|(name, _)| is_named(name, plain)) {
-                let mut decoded = Vec::with_capacity(value.len());
-                redact::decode_onto(&mut decoded, value, true);
-                let value = String::from_utf8(decoded);
-                values.push(value.map_err(|_| undecided(Part::Query, "a query parameter is not UTF-8"))?);
-            }
-            if values.len() > VALUES_MAX {
-                return Err(undecided(Part::Query, "a query parameter has too many values"));
-            }
-            if !values.is_empty() {
-                query.push((name.clone(), set(values.iter().map(String::as_str))));
-            }
-        }
+        let there = self.query.iter().zip(given).filter(|(_, values)| !values.is_empty());
+        let texts = |values: &[Cow<'_, [u8]>]| RestrictedExpression::new_set(values.iter().map(|value| lossy(value)));
+        let query = there.map(|((name, _), values)| (name.clone(), texts(values))).collect();
         let members =
             record(path).zip(record(query)).ok_or_else(|| undecided(Part::Path, "a parameter stands twice"))?;
         let attributes = HashMap::from([("path".to_owned(), members.0), ("query".to_owned(), members.1)]);
-        Entity::new(action.resource.clone(), attributes, HashSet::new())
+        Entity::new(self.resource.clone(), attributes, HashSet::new())
             .map_err(|_| undecided(Part::Path, "the resource makes no entity"))
     }
+}
 
-    fn context(&self, principal: &Principal, request: &Request<'_>, path: &[u8]) -> Result<Context, Fault> {
-        let undecided = |words: &str| Fault::new(&checks::UNDECIDED, words.to_owned(), Part::Connection);
-        let address = request.address.ok_or_else(|| undecided("the client's address is not known"))?;
-        let path = std::str::from_utf8(path).map_err(|_| undecided("the path is not UTF-8"))?;
-        let method = std::str::from_utf8(request.head.method).map_err(|_| undecided("the method is not UTF-8"))?;
-        let clock = request.clock();
-        let members = [
-            ("address", RestrictedExpression::new_ip(address.to_string())),
-            ("method", text(method)),
-            ("path", text(path)),
-            ("host", text(request.host)),
-            ("strength", text(principal.strength.as_str())),
-            ("time", RestrictedExpression::new_long(clock.seconds)),
-            ("hour", RestrictedExpression::new_long(clock.hour)),
-            ("minute", RestrictedExpression::new_long(clock.minute)),
-            ("weekday", RestrictedExpression::new_long(clock.weekday)),
-        ];
-        Context::from_pairs(members.map(|(name, value)| (name.to_owned(), value)))
-            .map_err(|_| undecided("the circumstances make no context"))
-    }
+/// Both lists, each id once.
+fn together(known: Reasons, more: &[Box<str>]) -> Reasons {
+    let new: Vec<Box<str>> = more.iter().filter(|id| !known.contains(id)).cloned().collect();
+    if new.is_empty() { known } else { known.iter().cloned().chain(new).take(REASONS_MAX).collect() }
+}
+
+/// A policy, as people know it.
+pub(crate) fn named(id: &str) -> String {
+    format!("Cedar policy `{id}`")
+}
+
+/// Text of which it is known that it is UTF-8.
+fn lossy(bytes: &[u8]) -> RestrictedExpression {
+    text(&String::from_utf8_lossy(bytes))
 }
 
 fn text(text: &str) -> RestrictedExpression {
@@ -322,13 +373,23 @@ fn record(members: Vec<(String, RestrictedExpression)>) -> Option<RestrictedExpr
 }
 
 impl Action {
-    fn new(operation: &Operation, type_name: &str) -> Option<Self> {
+    fn new(operation: &Operation, type_name: &str, policies: Arc<PolicySet>, reads: Reads) -> Option<Self> {
         let kind: EntityTypeName = format!("Operation::{type_name}").parse().ok()?;
-        let action: EntityTypeName = "Action".parse().ok()?;
         Some(Self {
-            uid: EntityUid::from_type_name_and_id(action, EntityId::new(&operation.id)),
+            uid: action_uid(operation)?,
             resource: EntityUid::from_type_name_and_id(kind, EntityId::new(&operation.id)),
-            query: operation.query.iter().map(|name| (name.clone(), plain_name(name.as_bytes()))).collect(),
+            query: operation
+                .query
+                .iter()
+                .map(|name| (name.clone(), plain_name(name.as_bytes()).as_slice().into()))
+                .collect(),
+            policies,
+            reads,
         })
     }
+}
+
+/// What Cedar calls an operation.
+fn action_uid(operation: &Operation) -> Option<EntityUid> {
+    Some(EntityUid::from_type_name_and_id("Action".parse().ok()?, EntityId::new(&operation.id)))
 }

@@ -5,6 +5,8 @@
 //! parameter is meant, and the one whose template goes further. Servers that route without case see another operation
 //! where a literal is written in other case: then both are held against the request.
 
+use std::sync::Arc;
+
 use bartizan_config::Operation;
 use bartizan_model::Segment;
 use smallvec::SmallVec;
@@ -38,7 +40,7 @@ struct Compiled {
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Part {
     Literal(Box<[u8]>),
-    Parameter(Box<str>),
+    Parameter(Arc<str>),
     /// Only while they are sorted
     Rest,
 }
@@ -65,7 +67,7 @@ pub(crate) struct Match<'r> {
 }
 
 /// Path parameters: name and value.
-type Values = SmallVec<[(Box<str>, Box<[u8]>); 2]>;
+type Values = SmallVec<[(Arc<str>, Box<[u8]>); 2]>;
 
 /// What operations are sorted by: their segments, then whether they take all methods.
 type Rank = (Vec<(u8, Box<[u8]>)>, bool);
@@ -116,7 +118,7 @@ impl Operations {
             is_any = true;
             let parameters = one.segments.iter().zip(&segments);
             let values = parameters.filter_map(|(part, segment)| match part {
-                Part::Parameter(name) => Some((name.clone(), decode(segment))),
+                Part::Parameter(name) => Some((Arc::clone(name), decode(segment))),
                 Part::Literal(_) | Part::Rest => None,
             });
             found.add(Some(one.number), values.collect(), reading);
@@ -146,7 +148,7 @@ impl Compiled {
     fn new(number: usize, written: &Operation) -> Self {
         let part = |segment: &Segment| match segment {
             Segment::Literal(literal) => Part::Literal(literal.as_bytes().into()),
-            Segment::Parameter(name) => Part::Parameter(name.clone()),
+            Segment::Parameter(name) => Part::Parameter(Arc::from(&**name)),
         };
         let parts = written.template.segments().iter().map(part);
         let is_root =

@@ -28,7 +28,7 @@ pub(crate) struct Requirement {
 }
 
 /// Why something is not allowed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Fault {
     pub(crate) info: &'static CheckInfo,
     /// What is missing, in words for the event

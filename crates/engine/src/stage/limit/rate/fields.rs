@@ -16,6 +16,8 @@ pub(crate) struct Item {
     pub(crate) name: Box<str>,
     /// Item of `RateLimit-Policy`
     policy: Box<str>,
+    /// Beginning of that of `RateLimit`
+    left: Box<str>,
 }
 
 impl Item {
@@ -36,7 +38,21 @@ impl Item {
         if let Some(unit) = unit {
             let _ = write!(item, ";qu=\"{unit}\"");
         }
-        Self { name: name.into(), policy: item.into() }
+        Self { left: format!("\"{name}\";r=").into(), name: name.into(), policy: item.into() }
+    }
+
+    /// Adds it to `RateLimit-Policy` and, with what is left, to `RateLimit`.
+    pub(crate) fn tell(&self, remaining: u64, wait_us: u64, written: &mut String, left: &mut String) {
+        if !written.is_empty() {
+            written.push_str(", ");
+            left.push_str(", ");
+        }
+        written.push_str(&self.policy);
+        left.push_str(&self.left);
+        let _ = write!(left, "{remaining}");
+        if wait_us > 0 && wait_us < u64::MAX {
+            let _ = write!(left, ";t={}", seconds(wait_us));
+        }
     }
 }
 
@@ -46,17 +62,13 @@ pub(crate) type Field = (&'static str, String);
 impl Rates {
     /// `RateLimit-Policy` and `RateLimit` of the limits that were asked.
     pub(crate) fn response_fields(&self, policies: &Policies) -> Vec<Field> {
-        let (mut written, mut left) = (String::new(), String::new());
+        if self.charges.is_empty() && self.key_charge.is_none() {
+            return Vec::new();
+        }
+        // PERF: long enough for two limits, so that the texts seldom grow.
+        let (mut written, mut left) = (String::with_capacity(128), String::with_capacity(128));
         for (limit, charge) in self.told(policies) {
-            if !written.is_empty() {
-                written.push_str(", ");
-                left.push_str(", ");
-            }
-            written.push_str(&limit.item.policy);
-            let _ = write!(left, "\"{}\";r={}", limit.item.name, charge.remaining);
-            if charge.wait_us > 0 && charge.wait_us < u64::MAX {
-                let _ = write!(left, ";t={}", seconds(charge.wait_us));
-            }
+            limit.item.tell(charge.remaining, charge.wait_us, &mut written, &mut left);
         }
         if written.is_empty() { Vec::new() } else { vec![("ratelimit-policy", written), ("ratelimit", left)] }
     }
@@ -89,6 +101,6 @@ impl Rates {
 }
 
 /// Whole seconds, at least one.
-pub(super) fn seconds(micros: u64) -> u64 {
+fn seconds(micros: u64) -> u64 {
     micros.div_ceil(1_000_000).max(1)
 }

@@ -4,8 +4,9 @@
 //! sent at once are a thousand, though none has been answered. An attempt that succeeds takes back itself alone: who
 //! logs in to an account of his own in between goes on with the count he had.
 //!
-//! The account is taken from the body, in every reading: a name given twice counts for both. Names are compared without
-//! case and surrounding space, as most services do. Only a keyed hash of it is kept. The answer to a refused attempt has
+//! The account is taken from the body, in every reading that a service may have: what it is called, what it begins like,
+//! and a form where it is called nothing that is known. A member counts under every spelling that some server takes for
+//! it, and a name given twice counts for both. Accounts are compared without case and surrounding space, as most services do. Only a keyed hash of it is kept. The answer to a refused attempt has
 //! the same shape and the same `Retry-After` whatever was exceeded, and whether there is such an account.
 //!
 //! Attempts that gateways share are counted in the store one by one, when the request is complete; without an answer the
@@ -15,7 +16,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bartizan_config::{FailureMode, RateSharing};
-use bartizan_content::{Format, Limits, decode, inflate};
+use bartizan_content::{Format, Limits, decode};
 use bartizan_model::{Location, Mode, Part, Source};
 use smallvec::SmallVec;
 
@@ -26,8 +27,10 @@ use crate::counters::shared::{CountWish, Counted};
 use crate::counters::{Counters, Fingerprint, Meter, Outcomes, SharedTerms};
 use crate::decide::{Ground, Notices, Refusal};
 use crate::held::HeldBody;
+use crate::parameters::{below, folded, is_dotted, plain_name};
 use crate::policy::PolicyIndex;
 use crate::stage::HeadContext;
+use crate::stage::access::media::{Body, BodyForm, second_reading};
 
 /// LIMIT: different accounts that one attempt may name; honest ones name one, and more is a way around the count.
 const ACCOUNTS_MAX: usize = 8;
@@ -45,7 +48,9 @@ const SOURCE: u8 = 65;
 /// Login protection of a policy, compiled.
 #[derive(Debug)]
 pub(crate) struct Login {
+    /// Path of the member that names it, as members of JSON are compared, and as those of forms are
     account: Box<[u8]>,
+    plain_account: Box<[u8]>,
     per_account: Attempts,
     per_source: Attempts,
     failures: Box<[u16]>,
@@ -71,8 +76,7 @@ pub(crate) struct Attempt {
     address: Option<IpAddr>,
     /// A recording without addresses cannot tell sources apart
     has_source: bool,
-    content_type: Option<Box<[u8]>>,
-    coding: Option<Box<[u8]>>,
+    form: BodyForm,
     at: u64,
     /// What is to be counted: the source, and each account
     whom: SmallVec<[Whom; 2]>,
@@ -125,7 +129,8 @@ impl Login {
             }
         };
         Self {
-            account: login.account.as_bytes().into(),
+            account: folded(login.account.as_bytes()).into(),
+            plain_account: plain_name(login.account.as_bytes()).as_slice().into(),
             per_account: attempts("logins of an account", "at one account", login.per_account),
             per_source: attempts("logins of a source", "from one network", login.per_source),
             failures: login.failure_statuses.as_slice().into(),
@@ -137,6 +142,45 @@ impl Login {
     /// What every refused attempt is told to wait, in seconds.
     pub(crate) fn retry_after_secs(&self) -> u64 {
         self.per_account.window_ms.max(self.per_source.window_ms).div_ceil(1000)
+    }
+
+    /// The accounts that a body names, in lower case, each once; at most one more than are counted.
+    fn accounts(&self, body: Body<'_>) -> Vec<String> {
+        let limits = Limits::default();
+        let inflated = body.unpack(&limits).and_then(|inflated| inflated.bytes);
+        let bytes = inflated.as_deref().unwrap_or(body.bytes);
+        let declared = body.format(bytes);
+        // Servers that do not look at the media type, or look at the other one.
+        let is_form_too = declared == Format::Raw || body.form.is_ambiguous && declared != Format::Form;
+        let readings = [Some(declared), second_reading(declared, bytes), is_form_too.then_some(Format::Form)];
+        let mut found: Vec<String> = Vec::new();
+        for format in readings.into_iter().flatten() {
+            self.read(format, bytes, &limits, |value| {
+                let name = String::from_utf8_lossy(value).trim().to_lowercase();
+                if !name.is_empty() && !found.contains(&name) && found.len() <= ACCOUNTS_MAX {
+                    found.push(name);
+                }
+            });
+        }
+        found
+    }
+
+    /// Tells of each value that the account's member has in one reading of a body.
+    fn read(&self, format: Format<'_>, bytes: &[u8], limits: &Limits, mut tell: impl FnMut(&[u8])) {
+        let content = decode(format, bytes, limits);
+        if matches!(format, Format::Form | Format::Multipart(_)) {
+            let is_meant = |key: &[u8]| *plain_name(key) == *self.plain_account || is_dotted(&self.account, key);
+            content.roots().filter(|pair| is_meant(pair.key())).for_each(|pair| tell(pair.value()));
+            return;
+        }
+        let mut walk = content.walk();
+        while let Some((path, leaf)) = walk.next() {
+            let path = path.strip_prefix(b"json.").or_else(|| path.strip_prefix(b"xml.")).unwrap_or(path);
+            let is_item = |rest: &[u8]| rest.iter().all(u8::is_ascii_digit);
+            if below(&self.account, &folded(path)).is_some_and(is_item) {
+                tell(leaf.value());
+            }
+        }
     }
 
     fn attempts(&self, is_account: bool) -> &Attempts {
@@ -165,8 +209,7 @@ pub(crate) fn begin(
         login: Arc::clone(login),
         address: ctx.facts.client.ip,
         has_source: ctx.facts.client.ip.is_some() || ctx.source == Source::Gateway,
-        content_type: ctx.fields.content_type.map(Box::from),
-        coding: ctx.head.header("content-encoding").map(Box::from),
+        form: BodyForm::of(ctx),
         at,
         whom: SmallVec::new(),
         is_crowd: false,
@@ -189,8 +232,7 @@ impl Attempt {
             return;
         }
         let login = Arc::clone(&self.login);
-        let (bytes, _) = body.first(login.body_bytes_max);
-        let accounts = self.accounts(bytes);
+        let accounts = login.accounts(self.form.body(body, login.body_bytes_max));
         self.is_crowd = accounts.len() > ACCOUNTS_MAX;
         if self.has_source {
             let mut source = login.per_source.fingerprinter.begin();
@@ -291,40 +333,5 @@ impl Attempt {
             self.charges.push(Charge { whom, place });
         }
         is_admitted
-    }
-
-    /// The accounts that a body names, in lower case, each once; at most one more than are counted.
-    fn accounts(&self, bytes: &[u8]) -> Vec<String> {
-        let limits = Limits::default();
-        let inflated = self.coding.as_deref().and_then(|coding| inflate(coding, bytes, &limits).bytes);
-        let bytes = inflated.as_deref().unwrap_or(bytes);
-        let format = match Format::of(self.content_type.as_deref(), bytes) {
-            Format::Raw => match Format::of(None, bytes) {
-                Format::Raw => Format::Form, // servers that do not look at the media type
-                sniffed => sniffed,
-            },
-            declared => declared,
-        };
-        let content = decode(format, bytes, &limits);
-        let mut found: Vec<String> = Vec::new();
-        let mut add = |path: &[u8], value: &[u8]| {
-            if !path.eq_ignore_ascii_case(&self.login.account) {
-                return;
-            }
-            let name = String::from_utf8_lossy(value).trim().to_lowercase();
-            if !name.is_empty() && !found.contains(&name) && found.len() <= ACCOUNTS_MAX {
-                found.push(name);
-            }
-        };
-        if matches!(format, Format::Form | Format::Multipart(_)) {
-            content.roots().for_each(|pair| add(pair.key(), pair.value()));
-            return found;
-        }
-        let mut walk = content.walk();
-        while let Some((path, leaf)) = walk.next() {
-            let path = path.strip_prefix(b"json.").or_else(|| path.strip_prefix(b"xml.")).unwrap_or(path);
-            add(path, leaf.value());
-        }
-        found
     }
 }

@@ -1,15 +1,24 @@
 //! Policy files: read, held against the schema, every fault at its line.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use bartizan_config::Authorize;
 use bartizan_model::{Diagnostic, DiagnosticSeverity, Position, excerpt};
-use cedar_policy::{Authorizer, PolicyId, PolicySet, Schema, ValidationMode, Validator};
+use cedar_policy::{
+    ActionConstraint, Authorizer, EntityUid, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator,
+};
 
-use super::{Action, CedarPlan, schema_text, type_names};
+use super::memo::Reads;
+use super::{Action, CedarPlan, DECIDED_MAX, action_uid, schema_text, type_names};
+use crate::bounded::Cache;
 
 /// LIMIT: bytes of a policy file.
 const FILE_BYTES_MAX: usize = 1 << 20;
 /// LIMIT: policies of one `authorize` policy: each is computed for each request.
 const POLICIES_MAX: usize = 1000;
+/// LIMIT: policies in the sets of all operations together, some 50 MB; operations beyond it share the set of all.
+const GATHERED_MAX: usize = 100_000;
 /// LIMIT: faults that are told of one file.
 const FAULTS_MAX: usize = 50;
 /// A Cedar policy file cannot be used.
@@ -55,18 +64,16 @@ pub(super) fn compile(
     if found.iter().any(|fault| fault.severity == DiagnosticSeverity::Error) {
         return Err(found);
     }
-    let names = type_names(&authorize.operations);
-    let actions = authorize.operations.iter().zip(&names).map(|(operation, name)| Action::new(operation, name));
-    let actions: Option<Vec<Action>> = actions.collect();
     let plan = || {
         Some(CedarPlan {
-            policies,
+            actions: actions(authorize, policies)?.into(),
+            policy_count: count,
             authorizer: Authorizer::new(),
-            actions: actions?.into(),
             claims: settings.claims.as_slice().into(),
             caller: "Caller".parse().ok()?,
             role: "Role".parse().ok()?,
             group: "Group".parse().ok()?,
+            decided: Cache::new(DECIDED_MAX),
             schema,
         })
     };
@@ -76,6 +83,43 @@ pub(super) fn compile(
             let message = "an operation's id cannot be named in Cedar".to_owned();
             Err(vec![fault("", None, DiagnosticSeverity::Error, UNUSABLE, message, "give it a plainer id")])
         }
+    }
+}
+
+/// The operations, each with the policies that can be about it. A policy whose scope names other actions is neither
+/// satisfied nor computed for this one, so that leaving it out changes no decision, no reason and no error.
+fn actions(authorize: &Authorize, policies: PolicySet) -> Option<Vec<Action>> {
+    let uids: Vec<EntityUid> = authorize.operations.iter().map(action_uid).collect::<Option<_>>()?;
+    let list: Vec<Policy> = policies.policies().cloned().collect();
+    let all = (Arc::new(policies), Reads::of(&list));
+    let mut gathered = 0;
+    let mut sets: BTreeMap<Vec<usize>, (Arc<PolicySet>, Reads)> = BTreeMap::new();
+    let names = type_names(&authorize.operations);
+    let actions = authorize.operations.iter().zip(&names).zip(&uids).map(|((operation, name), uid)| {
+        let numbers: Vec<usize> =
+            (0..).zip(&list).filter(|(_, policy)| may_be_about(policy, uid)).map(|(number, _)| number).collect();
+        let (set, reads) = match sets.get(&numbers) {
+            Some(known) => known.clone(),
+            None if gathered + numbers.len() > GATHERED_MAX => all.clone(),
+            None => {
+                gathered += numbers.len();
+                let chosen = || numbers.iter().filter_map(|number| list.get(*number)).cloned();
+                let set = PolicySet::from_policies(chosen()).ok()?;
+                let chosen: Vec<Policy> = chosen().collect();
+                sets.entry(numbers).or_insert((Arc::new(set), Reads::of(&chosen))).clone()
+            }
+        };
+        Action::new(operation, name, set, reads)
+    });
+    actions.collect()
+}
+
+/// Whether the policy's scope leaves the action open, or names it. Actions are in no groups here.
+fn may_be_about(policy: &Policy, action: &EntityUid) -> bool {
+    match policy.action_constraint() {
+        ActionConstraint::Any => true,
+        ActionConstraint::Eq(named) => named == *action,
+        ActionConstraint::In(named) => named.contains(action),
     }
 }
 
