@@ -21,6 +21,10 @@ use crate::question::{Question, Reply};
 use crate::stage::HeadContext;
 use crate::state::{KnownKeys, sha256};
 
+/// How long a token is refused without another question because its issuer publishes no such key; while the keys stay as
+/// they are, for with other keys it is judged anew.
+const UNKNOWN_KEY_SECS: i64 = 10;
+
 /// The tokens of one issuer.
 #[derive(Debug)]
 pub(crate) struct JwtRules {
@@ -94,9 +98,12 @@ impl JwtRules {
                 }
                 Err(Failure::Foreign(fault)) => return Verdict::Foreign(fault),
                 Err(Failure::Refused(fault)) => return Verdict::Refused(fault),
-                Err(Failure::UnknownKey) => return self.ask(ctx).unwrap_or_else(|| self.unknown_key(ctx)),
+                Err(Failure::UnknownKey) => return self.ask(ctx).unwrap_or_else(|| self.unknown_key(ctx, name, &keys)),
             },
         };
+        if verified.who.is_err() {
+            return Verdict::Known(verified); // known to be refused
+        }
         match dpop::prove_binding(ctx, &self.proof, &presented, &verified) {
             Ok(()) => Verdict::Known(verified),
             Err(fault) => Verdict::Refused(fault),
@@ -128,19 +135,22 @@ impl JwtRules {
         sha256(&[b"keys", self.source.to_string().as_bytes()])
     }
 
-    /// A key that stays unknown is refused only by what its issuer has said since; until then it may be a new one.
-    fn unknown_key(&self, ctx: &HeadContext<'_>) -> Verdict {
-        let has_answered = match *self.source {
-            KeySource::File(_) => true,
-            KeySource::Url(_) | KeySource::Discovery(_) => {
-                matches!(ctx.asked.reply_to(&self.question()), Some(Reply::Done))
-            }
-        };
-        Verdict::Refused(if has_answered {
-            Fault::new(&checks::KEY, "the issuer publishes no such key")
-        } else {
-            Fault::new(&checks::UNAVAILABLE, "its key is not known, and the issuer could not be asked for newer ones")
-        })
+    /// A key that stays unknown is refused only by what its issuer has said since; until then it may be a new one. What
+    /// the issuer said of a token is remembered, so that one whose key was withdrawn does not wait again and again.
+    fn unknown_key(&self, ctx: &HeadContext<'_>, name: Digest, keys: &KnownKeys) -> Verdict {
+        let fault = Fault::new(&checks::KEY, "the issuer publishes no such key");
+        match *self.source {
+            KeySource::File(_) => return Verdict::Refused(fault),
+            KeySource::Url(_) | KeySource::Discovery(_) => {}
+        }
+        if !matches!(ctx.asked.reply_to(&self.question()), Some(Reply::Done)) {
+            let words = "its key is not known, and the issuer could not be asked for newer ones";
+            return Verdict::Refused(Fault::new(&checks::UNAVAILABLE, words));
+        }
+        let until_secs = ctx.now.as_secs().saturating_add(UNKNOWN_KEY_SECS);
+        let verified = Verified { who: Err(fault), from_secs: i64::MIN, until_secs, keys: Some(keys.digest) };
+        ctx.snapshot.access().verified.insert(name, Arc::new(verified));
+        Verdict::Refused(fault)
     }
 
     /// A token of this issuer, or so it says: nothing of it is verified.

@@ -380,22 +380,32 @@ fn an_unknown_key_is_refused_only_by_what_its_issuer_says_after_the_question() {
     };
     let served = desk.serve_with(&call, Some(&|_| publish(0, &[Signer::ed25519(2).named("two")])));
     assert_eq!((served.check().as_deref(), served.questions.len()), (Some("ACC-208"), 1), "the keys came without it");
-    let served = desk.serve_with(&later(1), Some(&|_| Reply::Unavailable));
+    let served = desk.serve_with(&later(9), Some(&|_| Reply::Done));
+    assert_eq!((served.check().as_deref(), served.questions.len()), (Some("ACC-208"), 0), "it was said a moment ago");
+    let served = desk.serve_with(&later(10), Some(&|_| Reply::Unavailable));
     assert_eq!((served.check().as_deref(), served.questions.len()), (Some("ACC-209"), 1), "nobody could say");
     let unreachable = |_: &_| {
-        desk.access.keys_unreachable(&source, at(2));
+        desk.access.keys_unreachable(&source, at(11));
         Reply::Unavailable
     };
-    let served = desk.serve_with(&later(2), Some(&unreachable));
-    assert_eq!((served.check().as_deref(), served.questions.len()), (Some("ACC-209"), 1));
     let served = desk.serve_with(&later(11), Some(&unreachable));
+    assert_eq!((served.check().as_deref(), served.questions.len()), (Some("ACC-209"), 1));
+    let served = desk.serve_with(&later(20), Some(&unreachable));
     assert_eq!((served.check().as_deref(), served.questions.len()), (Some("ACC-209"), 0), "it is left alone a while");
-    let served = desk.serve_with(&later(12), Some(&|_| publish(12, &[signer.named("one")])));
+    let served = desk.serve_with(&later(21), Some(&|_| publish(21, &[signer.named("one")])));
     assert_eq!((served.step, served.questions.len()), (Step::Continue, 1), "rotated");
-    let again = signer.sign(&changed(header(), json!({ "kid": "two" })), &claims());
-    let again = Call { after_secs: 12, ..Call::bearer(&again) };
-    let served = desk.serve_with(&again, Some(&|_| publish(12, &[signer.named("one"), signer.named("two")])));
+    let other = |kid: &str| {
+        let token = signer.sign(&changed(header(), json!({ "kid": kid })), &claims());
+        Call { after_secs: 21, ..Call::bearer(&token) }
+    };
+    let keys = ["one", "two", "three"].map(|kid| signer.named(kid));
+    let served = desk.serve_with(&other("two"), Some(&|_| publish(21, &keys[..2])));
     assert_eq!((served.step, served.questions.len()), (Step::Continue, 1), "rotated again within the same second");
+    let served = desk.serve_with(&other("three"), Some(&|_| Reply::Done));
+    assert_eq!((served.check().as_deref(), served.questions.len()), (Some("ACC-208"), 1));
+    publish(21, &keys);
+    let served = desk.serve_with(&other("three"), Some(&|_| Reply::Done));
+    assert_eq!((served.step, served.questions.len()), (Step::Continue, 0), "other keys are another matter");
     assert_eq!(desk.serve_with(&later(100), Some(&|_| Reply::Done)).questions.len(), 0, "known: nothing to ask");
 }
 
