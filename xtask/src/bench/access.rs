@@ -80,7 +80,7 @@ fn count(options: &Options, name: &str) -> Result<Counts> {
 fn counts(text: &str) -> Counts {
     let line = |line: &str| {
         let (count, place) = line.trim_start().split_once(' ')?;
-        let count = count.replace(',', "").parse().ok()?;
+        let count: u64 = count.replace(',', "").parse().ok()?;
         let (_, function) = place.trim_start().split_once(':')?;
         let function = function.rsplit_once(" [").map_or(function, |(function, _)| function);
         Some((function.trim().to_owned(), count))

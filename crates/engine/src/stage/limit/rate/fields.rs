@@ -62,7 +62,7 @@ pub(crate) type Field = (&'static str, String);
 impl Rates {
     /// `RateLimit-Policy` and `RateLimit` of the limits that were asked.
     pub(crate) fn response_fields(&self, policies: &Policies) -> Vec<Field> {
-        if self.charges.is_empty() && self.key_charge.is_none() {
+        if self.charges.is_empty() {
             return Vec::new();
         }
         // PERF: long enough for two limits, so that the texts seldom grow.
