@@ -107,7 +107,7 @@ fn faults(checker: &mut Checker<'_, '_>, at: &SettingPath, cache: &Cache) {
         checker.error(&key_at, report::CONTRADICTION, message, help);
     }
     if is_anonymous && cache.is_by_caller() {
-        let message = "the key tells callers apart and does not".to_owned();
+        let message = "`anonymous` is nobody, and the rest of the key tells callers apart".to_owned();
         checker.error(&key_at, report::CONTRADICTION, message, "remove `anonymous`, or the parts about callers");
     }
     let has_parameters = cache.key.iter().any(|part| matches!(part, CacheKey::Parameter(_)));
