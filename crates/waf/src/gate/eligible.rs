@@ -97,8 +97,13 @@ fn needs_of(link: &Link) -> Option<Cow<'_, Needs>> {
     if counts {
         // Nothing there must be no match: then something there is what a match needs.
         let (mut now, mut next) = (Vec::new(), Vec::new());
-        let none = transformed(&link.transforms, b"0", &mut now, &mut next);
-        let matches_none = argument.is_some() || matcher.is_match(none, None) != *is_negated;
+        let mut matches_after = |step: usize| {
+            let steps = link.transforms.get(..step).unwrap_or_default();
+            matcher.is_match(transformed(steps, b"0", &mut now, &mut next), None) != *is_negated
+        };
+        let last = link.transforms.len();
+        let first = if link.is_multi_match { 0 } else { last };
+        let matches_none = argument.is_some() || (first..=last).any(&mut matches_after);
         return (!matches_none).then_some(Cow::Owned(Needs::NOTHING));
     }
     let is_changed = link.transforms.iter().any(|transform| *transform != Transform::Lowercase);
