@@ -224,6 +224,17 @@ fn compiled(rules: &str, gates: Gates, memory: Memory, opens_values: bool) -> Op
     Plan::compile(&document, &options).ok().map(Arc::new)
 }
 
+/// `base64Decode` makes nothing of `0`, but with `multiMatch` the count is asked about before it.
+#[test]
+fn a_count_of_nothing_is_asked_about_at_each_step() {
+    let rules = "SecRule &ARGS \"@streq 0\" \"id:1,phase:1,pass,log,t:none,t:base64Decode,multiMatch\"";
+    let made = Made { target: "/".to_owned(), note: String::new(), format: 0, body: String::new() };
+    for gates in [Gates::All, Gates::None] {
+        let plan = compiled(rules, gates, Memory::On, false).unwrap();
+        assert_eq!(made.seen(&plan).matches.len(), 1, "{gates:?}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 

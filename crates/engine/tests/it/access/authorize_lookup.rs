@@ -38,7 +38,10 @@ fn a_member_means_the_same_alone_and_within_the_whole() {
         ("principal.claims.missing == 1", errs),
         ("principal.claims.level.deeper == 1", errs),
         ("principal.application == \"x\"", errs),
-        ("request.method == \"POST\" && request[\"method\"] == \"POST\" && request.path.startsWith(\"/items/a\")", holds),
+        (
+            "request.method == \"POST\" && request[\"method\"] == \"POST\" && request.path.startsWith(\"/items/a\")",
+            holds,
+        ),
         ("request.hour == 0 && request.weekday == 4 && request.minute == request[\"minute\"]", holds),
         ("request.host == \"api.example\" && request.scheme == \"https\"", holds),
         ("client.address == \"192.0.2.1\" && client[\"address\"] == client.address", holds),
