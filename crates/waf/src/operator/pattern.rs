@@ -6,6 +6,7 @@
 //! A pattern with macros is compiled when they are expanded; the last one is kept, since macros seldom change their value.
 
 mod dialect;
+mod loose;
 
 use std::sync::{Arc, RwLock};
 
@@ -16,6 +17,8 @@ use regex_syntax::hir::{Class, ClassBytesRange, Hir, HirKind, Look, Repetition};
 use regex_syntax::{Parser, ParserBuilder};
 
 use super::{CAPTURES_MAX, Captures, Fault};
+
+use loose::Loose;
 
 /// LIMIT: bytes of a pattern's automaton. The largest of the Core Rule Set needs less than 1 MiB; a hundred patterns of this size fit
 /// in memory.
@@ -35,6 +38,8 @@ const STATE_CACHE_BYTES: usize = 512 << 10;
 #[derive(Debug)]
 pub(crate) struct Pattern {
     regex: Regex,
+    /// Without long bounds, and the bytes of the longest value of which it says the same
+    loose: Option<(Regex, usize)>,
     /// It matches every value, from its first byte to its last
     takes_all: bool,
 }
@@ -47,24 +52,31 @@ impl Pattern {
 
     /// Compiles a pattern that was parsed, and perhaps rewritten, before.
     pub(crate) fn of_hir(hir: &Hir) -> Result<Self, Fault> {
-        Self::with_limit(hir, AUTOMATON_BYTES_MAX)
+        let loose = match Loose::of(hir) {
+            Some(loose) => Some((regex(&loose.hir, AUTOMATON_BYTES_MAX)?, loose.exact_bytes_max)),
+            None => None,
+        };
+        Ok(Self { loose, ..Self::with_limit(hir, AUTOMATON_BYTES_MAX)? })
     }
 
+    /// Compiles it as it is.
     fn with_limit(hir: &Hir, automaton_bytes_max: usize) -> Result<Self, Fault> {
-        let config = Regex::config()
-            .utf8_empty(false)
-            .nfa_size_limit(Some(automaton_bytes_max))
-            .hybrid_cache_capacity(STATE_CACHE_BYTES);
-        let regex = Regex::builder().configure(config).build_from_hir(hir).map_err(|error| Fault {
-            message: format!("the pattern cannot be compiled: {error}"),
-            help: "bound its repetitions, or split it".to_owned(),
-        })?;
-        Ok(Self { regex, takes_all: takes_all(hir) })
+        Ok(Self { regex: regex(hir, automaton_bytes_max)?, loose: None, takes_all: takes_all(hir) })
     }
 
     /// Whether it matches anywhere in `input`.
     pub(crate) fn is_match(&self, input: &[u8]) -> bool {
-        self.takes_all || self.regex.is_match(input)
+        self.takes_all || self.telling(input).is_some_and(|regex| regex.is_match(input))
+    }
+
+    /// What tells whether and where this value matches; `None` when it does not.
+    // PERF: patterns of thousands of states are too many for the lazy automaton; without bounds most are a few dozen.
+    fn telling(&self, input: &[u8]) -> Option<&Regex> {
+        match &self.loose {
+            Some((loose, exact_bytes_max)) if input.len() <= *exact_bytes_max => Some(loose),
+            Some((loose, _)) => loose.is_match(input).then_some(&self.regex),
+            None => Some(&self.regex),
+        }
     }
 
     /// Whether it matches every value as a whole: `^.*$`.
@@ -78,20 +90,21 @@ impl Pattern {
             captures.set_span(0..input.len());
             return true;
         }
+        let Some(regex) = self.telling(input) else { return false };
         // More slots than the pattern has groups make one of the engines behind it read past its table.
-        let wanted = self.regex.captures_len().min(captures.asked());
+        let wanted = regex.captures_len().min(captures.asked());
         if wanted <= 1 {
-            let found = self.regex.search(&Input::new(input));
+            let found = regex.search(&Input::new(input));
             found.iter().for_each(|found| captures.set_span(found.range()));
             return found.is_some();
         }
         // Most values do not match, and saying so is much cheaper than finding groups.
-        if !self.regex.is_match(input) {
+        if !regex.is_match(input) {
             return false;
         }
         let mut slots: [Option<NonMaxUsize>; 2 * CAPTURES_MAX] = [None; 2 * CAPTURES_MAX];
         let asked = slots.get_mut(..wanted * 2).unwrap_or_default();
-        if self.regex.search_slots(&Input::new(input), asked).is_none() {
+        if regex.search_slots(&Input::new(input), asked).is_none() {
             return false;
         }
         let (spans, _) = slots.as_chunks::<2>();
@@ -103,12 +116,26 @@ impl Pattern {
     }
 
     /// Its first match that does not begin before `start`.
+    // PERF: whether it matches at all is not asked of `loose` first: whoever looks for the next match would ask again each time.
     pub(super) fn find_from(&self, input: &[u8], start: usize) -> Option<std::ops::Range<usize>> {
+        let exact = self.loose.as_ref().filter(|(_, exact_bytes_max)| input.len() <= *exact_bytes_max);
+        let regex = exact.map_or(&self.regex, |(loose, _)| loose);
         (start <= input.len())
-            .then(|| self.regex.search(&Input::new(input).range(start..)))
+            .then(|| regex.search(&Input::new(input).range(start..)))
             .flatten()
             .map(|found| found.range())
     }
+}
+
+fn regex(hir: &Hir, automaton_bytes_max: usize) -> Result<Regex, Fault> {
+    let config = Regex::config()
+        .utf8_empty(false)
+        .nfa_size_limit(Some(automaton_bytes_max))
+        .hybrid_cache_capacity(STATE_CACHE_BYTES);
+    Regex::builder().configure(config).build_from_hir(hir).map_err(|error| Fault {
+        message: format!("the pattern cannot be compiled: {error}"),
+        help: "bound its repetitions, or split it".to_owned(),
+    })
 }
 
 /// Whether a pattern is `^.*$`.
