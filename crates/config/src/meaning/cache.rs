@@ -154,12 +154,13 @@ pub(super) fn callers(checker: &mut Checker<'_, '_>, root: &SettingPath, config:
             continue;
         }
         let at = root.key("policies").index(index).key("cache");
+        let is_for_all = cache.key.contains(&CacheKey::Anonymous) && !cache.is_by_caller();
         let mut running = config.policies.iter().filter(|other| other.mode != Mode::Off);
         let guard = running.find(|other| {
             matches!(other.rule, PolicyRule::Authenticate(_)) && can_concern_one(&policy.scope, &other.scope)
         });
         match guard {
-            Some(guard) if !cache.is_by_caller() && !cache.shared => {
+            Some(guard) if is_for_all && !cache.shared => {
                 let message = format!(
                     "callers whom `{}` knows would get each other's answers: the key does not tell them apart",
                     excerpt(&guard.name)
