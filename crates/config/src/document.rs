@@ -437,8 +437,8 @@ pub struct Api {
     pub streaming: Vec<String>,
 }
 
-/// What must hold for a part of the traffic: exactly one of `methods`, `addresses`, `networks`, `cors`, `csrf`, `response_headers`, `ssrf`,
-/// `limits`, `threats`, `content`, `rate`, `authenticate`, `continuity` and `authorize`.
+/// What must hold for a part of the traffic: exactly one of `methods`, `addresses`, `networks`, `cors`, `csrf`, `response_headers`, `cache`,
+/// `ssrf`, `limits`, `threats`, `content`, `rate`, `authenticate`, `continuity` and `authorize`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
