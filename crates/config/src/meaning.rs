@@ -83,7 +83,7 @@ pub(crate) fn of(document: &document::Document, tree: &Node, base_dir: &Path, re
     contradictions(&mut checker, &root, &config);
     networks::unanswered(&mut checker, &root, &config);
     plans::unknown(&mut checker, &root, &config);
-    continuity::unanswered(&mut checker, &root, &config);
+    continuity::unwatched(&mut checker, &root, &config);
     config
 }
 

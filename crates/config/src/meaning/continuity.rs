@@ -1,7 +1,7 @@
 //! Policies that watch where a verified caller calls from.
 
 use super::Checker;
-use crate::config::{AddressFileKind, Config, Continuity, ContinuityKey, PolicyRule};
+use crate::config::{Config, Continuity, ContinuityKey, PolicyRule};
 use crate::defaults;
 use crate::document::{self, WithoutStepUp};
 use crate::path::SettingPath;
@@ -33,35 +33,15 @@ pub(super) fn continuity(
     }
 }
 
-/// Policies that nobody can meet or break: where addresses are is not known, or who calls.
-pub(super) fn unanswered(checker: &mut Checker<'_, '_>, root: &SettingPath, config: &Config) {
-    let has = |kinds: &[AddressFileKind]| config.address_data.iter().any(|data| kinds.contains(&data.kind));
-    let known = [
-        has(&[AddressFileKind::Database, AddressFileKind::Countries]),
-        has(&[AddressFileKind::Database, AddressFileKind::Asns]),
-        has(&[AddressFileKind::Database, AddressFileKind::Coordinates]),
-        has(&[AddressFileKind::Labels]),
-    ];
+/// Policies that watch nobody: who calls is not known.
+pub(super) fn unwatched(checker: &mut Checker<'_, '_>, root: &SettingPath, config: &Config) {
     let knows_callers = config.policies.iter().any(|policy| matches!(policy.rule, PolicyRule::Authenticate(_)));
+    if knows_callers || checker.is_partial {
+        return;
+    }
     for (index, policy) in config.policies.iter().enumerate() {
-        let PolicyRule::Continuity(rules) = &policy.rule else { continue };
-        let at = root.key("policies").index(index).key("continuity");
-        if checker.is_partial {
-            return;
-        }
-        let asked = [
-            (rules.countries_max.is_some(), "countries_max", "countries"),
-            (rules.operators_max.is_some(), "operators_max", "operators"),
-            (rules.speed_max.is_some(), "speed_max", "coordinates"),
-            (!rules.ignore_labels.is_empty(), "ignore_labels", "labels"),
-        ];
-        for ((is_asked, key, what), is_known) in asked.into_iter().zip(known) {
-            if is_asked && !is_known {
-                let message = format!("no file of `address_data` tells {what}");
-                checker.error(&at.key(key), report::UNKNOWN_NAME, message, "add one to `address_data`, with `holds`");
-            }
-        }
-        if !knows_callers {
+        if matches!(policy.rule, PolicyRule::Continuity(_)) {
+            let at = root.key("policies").index(index).key("continuity");
             let message = "nobody is watched: no policy says how callers prove who they are".to_owned();
             checker.warning(&at, report::NO_EFFECT, message, "add a policy with `authenticate`");
         }

@@ -75,6 +75,7 @@ pub(super) fn unanswered(checker: &mut Checker<'_, '_>, root: &SettingPath, conf
     let has = |kinds: &[AddressFileKind]| config.address_data.iter().any(|data| kinds.contains(&data.kind));
     let countries = has(&[AddressFileKind::Database, AddressFileKind::Countries]);
     let asns = has(&[AddressFileKind::Database, AddressFileKind::Asns]);
+    let coordinates = has(&[AddressFileKind::Database, AddressFileKind::Coordinates]);
     let labels = has(&[AddressFileKind::Labels]);
     for (index, policy) in config.policies.iter().enumerate() {
         let at = root.key("policies").index(index);
@@ -89,6 +90,13 @@ pub(super) fn unanswered(checker: &mut Checker<'_, '_>, root: &SettingPath, conf
             asked(!rules.countries.is_empty(), countries, at.key("countries"), "countries");
             asked(!rules.asns.is_empty(), asns, at.key("asns"), "operators");
             asked(!rules.labels.is_empty(), labels, at.key("labels"), "labels");
+        }
+        if let PolicyRule::Continuity(rules) = &policy.rule {
+            let at = at.key("continuity");
+            asked(rules.countries_max.is_some(), countries, at.key("countries_max"), "countries");
+            asked(rules.operators_max.is_some(), asns, at.key("operators_max"), "operators");
+            asked(rules.speed_max.is_some(), coordinates, at.key("speed_max"), "coordinates");
+            asked(!rules.ignore_labels.is_empty(), labels, at.key("ignore_labels"), "labels");
         }
         if let PolicyRule::Rate(rate) = &policy.rule {
             let at = at.key("rate").key("key");
