@@ -25,7 +25,7 @@ console: {{ address: \"127.0.0.1:{{console}}\" }}
 }
 
 /// `bartizan key …` on the gateway's directory; what it prints.
-fn key(data: &Path, words: &[&str]) -> Result<String> {
+pub(super) fn key(data: &Path, words: &[&str]) -> Result<String> {
     let directory = data.display().to_string();
     let output = Bartizan::command(&[&["key"], words, &["--data-dir", &directory]].concat())?;
     let told = String::from_utf8_lossy(&output.stderr).into_owned();

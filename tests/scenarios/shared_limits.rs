@@ -10,6 +10,8 @@ use anyhow::{Context, Result, ensure};
 use bartizan_testkit::{Bartizan, Origin, Program, free_port};
 use rustix::process::Signal;
 
+use crate::api_keys;
+
 /// A Redis that forgets nothing when it is killed.
 struct Redis {
     program: Program,
@@ -285,10 +287,7 @@ fn redis_is_reached_over_tls_with_a_certificate_and_nobody_else_is_believed() ->
 
 /// A key of `application` at this gateway, once the gateway knows it.
 fn key_of(gateway: &Bartizan, words: &[&str]) -> Result<String> {
-    let data = gateway.data().display().to_string();
-    let output = Bartizan::command(&[&["key", "create"], words, &["--data-dir", &data]].concat())?;
-    ensure!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
-    let key = String::from_utf8(output.stdout)?.trim_end().to_owned();
+    let key = api_keys::key(&gateway.data(), &[&["create"], words].concat())?;
     let begun = Instant::now();
     while crate::agent().get(gateway.url("/known")).header("x-api-key", &key).call()?.status().as_u16() == 401 {
         ensure!(begun.elapsed() < Duration::from_secs(10), "the gateway does not take the key");
