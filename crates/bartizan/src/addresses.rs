@@ -81,7 +81,7 @@ impl AddressFiles {
         let line = |info: bartizan_engine::AddressFileInfo| {
             let networks = info.networks.map(|networks| format!(", {networks} networks")).unwrap_or_default();
             let age = match info.built {
-                Some(built) => format!(", built {} ({} days ago)", day(built), days(built, now)),
+                Some(built) => format!(", built {} ({} days ago)", day(built), now.days_since(built)),
                 None => String::new(),
             };
             format!("address data `{}`: {}{networks}{age}", info.name, info.kind)
@@ -119,7 +119,7 @@ fn place(file: &str, index: usize) -> Place<'_> {
 
 fn old(data: &AddressData, now: Timestamp, file: &str) -> Vec<Diagnostic> {
     let warning = |(index, info): (usize, bartizan_engine::AddressFileInfo)| {
-        let age = days(info.built?, now);
+        let age = now.days_since(info.built?);
         let message = format!("the data of `{}` is {age} days old", info.name);
         let words = (message, "networks change hands: fetch a newer file and reload");
         (age > ADDRESS_DATA_OLD_DAYS)
@@ -131,35 +131,21 @@ fn old(data: &AddressData, now: Timestamp, file: &str) -> Vec<Diagnostic> {
 fn unknown_labels(config: &Config, data: &AddressData, file: &str) -> Vec<Diagnostic> {
     let mut diagnostics = Vec::new();
     for (index, policy) in config.policies.iter().enumerate() {
-        let (labels, key): (Vec<&String>, _) = match &policy.rule {
-            PolicyRule::Networks(rules) => (rules.labels.allow.iter().chain(&rules.labels.deny).collect(), "labels"),
-            PolicyRule::Continuity(rules) => (rules.ignore_labels.iter().collect(), "ignore_labels"),
-            PolicyRule::Methods { .. }
-            | PolicyRule::Addresses { .. }
-            | PolicyRule::Cors(_)
-            | PolicyRule::Csrf(_)
-            | PolicyRule::ResponseHeaders(_)
-            | PolicyRule::Cache(_)
-            | PolicyRule::Ssrf(_)
-            | PolicyRule::Limits { .. }
-            | PolicyRule::Threats(_)
-            | PolicyRule::Content(_)
-            | PolicyRule::Rate(_)
-            | PolicyRule::Authenticate(_)
-            | PolicyRule::Authorize(_) => continue,
+        let (key, lists): (&str, [&[String]; 2]) = if let PolicyRule::Networks(rules) = &policy.rule {
+            ("labels", [&rules.labels.allow[..], &rules.labels.deny[..]])
+        } else if let PolicyRule::Continuity(rules) = &policy.rule {
+            ("ignore_labels", [&rules.ignore_labels[..], &[]])
+        } else {
+            continue;
         };
         let place = Place { file, path: format!("policies[{index}].{}", policy.rule.kind()) };
-        for label in labels.into_iter().filter(|label| !data.has_label(label)) {
+        for label in lists.into_iter().flatten().filter(|label| !data.has_label(label)) {
             let message = format!("no file of `address_data` has the label `{}`", bartizan_model::excerpt(label));
             let words = (message, "mend the label here or in the file");
             diagnostics.push(place.diagnostic(DiagnosticSeverity::Warning, UNKNOWN_LABEL, key, words));
         }
     }
     diagnostics
-}
-
-fn days(built: Timestamp, now: Timestamp) -> u64 {
-    now.micros_since(built) / (86_400 * 1_000_000)
 }
 
 fn day(time: Timestamp) -> String {

@@ -13,9 +13,6 @@ use crate::api::Console;
 use crate::parts::{ADDRESS_DATA_OLD_DAYS, AddressDataState};
 use crate::range::Time;
 
-/// A day in microseconds.
-const DAY_US: u64 = 86_400 * 1_000_000;
-
 /// The running process.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct StatusBody {
@@ -55,7 +52,7 @@ struct AddressDataBody {
 impl AddressDataBody {
     fn new(state: AddressDataState, now: Timestamp) -> Self {
         let AddressDataState { name, kind, networks, built } = state;
-        let age_days = built.map(|built| now.micros_since(built) / DAY_US);
+        let age_days = built.map(|built| now.days_since(built));
         let is_old = age_days.is_some_and(|days| days > ADDRESS_DATA_OLD_DAYS);
         Self { name, kind, networks, built: built.map(Time), age_days, is_old }
     }

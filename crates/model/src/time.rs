@@ -61,6 +61,11 @@ impl Timestamp {
         let delta = self.0.saturating_sub(earlier.0);
         if delta > 0 { delta.unsigned_abs() } else { 0 }
     }
+
+    /// Whole days from `earlier` to `self`; 0 when the clock went backwards.
+    pub const fn days_since(self, earlier: Self) -> u64 {
+        self.micros_since(earlier) / (86_400 * 1_000_000)
+    }
 }
 
 impl fmt::Display for Timestamp {

@@ -290,7 +290,7 @@ fn refused(stats: &GatewayStats) -> Vec<Sample> {
 
 fn cache_requests(stats: &CacheStats) -> Vec<Sample> {
     [
-        ("hit", stats.hits_total - stats.stale_hits_total.min(stats.hits_total)),
+        ("hit", stats.hits_total.saturating_sub(stats.stale_hits_total)),
         ("stale_hit", stats.stale_hits_total),
         ("would_hit", stats.would_hits_total),
         ("miss", stats.misses_total),

@@ -20,7 +20,7 @@ pub(super) fn plans(checker: &mut Checker<'_, '_>, at: &SettingPath, written: &[
             bandwidth,
             shared,
             failure_mode,
-            keys_max: u32::try_from(defaults::APPLICATIONS_MAX).unwrap_or(u32::MAX),
+            keys_max: defaults::APPLICATIONS_MAX,
             ..document::Rate::default()
         };
         Plan { name, limits: super::rate::limits(checker, &at.index(index), &limits) }
