@@ -61,8 +61,17 @@ pub(crate) fn push_char(character: char, out: &mut Vec<u8>) {
 }
 
 /// The value of four hexadecimal digits.
-pub(crate) fn hex4(digits: &[u8; 4]) -> Option<u16> {
+pub fn hex4(digits: &[u8; 4]) -> Option<u16> {
     digits.iter().try_fold(0, |value: u16, digit| Some(value << 4 | u16::from(hex_value(*digit)?)))
+}
+
+/// The character of a `\u{…}`, of which `text` is what stands behind the brace, and the number of its digits.
+pub fn braced_char(text: &[u8]) -> Option<(char, usize)> {
+    /// LIMIT: digits of one escape; more are leading zeros, which nobody writes.
+    const DIGITS_MAX: usize = 8;
+    let length = text.iter().take(DIGITS_MAX + 1).position(|&digit| digit == b'}')?;
+    let digits = std::str::from_utf8(text.get(..length)?).ok().filter(|digits| !digits.starts_with('+'))?;
+    Some((char::from_u32(u32::from_str_radix(digits, 16).ok()?)?, length))
 }
 
 /// White space of ASCII as C's `isspace` has it.

@@ -7,6 +7,7 @@
 mod measure;
 mod token;
 
+pub use self::token::block_string_length;
 use self::token::{Token, Tokens};
 use crate::builder::{Builder, Stop, saturated};
 use crate::fault::FaultKind;

@@ -8,7 +8,7 @@
 //! have been cut for its length alone.
 
 use crate::builder::{Builder, Stop, saturated};
-use crate::encoding::{hex4, push_char};
+use crate::encoding::{braced_char, hex4, push_char};
 use crate::fault::FaultKind;
 use crate::kind::Kind;
 use crate::limits::Limit;
@@ -353,12 +353,8 @@ impl Parser<'_, '_, '_> {
 
     /// `\u{…}`; leaves `at` two bytes before its end.
     fn braced_escape(&mut self) -> Option<char> {
-        /// LIMIT: digits of one escape; more are leading zeros, which nobody writes.
-        const DIGITS_MAX: usize = 8;
-        let digits = self.source.get(self.at..)?.strip_prefix(b"\\u{").filter(|_| self.has_braced_escapes)?;
-        let length = digits.iter().take(DIGITS_MAX + 1).position(|&digit| digit == b'}')?;
-        let digits = std::str::from_utf8(digits.get(..length)?).ok().filter(|digits| !digits.starts_with('+'))?;
-        let character = char::from_u32(u32::from_str_radix(digits, 16).ok()?)?;
+        let text = self.source.get(self.at..)?.strip_prefix(b"\\u{").filter(|_| self.has_braced_escapes)?;
+        let (character, length) = braced_char(text)?;
         self.at += length + 2;
         Some(character)
     }

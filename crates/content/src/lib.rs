@@ -44,6 +44,7 @@ mod xml;
 pub use compress::{Coding, Inflated, inflate};
 pub use fault::{Fault, FaultClass, FaultKind};
 pub use format::{Format, decode, decode_in};
+pub use graphql::block_string_length;
 pub use headers::check_headers;
 pub use kind::Kind;
 pub use limits::{Limit, Limits};

@@ -6,7 +6,7 @@
 //! stays. The strings in a document of GraphQL are its arguments: `query.graphql.page`. Members that were opened are values like others for rules, exclusions can name them, and they count neither in
 //! `&ARGS` nor in `ARGS_COMBINED_SIZE` nor against `SecArgumentsLimit`, which are about what was sent.
 //!
-//! Sources: RFC 4648 §4, §5; RFC 7519; RFC 2397; GraphQL (October 2021) §2.9.4. No other engine does this; it is an [option](crate::Options) of the plan.
+//! Sources: RFC 4648 §4, §5; RFC 7519; RFC 2397; GraphQL (September 2025) §2.9.4. No other engine does this; it is an [option](crate::Options) of the plan.
 
 mod graphql;
 

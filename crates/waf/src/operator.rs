@@ -151,22 +151,8 @@ impl Matcher {
 
     /// Whether a comparison of numbers holds for this one; `argument` as for [`Matcher::is_match`]. `None` for other operators.
     pub(crate) fn compares(&self, value: i64, argument: Option<i64>) -> Option<bool> {
-        match self {
-            Self::Number(comparison, number) => Some(comparison.holds(value, argument.unwrap_or(*number))),
-            Self::Pattern(_)
-            | Self::ExpandedPattern(_)
-            | Self::Phrases(_)
-            | Self::Text(..)
-            | Self::Networks(_)
-            | Self::ByteRange(_)
-            | Self::UrlEncoding
-            | Self::Utf8Encoding
-            | Self::Checked(_)
-            | Self::Sqli
-            | Self::Xss
-            | Self::Always
-            | Self::Never => None,
-        }
+        let Self::Number(comparison, number) = self else { return None };
+        Some(comparison.holds(value, argument.unwrap_or(*number)))
     }
 
     /// Whether [`Matcher::find`] captures a part of the value: not so `detectSQLi`, which gives a fingerprint.

@@ -55,7 +55,7 @@ pub struct Options {
     pub memory: Memory,
     /// JSON and XML bodies are taken apart by their media type, whether or not a rule says so
     pub detect_bodies: bool,
-    /// Values inside of values (JSON, tokens, Base64, percent-encoding in a string) are members of their own
+    /// Values inside of values (JSON, tokens, Base64, GraphQL, percent-encoding in a string) are members of their own
     pub opens_values: bool,
     /// The names of JSON arrays are not among `ARGS_NAMES`, as in libmodsecurity: for a comparison with it. The Core Rule Set
     /// looks for them

@@ -94,8 +94,9 @@ impl<'a> Tokens<'a> {
     }
 }
 
-/// The bytes before the closing `"""`, where `\"""` closes nothing.
-fn block_string_length(inside: &[u8]) -> Option<usize> {
+/// The bytes of a block string of GraphQL before its closing `"""`, where `\"""` closes nothing; `inside` begins behind the opening
+/// one. `None` when it does not end.
+pub fn block_string_length(inside: &[u8]) -> Option<usize> {
     let mut from = 0;
     loop {
         let at = from + memmem::find(inside.get(from..)?, b"\"\"\"")?;

@@ -9,7 +9,7 @@ use crate::transform::{ByteSet, Trigger};
 
 use super::categories::Categories;
 use super::need::{Need, Needs};
-use super::{Bits, NONE, Step, StepRules, insert, or};
+use super::{Bits, NONE, Step, StepRules, insert, meet, or};
 
 /// What other bytes can be written with.
 pub(super) const ESCAPES: ByteSet = ByteSet::of(b"%\\");
@@ -211,7 +211,7 @@ fn loosen(steps: &mut [Branch], categories: &Categories, needs_bytes: &Bits) {
         if below.iter().any(|transform| !only_shortens(*transform)) {
             step.length_min = 0;
         }
-        let asks_for_bytes = step.below.0.iter().zip(needs_bytes).any(|(mine, asking)| mine & asking != 0);
+        let asks_for_bytes = meet(&step.below.0, needs_bytes);
         if asks_for_bytes {
             continue;
         }

@@ -4,9 +4,12 @@
 //! its own. This is no parser: a string is what stands between quotes outside of a comment, and its name is the last one
 //! that a colon followed. What is not GraphQL gives strings that nobody asks for, at the cost of one pass over it.
 //!
-//! Source: GraphQL (October 2021) §2.1.4 comments, §2.9.4 string values and block strings.
+//! Source: GraphQL (September 2025) §2.1.4 comments, §2.9.4 string values and block strings.
 
 use std::borrow::Cow;
+
+use bartizan_content::block_string_length;
+use bartizan_content::encoding::{braced_char, hex4};
 
 /// Whether the text begins as an operation or a fragment does.
 pub(super) fn is_operation(text: &[u8]) -> bool {
@@ -55,7 +58,7 @@ impl<'a> Iterator for Strings<'a> {
             let found = self.seek()?;
             let (text, behind) = match found.strip_prefix(b"\"\"\"") {
                 Some(block) => {
-                    let end = memchr::memmem::find(block, b"\"\"\"")?;
+                    let end = block_string_length(block)?;
                     (Cow::Borrowed(block.get(..end)?), block.get(end + 3..)?)
                 }
                 None => {
@@ -110,10 +113,10 @@ fn unescaped(text: &[u8]) -> Cow<'_, [u8]> {
             b't' => out.push(b'\t'),
             b'b' => out.push(8),
             b'f' => out.push(12),
-            b'u' => match unit(rest).and_then(char::from_u32) {
-                Some(char) => {
-                    out.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
-                    rest = rest.get(4..).unwrap_or_default();
+            b'u' => match escaped_char(rest) {
+                Some((character, behind)) => {
+                    out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+                    rest = behind;
                 }
                 None => out.extend_from_slice(b"\\u"),
             },
@@ -123,10 +126,14 @@ fn unescaped(text: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(out)
 }
 
-/// Four hexadecimal digits.
-fn unit(text: &[u8]) -> Option<u32> {
-    let digits = std::str::from_utf8(text.get(..4)?).ok()?;
-    u32::from_str_radix(digits, 16).ok()
+/// The character that `\u` with this text behind it stands for, and what is left of the text.
+fn escaped_char(text: &[u8]) -> Option<(char, &[u8])> {
+    if let Some(braced) = text.strip_prefix(b"{") {
+        let (character, digits) = braced_char(braced)?;
+        return Some((character, braced.get(digits + 1..)?));
+    }
+    let (digits, behind) = text.split_first_chunk::<4>()?;
+    Some((char::from_u32(u32::from(hex4(digits)?))?, behind))
 }
 
 #[cfg(test)]
@@ -146,6 +153,7 @@ mod tests {
         check(r#"{ a(b: "c", d: ["e", "f"]) }"#, &[("b", "c"), ("d", "e"), ("d", "f")]);
         check(r#"{ a(where: {name: {eq: "x"}}) }"#, &[("eq", "x")]);
         check("{ a(b: \"\"\"c \"d\"\ne\"\"\", f: \"g\") }", &[("b", "c \"d\"\ne"), ("f", "g")]);
+        check("{ a(b: \"\"\"c \\\"\"\" d\"\"\") }", &[("b", "c \\\"\"\" d")]);
         check("{ # \"no\": \"string\"\n a(b: \"c\") }", &[("b", "c")]);
     }
 
@@ -153,6 +161,7 @@ mod tests {
     fn escapes_are_undone_and_broken_ones_stay() {
         check(r#"{ a(b: "\u0027 \"or\" \\ \n1") }"#, &[("b", "' \"or\" \\ \n1")]);
         check(r#"{ a(b: "\u00g1 \ud800") }"#, &[("b", "\\u00g1 \\ud800")]);
+        check(r#"{ a(b: "\u{27} \u+041 \u{} \u{27") }"#, &[("b", "' \\u+041 \\u{} \\u{27")]);
     }
 
     #[test]
