@@ -16,7 +16,7 @@ use std::sync::Arc;
 use bartizan_config::{Cache, CacheKey};
 use bartizan_model::{ClaimValue, CredentialKind, Mode, Principal, RequestHead};
 
-use crate::edits::{is_same_field, parameter_is};
+use crate::edits::{is_forwarding, is_same_field, parameter_is};
 use crate::path::Readings;
 use crate::policy::{Policies, Policy, Rule};
 use crate::snapshot::Snapshot;
@@ -49,7 +49,7 @@ const OURS: [&str; 13] = [
 const PARTIAL: [&str; 4] = ["if-match", "if-range", "if-unmodified-since", "range"];
 
 /// Fields that clients send by themselves, and that say nothing of what is asked for.
-const WITHHELD: [&str; 15] = [
+const WITHHELD: [&str; 16] = [
     "baggage",
     "cache-status",
     "dnt",
@@ -58,6 +58,7 @@ const WITHHELD: [&str; 15] = [
     "priority",
     "referer",
     "save-data",
+    "sec-gpc",
     "traceparent",
     "tracestate",
     "upgrade-insecure-requests",
@@ -66,9 +67,6 @@ const WITHHELD: [&str; 15] = [
     "x-amzn-trace-id",
     "x-correlation-id",
 ];
-
-/// Fields beside `X-Forwarded-*` and `Forwarded` that only proxies should send; the gateway drops those of others.
-const PROXY: [&str; 3] = ["x-original-url", "x-real-ip", "x-rewrite-url"];
 
 /// Whether an answer may be kept or be one that was kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,7 +124,7 @@ pub struct CacheRequest {
 impl CacheRequest {
     /// Whether this field must not reach the upstream when the answer is kept: the key does not hold it.
     pub fn withholds(&self, name: &str) -> bool {
-        is_withheld(name.as_bytes()) && !self.rules.has_header(name)
+        is_withheld(name.as_bytes()) && !self.rules.has_header(name.as_bytes())
     }
 }
 
@@ -230,6 +228,11 @@ impl Key {
         self.0.extend_from_slice(&(part.len() as u64).to_be_bytes());
         self.0.extend_from_slice(part);
     }
+
+    fn push_field(&mut self, kind: Kind, name: &[u8], value: &[u8]) {
+        self.push(kind, name);
+        self.push(kind, value);
+    }
 }
 
 impl Reader<'_> {
@@ -285,21 +288,16 @@ impl Reader<'_> {
                 value if is(&["cache-control", "pragma"]) && self.wants_fresh(value) => {
                     return Err(CacheBypass::Client);
                 }
-                value if is(&NEGOTIATED) => self.push_field(key, Kind::Negotiated, &lower(), value),
-                value if self.is_keyed(field.name) => self.push_field(key, Kind::Header, &lower(), value),
+                value if is(&NEGOTIATED) => key.push_field(Kind::Negotiated, &lower(), value),
+                value if self.rules.has_header(field.name) => key.push_field(Kind::Header, &lower(), value),
                 _ if is(&OURS) || is_withheld(field.name) || self.facts.edits.removes(field.name) => {}
-                value if is_forwarding(field.name) => self.forwarding(field.name, value, key)?,
+                value if is_forwarding(field.name) || is(&["forwarded"]) => self.forwarding(field.name, value, key)?,
                 _ if self.is_proof(field.name) => {}
                 _ if is(&["authorization", "cookie", "proxy-authorization"]) => return Err(CacheBypass::Credential),
                 _ => return Err(CacheBypass::Field),
             }
         }
         Ok(())
-    }
-
-    fn push_field(&self, key: &mut Key, kind: Kind, name: &[u8], value: &[u8]) {
-        key.push(kind, name);
-        key.push(kind, value);
     }
 
     /// Whether the client wants no answer that was kept (RFC 9111 §5.2.1), and the policy heeds it.
@@ -311,11 +309,6 @@ impl Reader<'_> {
         self.rules.respect_cache_control && directives.into_iter().any(is_fresh)
     }
 
-    fn is_keyed(&self, name: &[u8]) -> bool {
-        let mut parts = self.rules.key.iter();
-        parts.any(|part| matches!(part, CacheKey::Header(header) if name.eq_ignore_ascii_case(header.as_bytes())))
-    }
-
     /// What a proxy says: of strangers nothing of it reaches the upstream; a trusted one may pass on what a client forged,
     /// so all but addresses is in the key.
     fn forwarding(&self, name: &[u8], value: &[u8], key: &mut Key) -> Result<(), CacheBypass> {
@@ -324,7 +317,7 @@ impl Reader<'_> {
         match self.peer_is_trusted {
             true if is_rewriting => Err(CacheBypass::Path),
             true if !is_address => {
-                self.push_field(key, Kind::Forwarding, &name.to_ascii_lowercase(), value);
+                key.push_field(Kind::Forwarding, &name.to_ascii_lowercase(), value);
                 Ok(())
             }
             true | false => Ok(()),
@@ -431,14 +424,5 @@ fn is_withheld(name: &[u8]) -> bool {
     WITHHELD.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
         || begins(b"sec-fetch-")
         || begins(b"sec-ch-")
-        || name.eq_ignore_ascii_case(b"sec-gpc")
         || begins(b"x-b3-")
-}
-
-/// Whether only a proxy should send this field, as the gateway has it; `_` counts as `-`.
-fn is_forwarding(name: &[u8]) -> bool {
-    let prefix = b"x-forwarded-";
-    name.get(..prefix.len()).is_some_and(|start| is_same_field(start, prefix))
-        || PROXY.iter().any(|known| is_same_field(name, known.as_bytes()))
-        || name.eq_ignore_ascii_case(b"forwarded")
 }

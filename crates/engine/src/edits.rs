@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+/// Fields beside `X-Forwarded-*` in which proxies tell upstreams what the client asked for, or who it is.
+const FORWARDING: [&[u8]; 3] = [b"x-real-ip", b"x-original-url", b"x-rewrite-url"];
+
 /// Changes to a request's head. Without any policy that wants some, there are none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Edits {
@@ -66,6 +69,14 @@ impl Edits {
 pub(crate) fn is_same_field(one: &[u8], other: &[u8]) -> bool {
     let letter = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
     one.len() == other.len() && one.iter().map(letter).eq(other.iter().map(letter))
+}
+
+/// Whether only a proxy should send this field, `Forwarded` aside; of strangers the gateway drops it. CGI and its heirs
+/// make `-` and `_` the same, so here they are too.
+pub fn is_forwarding(name: &[u8]) -> bool {
+    let prefix = b"x-forwarded-";
+    name.get(..prefix.len()).is_some_and(|start| is_same_field(start, prefix))
+        || FORWARDING.iter().any(|known| is_same_field(name, known))
 }
 
 /// Whether `pair` of a query is the parameter `name`, in whatever percent-encoding.

@@ -54,7 +54,7 @@ pub use answer::{Answer, answer, answer_ending};
 pub use caching::{CacheBypass, CacheRequest, Caching};
 pub use checks::CHECKS;
 pub use counters::{Counters, Fingerprint, LimitLoad, LimitOutcomes, Load, TableStats, lease, shared};
-pub use edits::Edits;
+pub use edits::{Edits, is_forwarding};
 pub use host::host_name;
 pub use inspection::{Engine, Inspection, Step};
 pub use judge::{Callers, Judged, StageTrace, judge, judge_callers};

@@ -14,13 +14,13 @@
 
 use std::time::{Duration, Instant};
 
-use bartizan_engine::{Inspection, Reply, Step};
+use bartizan_engine::{Inspection, Step};
 use bytes::{Bytes, BytesMut};
 use http::header;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 
-use crate::gateway::Desk;
+use crate::gateway::{Desk, ask};
 use crate::record::Record;
 
 /// Pingora's limit for replaying.
@@ -101,11 +101,7 @@ impl Body {
         self.is_ended = true;
         let mut step = inspection.request_end();
         if let Step::Ask(question) = step {
-            let reply = match desk {
-                Some(desk) => desk(question).await,
-                None => Reply::Unavailable,
-            };
-            step = inspection.reply_at_end(reply);
+            step = inspection.reply_at_end(ask(desk, question).await);
         }
         verdict(&step)
     }

@@ -145,7 +145,7 @@ const END_TO_END: &[HeaderName] = &[
 ];
 
 /// The words of `Connection`: fields for the next hop only, which Pingora drops (RFC 9110 §7.6.1).
-fn nominated(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn nominated(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     let words =
         headers.get_all(header::CONNECTION).iter().flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
     words.map(<[u8]>::trim_ascii).filter(|word| !word.is_empty())

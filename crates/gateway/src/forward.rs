@@ -8,7 +8,7 @@ use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 
 use bartizan_config::HostHeader;
-use bartizan_engine::Edits;
+use bartizan_engine::{Edits, is_forwarding};
 use bartizan_model::Scheme;
 use http::{HeaderName, HeaderValue, header};
 use pingora::Result;
@@ -22,9 +22,6 @@ const X_FORWARDED_FOR: &str = "x-forwarded-for";
 const X_FORWARDED_PROTO: &str = "x-forwarded-proto";
 const X_FORWARDED_HOST: &str = "x-forwarded-host";
 const FORWARDED: &str = "forwarded";
-
-/// Fields beside `X-Forwarded-*` in which proxies tell upstreams what the client asked for, or who it is.
-const FORWARDING: &[&[u8]] = &[b"x-real-ip", b"x-original-url", b"x-rewrite-url"];
 
 /// What the rewriting needs to know.
 pub(crate) struct Forwarding<'a> {
@@ -60,7 +57,8 @@ pub(crate) fn edit(request: &mut RequestHeader, edits: &Edits) -> Result<()> {
 pub(crate) fn apply(request: &mut RequestHeader, forwarding: &Forwarding<'_>) -> Result<()> {
     let scheme = forwarding.link.connection.scheme();
     if !forwarding.peer_is_trusted {
-        let names: Vec<HeaderName> = request.headers.keys().filter(|name| is_forwarding(name)).cloned().collect();
+        let names: Vec<HeaderName> =
+            request.headers.keys().filter(|name| is_forwarding(name.as_str().as_bytes())).cloned().collect();
         for name in names {
             request.remove_header(&name);
         }
@@ -81,19 +79,9 @@ pub(crate) fn apply(request: &mut RequestHeader, forwarding: &Forwarding<'_>) ->
     Ok(())
 }
 
-/// Whether only a proxy should send this field. CGI and its heirs make `-` and `_` the same, so here they are too.
-fn is_forwarding(name: &HeaderName) -> bool {
-    let name = name.as_str().as_bytes();
-    let begins = |text: &[u8]| {
-        name.len() >= text.len()
-            && name.iter().zip(text).all(|(&byte, &wanted)| byte == wanted || (byte, wanted) == (b'_', b'-'))
-    };
-    begins(b"x-forwarded-") || FORWARDING.iter().any(|text| name.len() == text.len() && begins(text))
-}
-
 /// Whether the gateway alone says what stands in this field.
 pub(crate) fn is_ours(name: &HeaderName) -> bool {
-    name.as_str() == X_REQUEST_ID || is_forwarding(name)
+    name.as_str() == X_REQUEST_ID || is_forwarding(name.as_str().as_bytes())
 }
 
 fn keep_or_insert(request: &mut RequestHeader, name: &'static str, value: HeaderValue, keep: bool) -> Result<()> {

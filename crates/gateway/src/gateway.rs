@@ -401,6 +401,14 @@ impl Drop for Gateway {
     }
 }
 
+/// What `desk` replies; without one, what would have to be asked is refused.
+pub(crate) async fn ask(desk: Option<&Desk>, question: Question) -> Reply {
+    match desk {
+        Some(desk) => desk(question).await,
+        None => Reply::Unavailable,
+    }
+}
+
 fn worker_threads(config: &Config) -> usize {
     config.threads.or_else(|| available_parallelism().ok()).map_or(1, std::num::NonZero::get)
 }

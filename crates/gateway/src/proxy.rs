@@ -31,7 +31,7 @@ use crate::exchange::{Context, Exchange, Totals};
 use crate::fields::{HeaderFields, fields};
 use crate::form::{self, Form};
 use crate::forward::{self, Forwarding, X_REQUEST_ID};
-use crate::gateway::Desk;
+use crate::gateway::{Desk, ask};
 use crate::ids;
 use crate::link::{Link, link_of};
 use crate::message;
@@ -99,10 +99,7 @@ impl ProxyHttp for Proxy {
         }
         let mut step = look_at_head(session, exchange, None);
         while let Step::Ask(question) = step {
-            let reply = match &self.shared.desk {
-                Some(desk) => desk(question).await,
-                None => Reply::Unavailable,
-            };
+            let reply = ask(self.shared.desk.as_ref(), question).await;
             step = look_at_head(session, exchange, Some(reply));
         }
         match step {

@@ -79,9 +79,10 @@ impl Cache {
         self.key.iter().any(CacheKey::is_of_caller)
     }
 
-    /// Whether the key has this header, in lower case.
-    pub fn has_header(&self, name: &str) -> bool {
-        self.key.iter().any(|part| matches!(part, CacheKey::Header(header) if header == name))
+    /// Whether the key has this header.
+    pub fn has_header(&self, name: &[u8]) -> bool {
+        let mut parts = self.key.iter();
+        parts.any(|part| matches!(part, CacheKey::Header(header) if name.eq_ignore_ascii_case(header.as_bytes())))
     }
 
     /// What it keeps, in one line.

@@ -179,8 +179,7 @@ pub(super) fn callers(checker: &mut Checker<'_, '_>, root: &SettingPath, config:
             }
             Some(_) | None => {}
         }
-        let methods = &policy.scope.methods;
-        if !methods.is_empty() && !methods.iter().any(|method| matches!(method.as_str(), "GET" | "HEAD")) {
+        if !reads(&policy.scope) {
             let message = "only answers to `GET` and `HEAD` are kept, which this scope leaves out".to_owned();
             let at = root.key("policies").index(index).key("scope").key("methods");
             checker.warning(&at, report::NO_EFFECT, message, "add `GET`, or remove `methods`");
@@ -190,16 +189,17 @@ pub(super) fn callers(checker: &mut Checker<'_, '_>, root: &SettingPath, config:
 
 /// Whether a `GET` or `HEAD` can be in both scopes, hours left aside.
 fn can_concern_one(one: &Scope, other: &Scope) -> bool {
-    let reads = |scope: &Scope| {
-        let mut methods = scope.methods.iter();
-        scope.methods.is_empty() || methods.any(|method| matches!(method.as_str(), "GET" | "HEAD"))
-    };
     let shares_api =
         one.apis.is_empty() || other.apis.is_empty() || one.apis.iter().any(|api| other.apis.contains(api));
     let shares_path = one.paths.is_empty()
         || other.paths.is_empty()
         || one.paths.iter().any(|path| other.paths.iter().any(|known| can_match_one(&path.0, &known.0)));
     reads(one) && reads(other) && shares_api && shares_path
+}
+
+/// Whether a `GET` or `HEAD` can be in the scope.
+fn reads(scope: &Scope) -> bool {
+    scope.methods.is_empty() || scope.methods.iter().any(|method| matches!(method.as_str(), "GET" | "HEAD"))
 }
 
 /// Whether one path can match both patterns, however servers write it: without case.

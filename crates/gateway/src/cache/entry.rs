@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, header};
 use pingora::cache::key::{HashBinary, hash_key};
 use pingora::http::ResponseHeader;
 
 use super::fresh::Lifetime;
+use crate::form;
 
 /// LIMIT: what an answer costs beside its bytes: maps, lists, the entry itself. A little more than it was measured to be,
 /// so that many small answers cannot take more memory than they are counted for.
@@ -105,9 +106,7 @@ pub(super) fn variance(secret: &[u8; 32], request: &HeaderMap, name: &HeaderName
 
 /// An answer's head as it is kept.
 pub(super) fn kept_head(response: &ResponseHeader) -> ResponseHeader {
-    let nominated = response.headers.get_all(header::CONNECTION).iter().map(HeaderValue::as_bytes);
-    let nominated = nominated.flat_map(|list| list.split(|byte| *byte == b','));
-    let nominated = nominated.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok());
+    let nominated = form::nominated(&response.headers).filter_map(|name| HeaderName::from_bytes(name).ok());
     let by_custom = ["keep-alive", "proxy-connection", "x-request-id"].map(HeaderName::from_static);
     let dropped: Vec<HeaderName> = nominated.chain(NOT_KEPT).chain(by_custom).collect();
     let mut head = response.clone();

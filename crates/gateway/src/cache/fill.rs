@@ -110,7 +110,7 @@ impl Fill {
     pub(crate) fn finish(mut self) -> Option<u64> {
         let head = self.head.take()?;
         let is_whole = head.length.is_none_or(|length| length == self.bytes);
-        if !is_whole || self.store.purges() != self.purges {
+        if !is_whole {
             return None;
         }
         // A copy of its own size: what was collected may have grown to twice that.
@@ -126,7 +126,7 @@ impl Fill {
             lifetime: head.lifetime,
             kept_at: Instant::now(),
         };
-        let evicted = self.store.keep(&self.place, entry);
+        let evicted = self.store.keep(&self.place, entry, self.purges)?;
         self.store.learn(&self.place, true);
         if let Some(fetching) = &mut self.fetching {
             fetching.is_kept();

@@ -224,6 +224,7 @@ pub(crate) fn response_body(exchange: &mut Exchange, chunk: Option<&Bytes>) {
 /// The answer is whole, and was judged.
 pub(crate) fn response_end(exchange: &mut Exchange, counters: &Counters) {
     let Some(fill) = exchange.kept.as_mut().and_then(|kept| kept.fill.take()) else { return };
+    exchange.response.end(&mut exchange.inspection); // rules that hold nothing back look only now
     if !exchange.is_stopped
         && exchange.inspection.may_be_kept()
         && let Some(evicted) = fill.finish()

@@ -140,24 +140,31 @@ impl Store {
 
     /// The answer that is kept for this request.
     pub(super) fn find(&self, place: &Place, request: &CacheRequest, headers: &HeaderMap) -> Option<Arc<Entry>> {
-        let found = {
-            let shard = self.shard(&place.digest);
-            let mut entries = shard.get(&place.digest)?.iter();
-            entries.find(|entry| entry.key == request.key && entry.varies_as(&self.secret, headers)).cloned()
-        }?;
+        let shard = self.shard(&place.digest);
+        // The newest first (RFC 9111 §4.1): an older one that varies by other fields may match too.
+        let mut entries = shard.get(&place.digest)?.iter().rev();
+        let found =
+            entries.find(|entry| entry.key == request.key && entry.varies_as(&self.secret, headers)).cloned()?;
         if found.freshness(Instant::now()) == Freshness::Dead {
+            drop(shard);
             self.remove(&place.digest, found.id);
             return None;
         }
+        // INVARIANT: what is admitted is in the map; so this, too, is under the lock.
         self.eviction.access(&identity(place.digest, found.id), found.weight(), SystemTime::UNIX_EPOCH);
         Some(found)
     }
 
-    /// Keeps `entry` in place of one that varies alike; returns how many others went for it.
-    pub(super) fn keep(&self, place: &Place, entry: Entry) -> u64 {
+    /// Keeps `entry` in place of one that varies alike, unless there were other than `purges` purges; returns how many
+    /// others went for it, if it was kept.
+    pub(super) fn keep(&self, place: &Place, entry: Entry, purges: u64) -> Option<u64> {
         let (id, weight) = (entry.id, entry.weight());
-        let replaced: Vec<u64> = {
+        let evicted = {
             let mut shard = self.shard(&place.digest);
+            // Under the lock: a purge counts up before it looks here, so either it is seen or it sees the entry.
+            if self.purges() != purges {
+                return None;
+            }
             let entries = shard.entry(place.digest).or_default();
             let is_same = |kept: &Arc<Entry>| kept.key == entry.key && kept.vary == entry.vary;
             let mut replaced: Vec<u64> = entries.iter().filter(|kept| is_same(kept)).map(|kept| kept.id).collect();
@@ -166,18 +173,15 @@ impl Store {
                 replaced.push(entries.remove(0).id);
             }
             entries.push(Arc::new(entry));
-            replaced
+            replaced.iter().for_each(|id| self.forget(&place.digest, *id));
+            self.eviction.admit(identity(place.digest, id), weight, SystemTime::UNIX_EPOCH)
         };
-        for id in replaced {
-            self.forget(&place.digest, id);
-        }
-        let evicted = self.eviction.admit(identity(place.digest, id), weight, SystemTime::UNIX_EPOCH);
         for gone in &evicted {
             if let Some(id) = gone.entry_id() {
                 self.take(&gone.key().primary, id.get());
             }
         }
-        evicted.len() as u64
+        Some(evicted.len() as u64)
     }
 
     /// A number for a new entry.
