@@ -1,5 +1,5 @@
-//! How what authorization costs grows with the operations and the Cedar policies of a policy; what each kind of rule costs
-//! is for `access_cost` to say. `cargo run --release -p bartizan-engine --example authorize_cost [calls]`
+//! How what authorization costs grows with the operations and the Cedar policies of a policy; what each kind of rule
+//! costs is for `access_cost` to say. `cargo run --release -p bartizan-engine --example authorize_cost [calls]`
 
 mod cost;
 

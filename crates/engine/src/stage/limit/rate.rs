@@ -440,8 +440,8 @@ fn count_unread_logins(ctx: &mut HeadContext<'_>, asked: &[Arc<RateRules>]) -> b
     true
 }
 
-/// Whether attempts are counted at the head, as the API streams. Where no API is known they wait for the end, though bodies
-/// pass by unread there too.
+/// Whether attempts are counted at the head, as the API streams. Where no API is known they wait for the end, though
+/// bodies pass by unread there too.
 fn is_counted_unread(facts: &Facts) -> bool {
     facts.route.is_some() && facts.is_streaming()
 }
