@@ -37,9 +37,9 @@ pub(crate) struct Policies {
     has_cors: bool,
     has_watches: bool,
     has_caches: bool,
-    proving_fields: ProvingFields,
     has_continuity: bool,
     has_answers: bool,
+    proving_fields: ProvingFields,
     /// Fields by which policies tell the upstream who calls, each with the strictest mode
     identity_headers: Box<[(Arc<str>, Mode)]>,
 }
@@ -130,13 +130,6 @@ impl Policies {
                 rule: Rule::new(policy, plans, counters, fingerprinter),
             })
             .collect();
-        let has_rates = list.iter().any(|policy| matches!(policy.rule, Rule::Rate(_)));
-        let has_cors = list.iter().any(|policy| matches!(policy.rule, Rule::Cors(_)));
-        let has_watches = list.iter().any(|policy| match &policy.rule {
-            Rule::Methods { overrides, .. } => *overrides != MethodOverrides::Ignore,
-            rule => matches!(rule, Rule::Ssrf(_)),
-        });
-        let has_answers = list.iter().any(|policy| matches!(policy.rule, Rule::ResponseHeaders(_)));
         let key_plan = |plan: &bartizan_config::Plan| {
             // A name that no policy can have: plans and policies are told apart wherever limits are named.
             let (name, words) = (format!("plan:{}", plan.name), format!(" under the plan `{}`", plan.name));
@@ -144,21 +137,23 @@ impl Policies {
             (plan.name.as_str().into(), Arc::new(rules))
         };
         let key_plans = config.plans.iter().map(key_plan).collect();
-        let has_caches = list.iter().any(|policy| matches!(policy.rule, Rule::Cache(_)));
-        let proving_fields = if has_caches { ProvingFields::of(config) } else { ProvingFields::default() };
-        let identity_headers = identity_headers(&list);
-        let has_continuity = list.iter().any(|policy| matches!(policy.rule, Rule::Continuity(_)));
+        let has = |is_it: fn(&Rule) -> bool| list.iter().any(|policy| is_it(&policy.rule));
+        let is_watching = |rule: &Rule| match rule {
+            Rule::Methods { overrides, .. } => *overrides != MethodOverrides::Ignore,
+            rule => matches!(rule, Rule::Ssrf(_)),
+        };
+        let has_caches = has(|rule| matches!(rule, Rule::Cache(_)));
         Self {
-            list,
             key_plans,
-            has_rates,
-            has_cors,
-            has_watches,
+            has_rates: has(|rule| matches!(rule, Rule::Rate(_))),
+            has_cors: has(|rule| matches!(rule, Rule::Cors(_))),
+            has_watches: has(is_watching),
             has_caches,
-            has_continuity,
-            has_answers,
-            proving_fields,
-            identity_headers,
+            has_continuity: has(|rule| matches!(rule, Rule::Continuity(_))),
+            has_answers: has(|rule| matches!(rule, Rule::ResponseHeaders(_))),
+            proving_fields: if has_caches { ProvingFields::of(config) } else { ProvingFields::default() },
+            identity_headers: identity_headers(&list),
+            list,
         }
     }
 

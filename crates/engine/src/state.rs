@@ -185,14 +185,9 @@ impl AccessState {
 
     /// Whether it makes sense to ask the host for the keys of `source`. How often they are fetched is the host's to bound.
     pub(crate) fn may_ask_for_keys(&self, source: &KeySource, now: Timestamp) -> bool {
-        is_fetched(source) && !self.has_failed_lately(source, now)
-    }
-
-    /// Whether the host could not fetch the keys of `source` a short time ago.
-    fn has_failed_lately(&self, source: &KeySource, now: Timestamp) -> bool {
         let sources = self.sources.load();
         let failed = sources.iter().find(|slot| slot.source == *source).map(|slot| slot.failed_secs.load(Relaxed));
-        failed.is_some_and(|failed| now.as_secs().saturating_sub(failed) < ASK_AGAIN_SECS)
+        is_fetched(source) && failed.is_none_or(|failed| now.as_secs().saturating_sub(failed) >= ASK_AGAIN_SECS)
     }
 
     fn slot_or_new(&self, source: &KeySource) -> Option<Arc<KeySlot>> {
@@ -217,7 +212,7 @@ impl AccessState {
 }
 
 /// Whether the host fetches the keys of `source` when it is asked; files it watches.
-const fn is_fetched(source: &KeySource) -> bool {
+pub(crate) const fn is_fetched(source: &KeySource) -> bool {
     match source {
         KeySource::File(_) => false,
         KeySource::Url(_) | KeySource::Discovery(_) => true,

@@ -63,8 +63,7 @@ struct CompiledRule {
 /// What is looked at.
 pub(crate) struct Request<'a> {
     pub(crate) head: &'a RequestHead<'a>,
-    pub(crate) caller: Option<&'a Principal>,
-    /// The same, with what is remembered of it
+    /// Who calls, if that is known
     pub(crate) who: Option<&'a Who>,
     pub(crate) groups_claim: &'a str,
     pub(crate) address: Option<IpAddr>,
@@ -178,7 +177,6 @@ impl Authorization {
         for address in addresses {
             let request = Request {
                 head: ctx.head,
-                caller,
                 who,
                 groups_claim: &self.groups_claim,
                 address,
@@ -356,7 +354,7 @@ impl CompiledRule {
 
     /// Whether the head lets it hold; with what must be asked of the body, if anything.
     fn head(&self, request: &Request<'_>, one: &Match<'_>) -> Result<Option<OfBody>, Fault> {
-        if request.caller.is_none() && !self.anonymous {
+        if request.who.is_none() && !self.anonymous {
             return Err(Fault::new(&checks::UNKNOWN_CALLER, "nobody is known to call".to_owned(), Part::Header));
         }
         let is_required = match self.require.head(request, one) {
@@ -483,10 +481,15 @@ impl Waiting {
     }
 }
 
-impl Request<'_> {
+impl<'a> Request<'a> {
+    /// The same, without what is remembered of it.
+    pub(crate) fn caller(&self) -> Option<&'a Principal> {
+        self.who.map(|who| &who.principal)
+    }
+
     /// The caller's groups.
     pub(crate) fn groups(&self) -> impl Iterator<Item = &str> {
-        let claim = self.caller.and_then(|principal| principal.claim(self.groups_claim));
+        let claim = self.caller().and_then(|principal| principal.claim(self.groups_claim));
         let (text, list): (Option<&str>, &[Box<str>]) = match claim {
             Some(ClaimValue::Text(text)) => (Some(text), &[]),
             Some(ClaimValue::List(list)) => (None, list),

@@ -110,10 +110,12 @@ impl ContinuityRules {
 
     /// Where the call comes from, by each address that the client may have.
     fn sightings(&self, ctx: &HeadContext<'_>) -> [Option<Sighting>; 2] {
-        [ctx.facts.client.ip, ctx.facts.rival].map(|address| {
-            let facts = ctx.snapshot.address_data().find(address?);
+        let client = ctx.facts.client.ip.map(|_| ctx.address_facts());
+        let rival = ctx.facts.rival.map(|rival| ctx.snapshot.address_data().find(rival));
+        [client, rival.as_ref()].map(|facts| {
+            let facts = facts?;
             let is_ignored = facts.labels.iter().any(|label| self.ignore_labels.iter().any(|name| **name == **label));
-            let sighting = Sighting::new(&facts);
+            let sighting = Sighting::new(facts);
             (!is_ignored && self.terms.can_judge(&sighting)).then_some(sighting)
         })
     }

@@ -19,7 +19,7 @@ use super::{checks, dpop, token};
 use crate::bounded::Digest;
 use crate::question::{Question, Reply};
 use crate::stage::HeadContext;
-use crate::state::{KnownKeys, sha256};
+use crate::state::{KnownKeys, is_fetched, sha256};
 
 /// How long a token is refused without another question because its issuer publishes no such key; while the keys stay as
 /// they are, for with other keys it is judged anew.
@@ -139,9 +139,8 @@ impl JwtRules {
     /// the issuer said of a token is remembered, so that one whose key was withdrawn does not wait again and again.
     fn unknown_key(&self, ctx: &HeadContext<'_>, name: Digest, keys: &KnownKeys) -> Verdict {
         let fault = Fault::new(&checks::KEY, "the issuer publishes no such key");
-        match *self.source {
-            KeySource::File(_) => return Verdict::Refused(fault),
-            KeySource::Url(_) | KeySource::Discovery(_) => {}
+        if !is_fetched(&self.source) {
+            return Verdict::Refused(fault);
         }
         if !matches!(ctx.asked.reply_to(&self.question()), Some(Reply::Done)) {
             let words = "its key is not known, and the issuer could not be asked for newer ones";

@@ -405,12 +405,12 @@ fn limiting<'a>(
 
 /// Begins an attempt to log in, which is counted when the request is complete.
 fn protect_login(ctx: &mut HeadContext<'_>, policy: PolicyIndex, login: &Arc<Login>) {
-    if streams(ctx.facts) {
+    if is_counted_unread(ctx.facts) {
         return; // it is counted
     }
     let mode = ctx.snapshot.policies().policy(policy).map_or(Mode::Observe, |policy| policy.mode);
     let (attempt, wish) = login::begin(ctx, policy, mode, login, ctx.rates.at);
-    if ctx.body.is_expected && ctx.facts.route.is_some() {
+    if ctx.body.is_expected && !ctx.facts.is_streaming() {
         ctx.held.want(wish.bytes);
         ctx.body.is_held |= wish.is_held;
     }
@@ -420,7 +420,7 @@ fn protect_login(ctx: &mut HeadContext<'_>, policy: PolicyIndex, login: &Arc<Log
 /// Attempts to log in whose bodies pass by unread have no end to wait for: they count for their source, before any other
 /// limit is charged. `false` when the host was asked; the stage begins anew with the answer.
 fn count_unread_logins(ctx: &mut HeadContext<'_>, asked: &[Arc<RateRules>]) -> bool {
-    if !streams(ctx.facts) {
+    if !is_counted_unread(ctx.facts) {
         return true;
     }
     let mut attempts = Vec::new();
@@ -440,9 +440,10 @@ fn count_unread_logins(ctx: &mut HeadContext<'_>, asked: &[Arc<RateRules>]) -> b
     true
 }
 
-/// Whether the request's body passes by unread.
-fn streams(facts: &Facts) -> bool {
-    facts.route.as_ref().is_some_and(|route| route.streaming)
+/// Whether attempts are counted at the head, as the API streams. Where no API is known they wait for the end, though
+/// bodies pass by unread there too.
+fn is_counted_unread(facts: &Facts) -> bool {
+    facts.route.is_some() && facts.is_streaming()
 }
 
 /// Settles the limits that are shared, all with one question. `false` when the host was asked. The stage begins anew with

@@ -145,8 +145,8 @@ impl VariableResolver for Variables<'_, '_> {
             ("parameters", _) if !self.uses.parameters => None,
             ("request", Some(member)) => self.of_request(member),
             ("request", None) => Some(all(&REQUEST, |name| self.of_request(name))),
-            ("principal", Some(member)) => self.request.caller.and_then(|caller| self.of_principal(caller, member)),
-            ("principal", None) => Some(self.request.caller.map_or_else(
+            ("principal", Some(member)) => self.request.caller().and_then(|caller| self.of_principal(caller, member)),
+            ("principal", None) => Some(self.request.caller().map_or_else(
                 || Box::new(CelNull) as Borrowed<'_>,
                 |caller| all(&PRINCIPAL, |name| self.of_principal(caller, name)),
             )),

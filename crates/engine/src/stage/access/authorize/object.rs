@@ -64,7 +64,7 @@ impl Object {
 
     /// What the head has against it.
     pub(crate) fn head_fault(&self, request: &Request<'_>, one: &Match<'_>) -> Option<Fault> {
-        let principal = request.caller?;
+        let principal = request.caller()?;
         let known = self.known(principal, request);
         let mut tally = Tally::default();
         let mut take = |value: &[u8]| tally.take(self.agrees(Given::Untyped(value), &known));

@@ -69,7 +69,7 @@ impl Requirement {
 
     /// Holds it against the head. Without a caller only conditions can hold.
     pub(crate) fn head(&self, request: &Request<'_>, one: &Match<'_>) -> Outcome {
-        let fault = match request.caller {
+        let fault = match request.caller() {
             Some(principal) => self.of_caller(request, principal, one),
             None => None, // such a rule demands conditions only
         };
