@@ -20,13 +20,14 @@ const CALLS: u32 = 640;
 const STAGED: [&str; 4] = ["none", "jwt", "all-but-cedar", "all"];
 
 /// Parts of an exchange, in their order, and the functions that carry them out.
-const PARTS: [(&str, &str); 14] = [
+const PARTS: [(&str, &str); 15] = [
     ("begin", "cost::begin"),
     ("request head", "cost::request_head"),
     ("– identify", "stage::identify::run"),
     ("– route", "stage::route::run"),
     ("– access", "stage::access::run"),
     ("– authenticate", "stage::access::authenticate::run"),
+    ("– continuity", "stage::access::continuity::run"),
     ("– authorize", "stage::access::authorize::run"),
     ("– limit", "stage::limit::run"),
     ("– content", "stage::content::run"),

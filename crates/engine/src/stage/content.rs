@@ -19,6 +19,7 @@ use crate::decide::{Ground, Notices, Refusal};
 use crate::held::HeldBody;
 use crate::policy::{PolicyIndex, Rule};
 use crate::redact;
+use crate::stage::access::media::coding;
 use crate::stage::threat::INCOMPLETE;
 use crate::stage::{HeadContext, applying};
 use pattern::{CompiledPattern, Looked};
@@ -82,7 +83,7 @@ pub(crate) fn run(ctx: &mut HeadContext<'_>) {
         }
         if ctx.contents.waiting.is_empty() {
             ctx.contents.content_type = ctx.fields.content_type.map(Box::from);
-            ctx.contents.coding = ctx.head.header("content-encoding").map(Box::from);
+            ctx.contents.coding = coding(ctx.head.headers);
         }
         ctx.held.want(rules.body_bytes_max);
         ctx.body.is_held |= compiled.mode == Mode::Enforce;

@@ -21,6 +21,7 @@ use smallvec::SmallVec;
 use crate::decide::{Ground, Notices, Refusal};
 use crate::held::HeldBody;
 use crate::policy::{PolicyIndex, Rule, RuleSet};
+use crate::stage::access::media::coding;
 use crate::stage::{HeadContext, applying};
 use finding::Names;
 
@@ -85,7 +86,7 @@ pub(crate) fn run(ctx: &mut HeadContext<'_>) {
         };
         if threats.runs.is_empty() {
             threats.names = Names::of(ctx.head);
-            threats.coding = ctx.head.header("content-encoding").map(Box::from);
+            threats.coding = coding(ctx.head.headers);
             threats.is_blind = ctx.body.is_expected && is_streaming;
         }
         let mut transaction = Transaction::new(Arc::clone(plan));

@@ -72,7 +72,7 @@ pub(crate) fn second_reading(declared: Format<'_>, bytes: &[u8]) -> Option<Forma
 }
 
 /// Every coding that fields name, in their order (RFC 9110 §5.3).
-fn coding(headers: &[HeaderField<'_>]) -> Option<Box<[u8]>> {
+pub(crate) fn coding(headers: &[HeaderField<'_>]) -> Option<Box<[u8]>> {
     let mut fields = headers.iter().filter(|field| field.name.eq_ignore_ascii_case(b"content-encoding"));
     let first = fields.next()?.value;
     let joined = fields.fold(first.to_vec(), |joined, field| [&joined, b",".as_slice(), field.value].concat());
