@@ -22,6 +22,7 @@ use serde::Serialize;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinSet;
 
 use crate::Error;
 use crate::body::FRAME_BYTES_MAX;
@@ -292,8 +293,9 @@ impl Gateway {
         self.handle.shared.current.load().upstreams.start(&self.handle.runtime);
         let renewal = tokio::spawn(keep_trust_fresh(self.handle.clone()));
         let sockets = self.sockets()?;
+        let mut doors = JoinSet::new();
         for bound in self.listeners.drain(..) {
-            tokio::spawn(serve(bound, hall.clone()));
+            doors.spawn(serve(bound, hall.clone()));
         }
         if let Some(inheritance) = self.inheritance.take() {
             inheritance.acknowledge();
@@ -318,6 +320,7 @@ impl Gateway {
         if stop != Stop::Fast {
             let _ = shutdown.send(true);
             self.handle.shared.is_closing.store(true, Relaxed);
+            while doors.join_next().await.is_some() {} // one of them may be accepting a connection at this moment
             // A connection that was just accepted may have its first request on the way: answer it, then close.
             if self.handle.shared.counters.connections_open.load(Relaxed) > 0 {
                 tokio::time::sleep(LINGER.min(self.grace)).await;

@@ -41,9 +41,7 @@ impl Inheritance {
     /// Waits at `path` for the running gateway to hand its sockets over.
     pub(crate) fn receive(path: &Path) -> Result<Self, Error> {
         let fault = |fault: String| Error::HandOver { socket: path.to_owned(), fault };
-        let _ = fs::remove_file(path); // left behind by an earlier upgrade
-        let listener = UnixListener::bind(path).map_err(|error| fault(format!("cannot listen: {error}")))?;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(|error| fault(error.to_string()))?;
+        let listener = listen(path).map_err(|error| fault(format!("cannot listen: {error}")))?;
         listener.set_nonblocking(true).map_err(|error| fault(error.to_string()))?;
         let deadline = Instant::now() + PATIENCE;
         let line = loop {
@@ -72,6 +70,16 @@ impl Inheritance {
     pub(crate) fn acknowledge(mut self) {
         let _ = self.line.write_all(b"+"); // if it is gone, it needs not know
     }
+}
+
+/// Listens at `path`. The socket gets its name last: whoever sees it can connect, and nobody else could before.
+fn listen(path: &Path) -> std::io::Result<UnixListener> {
+    let unnamed = path.with_extension("new");
+    let _ = fs::remove_file(&unnamed); // left behind by an earlier upgrade, as may be what the new name replaces
+    let listener = UnixListener::bind(&unnamed)?;
+    fs::set_permissions(&unnamed, fs::Permissions::from_mode(0o600))?;
+    fs::rename(&unnamed, path)?;
+    Ok(listener)
 }
 
 fn receive_sockets(line: &UnixStream) -> Result<Vec<(SocketAddr, TcpListener)>, String> {

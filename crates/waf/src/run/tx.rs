@@ -1,6 +1,6 @@
 //! The `TX` collection: members that rules name are numbered, others are kept by name.
 
-use std::collections::HashMap;
+use indexmap::IndexMap;
 
 use crate::inputs::{DECIMAL_BYTES_MAX, Span, Text};
 use crate::plan::{Names, Slot};
@@ -25,8 +25,8 @@ pub(crate) enum TxValue {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tx {
     slots: Vec<TxValue>,
-    /// By name in lower case
-    made: HashMap<Box<[u8]>, TxValue>,
+    /// By name in lower case, in the order in which they were made: what a rule reports must not hang on chance
+    made: IndexMap<Box<[u8]>, TxValue>,
 }
 
 impl Tx {
@@ -72,7 +72,7 @@ impl Tx {
         true
     }
 
-    /// The members whose names rules have made.
+    /// The members whose names rules have made, in the order in which they were made.
     pub(crate) fn made(&self) -> impl Iterator<Item = (&[u8], TxValue)> {
         self.made.iter().map(|(name, value)| (&**name, *value))
     }
@@ -125,4 +125,20 @@ pub(crate) fn leading_number(text: &[u8]) -> i64 {
         number = number.saturating_mul(10).saturating_add(i64::from(digit - b'0'));
     }
     if is_negative { -number } else { number }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_come_in_the_order_in_which_they_were_made() {
+        let mut tx = Tx::default();
+        let names: Vec<String> = (0..20).rev().map(|number| format!("found_{number}")).collect();
+        for name in names.iter().chain(&names[5..7]) {
+            assert!(tx.set_named(&Names::default(), name.as_bytes(), TxValue::Number(1)));
+        }
+        let made: Vec<&[u8]> = tx.made().map(|(name, _)| name).collect();
+        assert_eq!(made, names.iter().map(String::as_bytes).collect::<Vec<_>>());
+    }
 }
