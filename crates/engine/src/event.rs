@@ -164,12 +164,23 @@ pub(crate) fn response_type(head: &ResponseHead<'_>) -> Option<Box<str>> {
 
 /// `Application/JSON; charset=utf-8` → `application/json`; anything that is no media type is not kept.
 fn media_type(value: &[u8]) -> Option<Box<str>> {
-    let name = value.split(|&byte| byte == b';').next()?.trim_ascii();
-    let is_type = name.len() <= MEDIA_TYPE_BYTES_MAX
-        && name.iter().filter(|&&byte| byte == b'/').count() == 1
-        && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"/!#$&^_.+-".contains(byte));
-    let text = std::str::from_utf8(name).ok().filter(|_| is_type)?;
-    Some(text.to_ascii_lowercase().into_boxed_str())
+    let end = memchr::memchr(b';', value).unwrap_or(value.len());
+    let name = value.get(..end)?.trim_ascii();
+    if name.len() > MEDIA_TYPE_BYTES_MAX {
+        return None;
+    }
+    let mut slashes = 0;
+    for byte in name {
+        match *byte {
+            b'/' => slashes += 1,
+            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => {}
+            b'!' | b'#' | b'$' | b'&' | b'^' | b'_' | b'.' | b'+' | b'-' => {}
+            _ => return None,
+        }
+    }
+    let mut text: Box<str> = std::str::from_utf8(name).ok().filter(|_| slashes == 1)?.into();
+    text.make_ascii_lowercase();
+    Some(text)
 }
 
 /// At most [`FINDINGS_MAX`], the deciding one among them.
@@ -193,6 +204,13 @@ mod tests {
         assert_eq!(text("application/problem+json").as_deref(), Some("application/problem+json"));
         assert_eq!(text("json"), None);
         assert_eq!(text("jane@example.com/x"), None);
+        assert_eq!(text(" text/html ;").as_deref(), Some("text/html"));
+        assert_eq!(text("a/b/c"), None);
+        assert_eq!(
+            text(&format!("a/{}", "b".repeat(MEDIA_TYPE_BYTES_MAX - 2))).map(|text| text.len()),
+            Some(MEDIA_TYPE_BYTES_MAX)
+        );
+        assert_eq!(text(&format!("a/{}", "b".repeat(MEDIA_TYPE_BYTES_MAX - 1))), None);
         assert_eq!(text(""), None);
     }
 }

@@ -84,7 +84,7 @@ impl Engine {
     }
 
     /// Begins an inspection of an exchange seen inline.
-    pub fn begin(&self, connection: &Connection, id: RequestId, now: Timestamp) -> Inspection {
+    pub fn begin(&self, connection: &Connection, id: RequestId, now: Timestamp) -> Box<Inspection> {
         Inspection::new(self.snapshot(), connection, id, Source::Gateway, now)
     }
 }
@@ -119,8 +119,8 @@ pub struct Inspection {
     is_from_cache: bool,
     response: ResponseState,
     notices: Notices,
-    /// How many findings there were after each stage
-    trace: SmallVec<[(&'static str, usize); 8]>,
+    /// How many findings there were after each stage of the head that ran
+    trace: SmallVec<[usize; REQUEST_HEAD.len()]>,
     decision: Decision,
     missing: Missing,
 }
@@ -135,18 +135,19 @@ struct ResponseState {
 }
 
 impl Inspection {
-    /// Begins an inspection; `now` is when the request's head was complete.
+    /// Begins an inspection; `now` is when the request's head was complete. Boxed, as hosts move it with the exchange and
+    /// it has some 2 KiB.
     pub fn new(
         snapshot: Arc<Snapshot>,
         connection: &Connection,
         id: RequestId,
         source: Source,
         now: Timestamp,
-    ) -> Self {
+    ) -> Box<Self> {
         let peer = connection.peer.map(|peer| peer.ip().to_canonical());
         let tls = connection.tls.as_ref();
         let client = Client { ip: peer, via: None, tls_version: tls.map(|tls| tls.version.as_str().into()) };
-        Self {
+        Box::new(Self {
             snapshot,
             id,
             source,
@@ -193,7 +194,7 @@ impl Inspection {
             trace: SmallVec::new(),
             decision: Decision::default(),
             missing: Missing { client: peer.is_none(), ..Missing::default() },
-        }
+        })
     }
 
     /// The host answers questions: [`Step::Ask`] may come. Without it, what would have to be asked is refused.
@@ -235,7 +236,7 @@ impl Inspection {
                 return Step::Ask(question.clone());
             }
             self.next_stage += 1;
-            self.trace.push((name, self.notices.len()));
+            self.trace.push(self.notices.len());
             self.decide_if_new(before);
             if self.decision.is_stop() {
                 if !is_limited {
@@ -619,7 +620,7 @@ impl Inspection {
     }
 
     /// Ends the inspection and gives its event: exactly one per exchange.
-    pub fn finish(mut self, outcome: Outcome, now: Timestamp) -> Event {
+    pub fn finish(mut self: Box<Self>, outcome: Outcome, now: Timestamp) -> Event {
         self.missing.request_body |= self.body.is_expected && !self.is_request_complete;
         self.missing.response_body |= self.response.is_body_expected && !self.response.is_complete;
         self.rates.finish(self.snapshot.policies(), &outcome, now);
@@ -656,8 +657,8 @@ impl Inspection {
     }
 
     /// For `judge`: each stage that ran, and how many findings there were after it.
-    pub(crate) fn trace(&self) -> &[(&'static str, usize)] {
-        &self.trace
+    pub(crate) fn trace(&self) -> impl Iterator<Item = (&'static str, usize)> {
+        REQUEST_HEAD.iter().map(|(name, _)| *name).zip(self.trace.iter().copied())
     }
 
     fn decide_if_new(&mut self, before: usize) {

@@ -203,12 +203,12 @@ fn body_bytes(body: Option<&[u8]>, known: Option<u64>) -> u64 {
 fn trace(inspection: &Inspection) -> Vec<StageTrace> {
     let findings = inspection.findings();
     let mut from = 0;
-    let cut = |(stage, until): &(&'static str, usize)| {
-        let findings = findings.get(from..*until).unwrap_or_default().to_vec();
-        from = *until;
+    let cut = |(stage, until)| {
+        let findings = findings.get(from..until).unwrap_or_default().to_vec();
+        from = until;
         StageTrace { stage, findings }
     };
-    let mut stages: Vec<StageTrace> = inspection.trace().iter().map(cut).collect();
+    let mut stages: Vec<StageTrace> = inspection.trace().map(cut).collect();
     for finding in findings.get(from..).unwrap_or_default() {
         let stage = match finding.check.as_str() {
             check if check.starts_with("ACC-2") => "authenticate",

@@ -90,7 +90,7 @@ pub(crate) struct Door<T: IO + 'static> {
 
 /// The answer to a refused request, on its way.
 struct Farewell {
-    inspection: Inspection,
+    inspection: Box<Inspection>,
     outcome: Outcome,
     bytes: Bytes,
 }

@@ -33,7 +33,7 @@ pub(crate) struct Context {
 pub(crate) struct Exchange {
     pub(crate) link: Arc<Link>,
     pub(crate) generation: Arc<Generation>,
-    pub(crate) inspection: Inspection,
+    pub(crate) inspection: Box<Inspection>,
     pub(crate) begun: Timestamp,
     /// The id as a field value
     pub(crate) id_value: HeaderValue,

@@ -10,7 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use bartizan_config::HostHeader;
 use bartizan_engine::{Edits, is_forwarding};
 use bartizan_model::Scheme;
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, Version, header};
 use pingora::Result;
 use pingora::http::RequestHeader;
 
@@ -35,6 +35,34 @@ pub(crate) struct Forwarding<'a> {
     pub(crate) host_header: &'a HostHeader,
     /// The request's id
     pub(crate) request_id: &'a HeaderValue,
+}
+
+/// LIMIT: fields that [`apply`] may add.
+const ADDED_MAX: usize = 5;
+
+/// Heads of at most so many fields are made anew with room for [`ADDED_MAX`] more.
+// PERF: Pingora makes its two maps just large enough for what came. Small ones would grow three times each while fields
+// are added, which takes longer than all the rest of this module; larger ones grow once, which takes as long as a new
+// head would.
+const FEW_FIELDS: usize = 2;
+
+/// Gives a head of few fields room for more.
+pub(crate) fn make_room(request: &mut RequestHeader) -> Result<()> {
+    if request.headers.len() > FEW_FIELDS || !request.has_case() || request.version == Version::HTTP_2 {
+        return Ok(());
+    }
+    let in_uri = request.uri.path_and_query().map(|target| target.as_str().as_bytes());
+    if in_uri != Some(request.raw_path()) || !request.extensions.is_empty() {
+        return Ok(()); // the new head would not be the same
+    }
+    let mut roomy = RequestHeader::build(request.method.clone(), b"/", Some(FEW_FIELDS + ADDED_MAX))?;
+    roomy.set_uri(request.uri.clone());
+    roomy.set_version(request.version);
+    for (name, value) in request.case_header_iter() {
+        roomy.append_header(name.clone(), value.clone())?;
+    }
+    *request = roomy;
+    Ok(())
 }
 
 /// Takes credentials out and puts the caller's identity in, as policies want it.
@@ -150,4 +178,43 @@ pub(crate) fn join_cookies(request: &mut RequestHeader) -> Result<()> {
     let crumbs: Vec<_> = request.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
     let joined = crumbs.join(&b"; "[..]);
     request.insert_header(header::COOKIE, joined)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(request: &RequestHeader) -> (Vec<u8>, Vec<u8>, Version, Vec<u8>) {
+        let mut wire = Vec::new();
+        request.header_to_h1_wire(&mut wire);
+        (request.method.as_str().into(), request.raw_path().to_vec(), request.version, wire)
+    }
+
+    /// Whatever the head is, it is the same afterwards; `is_roomy` when it was made anew.
+    fn check(target: &[u8], fields: &[(&str, &str)], version: Version, is_roomy: bool) {
+        let mut request = RequestHeader::build("PATCH", target, Some(fields.len())).unwrap();
+        request.set_version(version);
+        for (name, value) in fields {
+            request.append_header((*name).to_owned(), *value).unwrap();
+        }
+        let before = written(&request);
+        make_room(&mut request).unwrap();
+        assert_eq!(written(&request), before);
+        assert_eq!(request.headers.capacity() >= fields.len() + ADDED_MAX, is_roomy, "{}", target.escape_ascii());
+    }
+
+    #[test]
+    fn a_head_that_gets_room_stays_the_same() {
+        check(b"/a?b=%2F", &[("hOsT", "a.example"), ("X-a", "1")], Version::HTTP_11, true);
+        check(b"/", &[("x-A", "1"), ("X-a", "2")], Version::HTTP_10, true);
+        check(b"/", &[], Version::HTTP_11, true);
+    }
+
+    #[test]
+    fn heads_that_would_change_or_have_many_fields_are_left_alone() {
+        check(b"/a\xff", &[("Host", "a")], Version::HTTP_11, false);
+        check(b"http://a/b", &[("Host", "a")], Version::HTTP_11, false);
+        check(b"/", &[("Host", "a")], Version::HTTP_2, false);
+        check(b"/", &[("Host", "a"), ("B", "1"), ("C", "1"), ("D", "1")], Version::HTTP_11, false);
+    }
 }

@@ -186,6 +186,7 @@ impl ProxyHttp for Proxy {
         ctx: &mut Context,
     ) -> Result<()> {
         let exchange = exchange(ctx)?;
+        forward::make_room(upstream_request)?;
         if let Some(target) = &exchange.origin_form {
             upstream_request.set_raw_path(target)?;
         }

@@ -118,7 +118,7 @@ impl Shared {
     }
 
     /// The inspection of a request that never became an exchange; finish it with [`Refusal::ending`].
-    pub(crate) fn refused(&self, link: &Link, refusal: Refusal) -> Inspection {
+    pub(crate) fn refused(&self, link: &Link, refusal: Refusal) -> Box<Inspection> {
         self.refused_times(&link.connection, link.version(), refusal, NonZeroU64::MIN)
     }
 
@@ -128,7 +128,7 @@ impl Shared {
         version: HttpVersion,
         refusal: Refusal,
         times: NonZeroU64,
-    ) -> Inspection {
+    ) -> Box<Inspection> {
         let now = ids::now();
         let snapshot = self.current.load().snapshot.clone();
         let mut inspection = Inspection::new(snapshot, connection, ids::request_id(now), Source::Gateway, now);

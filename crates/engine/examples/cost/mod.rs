@@ -142,7 +142,7 @@ pub fn exchange(snapshot: &Arc<Snapshot>, connection: &Connection, head: &Reques
 }
 
 #[inline(never)]
-fn begin(snapshot: &Arc<Snapshot>, connection: &Connection, now: Timestamp) -> Inspection {
+fn begin(snapshot: &Arc<Snapshot>, connection: &Connection, now: Timestamp) -> Box<Inspection> {
     Inspection::new(Arc::clone(snapshot), connection, RequestId::from_bits(1), Source::Gateway, now)
 }
 
@@ -173,7 +173,7 @@ fn response_changes(inspection: &mut Inspection) {
 }
 
 #[inline(never)]
-fn finish(inspection: Inspection, now: Timestamp) {
+fn finish(inspection: Box<Inspection>, now: Timestamp) {
     let outcome = Outcome { status: 200, response_bytes: 512, ..Outcome::default() };
     std::hint::black_box(inspection.finish(outcome, now));
 }

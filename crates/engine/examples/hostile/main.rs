@@ -126,7 +126,7 @@ fn inspect(engine: &Engine, case: &Case) -> String {
     said(inspection, &step)
 }
 
-fn said(inspection: Inspection, step: &Step) -> String {
+fn said(inspection: Box<Inspection>, step: &Step) -> String {
     let ending = if matches!(step, Step::Stop(_)) { Ending::Stopped } else { Ending::Answered };
     let event = inspection.finish(Outcome { ending, ..Outcome::default() }, Timestamp::default());
     let mut checks: Vec<&str> = Vec::new();

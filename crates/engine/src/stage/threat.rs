@@ -167,6 +167,9 @@ impl Threats {
         body: &mut HeldBody,
         out: &mut Notices,
     ) {
+        if self.runs.is_empty() {
+            return;
+        }
         let is_stream = head.status == 101 || head.header("content-type").is_some_and(is_event_stream);
         for run in self.runs.iter_mut().filter(|run| run.rules.responses) {
             let stopped = run.transaction.response_head(&Response {

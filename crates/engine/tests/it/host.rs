@@ -127,7 +127,7 @@ fn seen_fields(inspection: &Inspection, exchange: &Exchange, given: Option<&Answ
 }
 
 /// The request's half of `exchange`, which then waits for its response.
-pub fn open(snapshot: &Arc<Snapshot>, exchange: &Exchange) -> Inspection {
+pub fn open(snapshot: &Arc<Snapshot>, exchange: &Exchange) -> Box<Inspection> {
     let begun = exchange.time.unwrap();
     let mut inspection = Inspection::new(Arc::clone(snapshot), &connection(exchange), ID, Source::Gateway, begun);
     request(&mut inspection, exchange, 1 << 20, &mut Vec::new(), &mut 0);

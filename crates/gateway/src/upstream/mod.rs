@@ -7,7 +7,7 @@ mod balance;
 mod health;
 mod pool;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bartizan_config::Config;
@@ -19,7 +19,7 @@ pub(crate) use pool::Pool;
 
 /// Every upstream of a configuration, by name.
 pub(crate) struct Upstreams {
-    by_name: HashMap<String, Arc<Pool>>,
+    by_name: BTreeMap<String, Arc<Pool>>,
     names: Vec<String>,
 }
 
@@ -27,7 +27,7 @@ impl Upstreams {
     /// Makes the pools of `config`; those whose settings are the same in `before` are taken over. New host names are
     /// resolved at once, which may block.
     pub(crate) fn new(config: &Config, before: Option<&Self>) -> Result<Self, Error> {
-        let mut by_name = HashMap::with_capacity(config.upstreams.len());
+        let mut by_name = BTreeMap::new();
         for upstream in &config.upstreams {
             let known = before.and_then(|before| before.by_name.get(&upstream.name));
             let pool = match known {

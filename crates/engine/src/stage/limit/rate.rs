@@ -642,11 +642,13 @@ impl Rates {
     pub(crate) fn response_head(&mut self, head: &ResponseHead<'_>, has_body: bool, out: &mut Notices) {
         self.logins.iter_mut().for_each(|attempt| attempt.response_head(head.status));
         self.logins.clear();
+        if !has_body || self.responses.is_empty() {
+            return;
+        }
         let length =
             head.header("content-length").and_then(|value| std::str::from_utf8(value).ok()?.trim().parse().ok());
-        match length {
-            Some(bytes) if has_body => self.compare(bytes, out),
-            _ => {}
+        if let Some(bytes) = length {
+            self.compare(bytes, out);
         }
     }
 
