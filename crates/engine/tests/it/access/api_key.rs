@@ -217,14 +217,34 @@ fn a_key_is_used_no_more_often_than_its_quota_allows_and_is_told_so() {
     assert_eq!(refused.check().as_deref(), Some("LIM-202"));
     let field = |name: &str| refused.answer.headers.iter().find(|(field, _)| *field == name).map(|(_, value)| &**value);
     assert_eq!(field("retry-after"), Some("10"));
-    assert_eq!(field("ratelimit-policy"), Some("\"api-key\";q=3;w=10"));
-    assert_eq!(field("ratelimit"), Some("\"api-key\";r=0;t=10"));
+    assert_eq!(field("ratelimit-policy"), Some("\"key:api-key\";q=3;w=10"));
+    assert_eq!(field("ratelimit"), Some("\"key:api-key\";r=0;t=10"));
     let body = String::from_utf8(refused.answer.body).unwrap();
-    assert!(body.contains("quota-exceeded") && body.contains("\"api-key\""), "{body}");
+    assert!(body.contains("quota-exceeded") && body.contains("\"key:api-key\""), "{body}");
     let evidence = &refused.event.findings[0].evidence;
     assert_eq!(**evidence, *format!("more than 3 requests in 10s with key `{}`", made.key.id));
     assert_eq!(refused.event.principal.unwrap().application.as_deref(), Some("shop"), "whom it is charged to");
     desk.check("a window later", &call(&made, 11), None);
+}
+
+#[test]
+fn no_policy_shares_counts_with_the_quotas_of_keys_whatever_its_name() {
+    let made = make(&[], "shop", 1);
+    let rate = "rate: { key: [application], quota: { requests: 3, per: 10s } }";
+    for name in ["api-key", "key.api-key", "key"] {
+        let callers = format!("{{ name: callers, mode: enforce, authenticate: {POLICY} }}");
+        let desk = Desk::with_policies(&format!("policies: [{callers}, {{ name: {name}, mode: enforce, {rate} }}]"));
+        desk.access.publish_api_keys(ApiKeys::new(PEPPER, [metered(&made)]));
+        for left in ["2", "1", "0"] {
+            desk.check(&format!("{name}, {left} left"), &call(&made, 0), None);
+        }
+        desk.check(name, &call(&made, 0), Some("LIM-202"));
+    }
+    let listeners = "listeners: [{ address: \"127.0.0.1:1\" }]\nupstreams: [{ name: a, targets: [{ address: \"127.0.0.1:2\" }] }]";
+    let taken = format!("{listeners}\npolicies: [{{ name: \"key:api-key\", mode: enforce, {rate} }}]");
+    let parsed = bartizan_config::parse(&taken, "a.yaml", "/".as_ref());
+    assert!(parsed.config.is_none(), "no policy can have the name that these counts have");
+    assert!(parsed.diagnostics[0].to_string().contains("`key:api-key` is not a name"), "{}", parsed.diagnostics[0]);
 }
 
 #[test]
