@@ -37,12 +37,7 @@ pub(crate) fn plans_of(config: &Config) -> Vec<String> {
 }
 
 /// Makes a key. `plans` are those that there are.
-pub(crate) async fn create(
-    store: &Store,
-    new: NewKey,
-    plans: &[String],
-    author: &str,
-) -> Result<MadeKey, KeyRefused> {
+pub(crate) async fn create(store: &Store, new: NewKey, plans: &[String], author: &str) -> Result<MadeKey, KeyRefused> {
     if let Some(plan) = &new.plan {
         has_plan(plan, plans).map_err(KeyRefused::Bad)?;
     }

@@ -328,7 +328,7 @@ impl Reader<'_> {
     /// Whether this field proves the caller, who was verified by this very one. The key of another method, or of another
     /// policy, tells the upstream of somebody whom the key of the answer does not hold.
     fn is_proof(&self, field: &HeaderField<'_>, head: &RequestHead<'_>) -> bool {
-        let Some((policy, method)) = self.facts.known_by else { return false };
+        let (Some(_), Some((policy, method))) = (self.facts.caller(), self.facts.known_by) else { return false };
         let Some(Rule::Authenticate(rules)) = self.policies.policy(policy).map(|policy| &policy.rule) else {
             return false;
         };

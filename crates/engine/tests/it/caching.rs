@@ -5,7 +5,9 @@ use std::sync::{Arc, LazyLock};
 use bartizan_engine::{
     API_KEY_RANDOM_BYTES, AccessState, ApiKeyGrant, ApiKeys, CacheBypass, Caching, Inputs, Inspection, Snapshot, Step,
 };
-use bartizan_model::{Connection, HeaderField, HttpVersion, Mode, RequestHead, RequestId, Scheme, Source, Timestamp};
+use bartizan_model::{
+    Connection, HeaderField, HttpVersion, Mode, RequestHead, RequestId, ResponseHead, Scheme, Source, Timestamp,
+};
 use proptest::prelude::*;
 
 /// A Snapshot with these policies.
@@ -130,6 +132,37 @@ fn a_field_is_withheld_unless_the_key_holds_it() {
     assert!(other.withholds("user-agent") && other.withholds("sec-ch-ua") && !other.withholds("accept"));
 }
 
+#[test]
+fn an_answer_whose_body_an_observed_rule_noticed_is_given_and_not_kept() {
+    let threats = |mode: &str| {
+        format!(
+            "  - {{ name: attacks, mode: {mode}, threats: {{ files: [plain.conf], own_rules: false, responses: true }} }}\n"
+        )
+    };
+    for (mode, body, may_be_kept, is_given) in [
+        ("observe", "all is well", true, true),
+        ("observe", "a stack trace", false, true),
+        ("enforce", "all is well", true, true),
+        ("enforce", "a stack trace", false, false),
+    ] {
+        let policies = threats(mode) + "  - { name: kept, mode: enforce, cache: { key: [anonymous] } }\n";
+        let snapshot = crate::host::snapshot(&format!("policies:\n{policies}"), "");
+        let get = crate::document::exchange("GET / HTTP/1.1\nHost: a.example", None);
+        let mut inspection = crate::host::open(&snapshot, &get);
+        let length = body.len().to_string();
+        let headers = [("content-type", "text/plain"), ("content-length", length.as_str())];
+        let headers = headers.map(|(name, value)| HeaderField { name: name.as_bytes(), value: value.as_bytes() });
+        inspection.response_head(&ResponseHead { status: 200, headers: &headers });
+        assert!(inspection.may_be_kept(), "{mode}: nothing of the body was seen yet");
+        let (first, rest) = body.split_at(5);
+        inspection.response_body(first.as_bytes());
+        inspection.response_body(rest.as_bytes());
+        let step = inspection.response_end();
+        assert_eq!(inspection.may_be_kept(), may_be_kept, "{mode}: {body}");
+        assert_eq!(!matches!(step, Step::Stop(_)), is_given, "{mode}: {body}");
+    }
+}
+
 /// The Snapshot of `policies` and two plans, and a key for each application and plan.
 fn with_keys<const N: usize>(policies: &str, keys: [(&str, Option<&str>); N]) -> (Arc<Snapshot>, [String; N]) {
     let mut number = 0;
@@ -158,7 +191,9 @@ fn a_key_beside_the_one_that_the_caller_is_known_by_keeps_a_request_from_the_cac
     const KEPT: &str = "  - { name: kept, mode: enforce, cache: { key: [principal, query] } }\n";
     let methods = |header: &str| format!("{{ api_key: {{ header: {header}, query: {header} }} }}");
     let policy = |name: &str, more: &str, methods: &str| {
-        format!("  - {{ name: {name}, mode: enforce, {more}authenticate: {{ methods: [{methods}], anonymous: true }} }}\n")
+        format!(
+            "  - {{ name: {name}, mode: enforce, {more}authenticate: {{ methods: [{methods}], anonymous: true }} }}\n"
+        )
     };
     let both = policy("callers", "", &[methods("x-a-key"), methods("x-b-key")].join(", "));
     let elsewhere = policy("callers", "", &methods("x-a-key"))

@@ -240,7 +240,8 @@ fn no_policy_shares_counts_with_the_quotas_of_keys_whatever_its_name() {
         }
         desk.check(name, &call(&made, 0), Some("LIM-202"));
     }
-    let listeners = "listeners: [{ address: \"127.0.0.1:1\" }]\nupstreams: [{ name: a, targets: [{ address: \"127.0.0.1:2\" }] }]";
+    let listeners =
+        "listeners: [{ address: \"127.0.0.1:1\" }]\nupstreams: [{ name: a, targets: [{ address: \"127.0.0.1:2\" }] }]";
     let taken = format!("{listeners}\npolicies: [{{ name: \"key:api-key\", mode: enforce, {rate} }}]");
     let parsed = bartizan_config::parse(&taken, "a.yaml", "/".as_ref());
     assert!(parsed.config.is_none(), "no policy can have the name that these counts have");
