@@ -130,7 +130,7 @@ fn nobody_gets_an_answer_of_another() -> Result<()> {
         ("/all", &[]),
         ("/agent", &["User-Agent: one"]),
         ("/signed-in", &["Cookie: session=1"]),
-        ("/token", &["Authorization: Bearer of-nobody-we-know"]),
+        ("/token", &[&ann, "Authorization: Bearer of-nobody-we-know"]),
         ("/two", &[&ann, "Cookie: session=1"]),
     ] {
         let bodies = [get(&gateway, path, fields)?.body, get(&gateway, path, fields)?.body];
