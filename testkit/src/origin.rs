@@ -19,6 +19,16 @@ pub struct Seen {
     pub body: Vec<u8>,
 }
 
+impl Seen {
+    /// The first value of a header, in whatever case its name came.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find_map(|header| {
+            let (found, value) = header.split_once(':')?;
+            found.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+}
+
 /// A plain HTTP/1.1 server on the loopback address. Its threads end with the process.
 pub struct Origin {
     /// Port it listens on
@@ -33,17 +43,29 @@ impl Origin {
     /// # Errors
     /// No port can be bound.
     pub fn start(delay: Duration) -> Result<Self> {
+        Self::answering(move |_| {
+            std::thread::sleep(delay);
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 11\r\n\r\n{\"ok\":true}".to_owned()
+        })
+    }
+
+    /// Answers every request with what `answer` makes of it, byte for byte.
+    ///
+    /// # Errors
+    /// No port can be bound.
+    pub fn answering(answer: impl Fn(&Seen) -> String + Send + Sync + 'static) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let port = listener.local_addr()?.port();
         let connections = Arc::new(AtomicU64::new(0));
         let seen = Arc::new(Mutex::new(Vec::new()));
+        let answer = Arc::new(answer);
         let origin = Self { port, connections: Arc::clone(&connections), seen: Arc::clone(&seen) };
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 connections.fetch_add(1, Ordering::Relaxed);
-                let seen = Arc::clone(&seen);
+                let (seen, answer) = (Arc::clone(&seen), Arc::clone(&answer));
                 std::thread::spawn(move || {
-                    let _ = serve(&stream, delay, &seen);
+                    let _ = serve(&stream, &*answer, &seen);
                 });
             }
         });
@@ -61,7 +83,7 @@ impl Origin {
     }
 }
 
-fn serve(stream: &TcpStream, delay: Duration, seen: &Mutex<Vec<Seen>>) -> Result<()> {
+fn serve(stream: &TcpStream, answer: &dyn Fn(&Seen) -> String, seen: &Mutex<Vec<Seen>>) -> Result<()> {
     let mut reader = BufReader::new(stream);
     loop {
         let mut line = String::new();
@@ -79,10 +101,8 @@ fn serve(stream: &TcpStream, delay: Duration, seen: &Mutex<Vec<Seen>>) -> Result
         }
         let body = read_body(&mut reader, &headers)?;
         let request = Seen { line: line.trim_end().to_owned(), headers, body };
-        seen.lock().unwrap_or_else(PoisonError::into_inner).push(request);
-        std::thread::sleep(delay);
-        let answer = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 11\r\n\r\n{\"ok\":true}";
-        (&*stream).write_all(answer.as_bytes())?;
+        seen.lock().unwrap_or_else(PoisonError::into_inner).push(request.clone());
+        (&*stream).write_all(answer(&request).as_bytes())?;
     }
 }
 

@@ -241,6 +241,7 @@ fn the_command_line_says_what_is_wrong_and_what_is_there() -> Result<()> {
         (&["create", "a", "--expires", "tomorrow"], "90d"),
         (&["create", "a", "--expires", "2020-01-01T00:00:00Z"], "in the future"),
         (&["create", "a", "--scope", "a b"], "scope `a b`"),
+        (&["create", "a", "--plan", "gold"], "no configuration has run"),
         (&["rotate", "shop", "--grace", "soon"], "12h"),
         (&["rotate", "shop", "--grace", "91d"], "90 days"),
         (&["show", "nobody"], "no key or application `nobody`"),

@@ -7,6 +7,7 @@ mod audit_log;
 mod authorization;
 mod bad_input;
 mod browsers;
+mod caching;
 mod callers;
 mod command_line;
 mod crash;

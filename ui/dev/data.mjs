@@ -179,7 +179,7 @@ export function makeEvent(random, endpoint, time, attack) {
     duration_us: imported ? Math.round(duration / 1000) * 1000 : duration, upstream_us: upstream, upstream: upstream === null ? null : UPSTREAM[endpoint.api] ?? 'core',
     decision: rule ? 'deny' : 'allow', applied, decision_status: rule ? rule.status : 0, check: rule?.check ?? null, policy,
     findings_count: rule ? 1 : 0, missing: imported ? ['headers', 'request_body', 'response_body'] : endpoint.template.includes('image') ? ['request_body'] : [],
-    application: caller?.application ?? null, credential_id: caller?.id ?? null, parameters, rule,
+    application: caller?.application ?? null, credential_id: caller?.id ?? null, cache_status: null, parameters, rule,
   }
 }
 

@@ -36,14 +36,9 @@ pub(crate) fn plans_of(config: &Config) -> Vec<String> {
     config.plans.iter().map(|plan| plan.name.clone()).collect()
 }
 
-/// Makes a key. `plans` are those that there are; `None` when that is not known.
-pub(crate) async fn create(
-    store: &Store,
-    new: NewKey,
-    plans: Option<&[String]>,
-    author: &str,
-) -> Result<MadeKey, KeyRefused> {
-    if let (Some(plan), Some(plans)) = (&new.plan, plans) {
+/// Makes a key. `plans` are those that there are.
+pub(crate) async fn create(store: &Store, new: NewKey, plans: &[String], author: &str) -> Result<MadeKey, KeyRefused> {
+    if let Some(plan) = &new.plan {
         has_plan(plan, plans).map_err(KeyRefused::Bad)?;
     }
     let grant = grant(new, clock::now()).map_err(KeyRefused::Bad)?;
@@ -295,10 +290,10 @@ mod tests {
     fn keys_are_made_rotated_and_taken_back_in_a_store_and_their_secrets_are_not_in_it() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open_state(directory.path()).unwrap();
-        let made = store.block_on(create(&store, new("shop"), None, "ann")).unwrap();
+        let made = store.block_on(create(&store, new("shop"), &[], "ann")).unwrap();
         let rotated = store.block_on(rotate(&store, &made.record.id, 60_000, "bob")).unwrap();
         assert_ne!(made.text.expose(), rotated.text.expose());
-        let full = store.block_on(create(&store, new("shop"), None, "ann")).map(|made| made.record);
+        let full = store.block_on(create(&store, new("shop"), &[], "ann")).map(|made| made.record);
         assert!(matches!(full, Err(KeyRefused::Conflict(why)) if why.contains("two live keys")));
         let revoked = store.block_on(revoke(&store, &rotated.record.id, "ann")).unwrap();
         assert_eq!(revoked.revoked_by.as_deref(), Some("ann"));

@@ -276,7 +276,7 @@ impl Host {
                 let (store, keeper) = create.clone();
                 let plans = keys::plans_of(&control.running().config);
                 Box::pin(async move {
-                    let made = keys::create(&store, new, Some(&plans), &author).await;
+                    let made = keys::create(&store, new, &plans, &author).await;
                     if let Ok(key) = &made {
                         take(keeper, "made", &key.record, &author).await;
                     }

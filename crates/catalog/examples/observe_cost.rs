@@ -33,6 +33,7 @@ fn event(number: usize) -> Event {
         parameters: vec![parameter("limit"), parameter("offset"), parameter("sort")],
         auth: [AuthKind::Jwt].into_iter().collect(),
         principal: None,
+        cache_status: None,
         user_agent: None,
         request_type: None,
         response_type: Some("application/json".into()),

@@ -112,7 +112,7 @@ pub(crate) const BANDWIDTH_BYTES: Range = range(GIB, KIB, 1 << 50);
 pub(crate) const RESPONSE_BYTES: Range = range(MIB, 1, 16 * GIB);
 /// A million clients: 32 MB for a pace, some 200 MB for a large rolling quota, and only when they come.
 pub(crate) const RATE_KEYS: Range = range(1_000_000, 1000, 100_000_000);
-/// Applications that a plan counts apart: more than an installation keeps API keys of.
+/// LIMIT: applications that a plan, or the quota of a key, counts apart: more than an installation keeps API keys of.
 pub(crate) const APPLICATIONS_MAX: u32 = 65_536;
 /// Some minutes slow guessing to a few hundred tries a day; an hour would lock people out.
 pub(crate) const LOGIN_WINDOW: Range = range(15 * MINUTE, SECOND, 366 * DAY);

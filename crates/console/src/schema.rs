@@ -135,6 +135,9 @@ pub(crate) struct EventRow {
     application: Option<String>,
     /// Id of the credential that was verified, where it has one: an API key's
     credential_id: Option<String>,
+    /// What a policy that keeps answers did for it: `hit`, `stale_hit`, `revalidated`, `stale`, `miss`, `bypass` or
+    /// `would_hit`
+    cache_status: Option<String>,
 }
 
 /// A page of events, newest first
@@ -531,4 +534,7 @@ pub(crate) struct Event {
     findings: Vec<Finding>,
     decision: Decision,
     missing: Missing,
+    /// What a policy that keeps answers did for it; absent where none concerns it
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_status: Option<String>,
 }

@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bartizan_config::{Cache, CacheKey};
-use bartizan_model::{ClaimValue, CredentialKind, Mode, Principal, RequestHead};
+use bartizan_model::{ClaimValue, HeaderField, Mode, Principal, RequestHead};
 
 use crate::edits::{is_forwarding, is_same_field, parameter_is};
 use crate::path::Readings;
@@ -206,6 +206,7 @@ enum Kind {
     Nobody,
     Principal,
     Application,
+    Plan,
     Scope,
     Role,
     Claim,
@@ -292,7 +293,7 @@ impl Reader<'_> {
                 value if self.rules.has_header(field.name) => key.push_field(Kind::Header, &lower(), value),
                 _ if is(&OURS) || is_withheld(field.name) || self.facts.edits.removes(field.name) => {}
                 value if is_forwarding(field.name) || is(&["forwarded"]) => self.forwarding(field.name, value, key)?,
-                _ if self.is_proof(field.name) => {}
+                _ if self.is_proof(field, head) => {}
                 _ if is(&["authorization", "cookie", "proxy-authorization"]) => return Err(CacheBypass::Credential),
                 _ => return Err(CacheBypass::Field),
             }
@@ -324,20 +325,14 @@ impl Reader<'_> {
         }
     }
 
-    /// Whether this field proves the caller, who is verified by it.
-    fn is_proof(&self, name: &[u8]) -> bool {
-        let Some(who) = self.facts.caller() else { return false };
-        let is = |names: &[&str]| names.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()));
-        let listed = |names: &[Box<str>]| names.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()));
-        let fields = self.policies.proving_fields();
-        match who.principal.credential {
-            CredentialKind::Jwt | CredentialKind::IntrospectedToken => is(&["authorization", "dpop"]),
-            CredentialKind::Basic => is(&["authorization"]),
-            CredentialKind::ApiKey => listed(&fields.keys),
-            CredentialKind::Signature => is(&["signature", "signature-input", "content-digest"]),
-            CredentialKind::External => listed(&fields.told),
-            CredentialKind::Certificate => false,
-        }
+    /// Whether this field proves the caller, who was verified by this very one. The key of another method, or of another
+    /// policy, tells the upstream of somebody whom the key of the answer does not hold.
+    fn is_proof(&self, field: &HeaderField<'_>, head: &RequestHead<'_>) -> bool {
+        let (Some(_), Some((policy, method))) = (self.facts.caller(), self.facts.known_by) else { return false };
+        let Some(Rule::Authenticate(rules)) = self.policies.policy(policy).map(|policy| &policy.rule) else {
+            return false;
+        };
+        rules.is_proof(method, field, head)
     }
 
     /// Whose answer it is.
@@ -361,6 +356,7 @@ impl Reader<'_> {
                 CacheKey::Application => {
                     let application = principal.application.as_deref().ok_or(CacheBypass::Credential)?;
                     key.push(Kind::Application, application.as_bytes());
+                    self.plan(key);
                 }
                 CacheKey::Scopes => push_words(key, Kind::Scope, &principal.scopes),
                 CacheKey::Roles => push_words(key, Kind::Role, &principal.roles),
@@ -370,12 +366,19 @@ impl Reader<'_> {
         Ok(())
     }
 
+    /// The plan of the API key that was let in: an application's old key and its new one may have been sold under two.
+    fn plan(&self, key: &mut Key) {
+        let plan = self.facts.metered.as_ref().and_then(|metered| metered.key.plan());
+        key.push(Kind::Plan, plan.unwrap_or_default().as_bytes());
+    }
+
     /// Everything that is known of a caller: a token with fewer rights must not be given what one with more was.
     fn principal(&self, principal: &Principal, key: &mut Key) {
         key.push(Kind::Principal, principal.subject.as_bytes());
         key.push(Kind::Principal, principal.credential.as_str().as_bytes());
         key.push(Kind::Principal, principal.credential_id.as_deref().unwrap_or_default().as_bytes());
         key.push(Kind::Application, principal.application.as_deref().unwrap_or_default().as_bytes());
+        self.plan(key);
         push_words(key, Kind::Scope, &principal.scopes);
         push_words(key, Kind::Role, &principal.roles);
         for (name, value) in &principal.claims {

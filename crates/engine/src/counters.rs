@@ -87,7 +87,7 @@ impl Outcomes {
 /// What the limits of one policy, or of what API keys bring along, answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LimitOutcomes {
-    /// The policy, `plan:` and a plan's name, or `api-key` for the quotas of keys
+    /// The policy, `plan:` and a plan's name, or `key:api-key` for the quotas of keys
     pub policy: Box<str>,
     /// Requests and attempts to log in that it admitted
     pub allowed: u64,

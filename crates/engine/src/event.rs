@@ -153,6 +153,7 @@ impl Seen {
             findings: bounded(ended.findings, &ended.decision),
             decision: ended.decision,
             missing: ended.missing,
+            cache_status: outcome.cache_status,
         }
     }
 }

@@ -169,6 +169,7 @@ impl Inspection {
                 policies: SmallVec::new(),
                 cors: None,
                 caller: None,
+                known_by: None,
                 is_caller_unjudged: false,
                 metered: None,
                 challenges: Vec::new(),

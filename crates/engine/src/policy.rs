@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bartizan_config::{AuthenticationMethod, Cache, Config, Hours, MethodOverrides, PolicyRule, Scope, Threats};
+use bartizan_config::{Cache, Config, Hours, MethodOverrides, PolicyRule, Scope, Threats};
 use bartizan_model::{Mode, Timestamp};
 use bartizan_waf::Plan;
 
@@ -39,18 +39,8 @@ pub(crate) struct Policies {
     has_caches: bool,
     has_continuity: bool,
     has_answers: bool,
-    proving_fields: ProvingFields,
     /// Fields by which policies tell the upstream who calls, each with the strictest mode
     identity_headers: Box<[(Arc<str>, Mode)]>,
-}
-
-/// Fields that credentials stand in, beside those of their standards, lower case.
-#[derive(Debug, Default)]
-pub(crate) struct ProvingFields {
-    /// API keys
-    pub(crate) keys: Box<[Box<str>]>,
-    /// What authorizers of the operator's are told
-    pub(crate) told: Box<[Box<str>]>,
 }
 
 /// One policy.
@@ -142,16 +132,14 @@ impl Policies {
             Rule::Methods { overrides, .. } => *overrides != MethodOverrides::Ignore,
             rule => matches!(rule, Rule::Ssrf(_)),
         };
-        let has_caches = has(|rule| matches!(rule, Rule::Cache(_)));
         Self {
             key_plans,
             has_rates: has(|rule| matches!(rule, Rule::Rate(_))),
             has_cors: has(|rule| matches!(rule, Rule::Cors(_))),
             has_watches: has(is_watching),
-            has_caches,
+            has_caches: has(|rule| matches!(rule, Rule::Cache(_))),
             has_continuity: has(|rule| matches!(rule, Rule::Continuity(_))),
             has_answers: has(|rule| matches!(rule, Rule::ResponseHeaders(_))),
-            proving_fields: if has_caches { ProvingFields::of(config) } else { ProvingFields::default() },
             identity_headers: identity_headers(&list),
             list,
         }
@@ -182,11 +170,6 @@ impl Policies {
         self.has_caches
     }
 
-    /// Fields that credentials stand in; empty when no policy keeps answers.
-    pub(crate) fn proving_fields(&self) -> &ProvingFields {
-        &self.proving_fields
-    }
-
     /// Whether any policy watches where callers call from.
     pub(crate) fn has_continuity(&self) -> bool {
         self.has_continuity
@@ -209,29 +192,6 @@ impl Policies {
     /// The policies that apply to `subject`, in the order written.
     pub(crate) fn applying<'a>(&'a self, subject: &'a Subject<'a>) -> impl Iterator<Item = PolicyIndex> + 'a {
         (0..).zip(&self.list).filter(|(_, policy)| policy.scope.holds(subject)).map(|(index, _)| index)
-    }
-}
-
-impl ProvingFields {
-    fn of(config: &Config) -> Self {
-        let (mut keys, mut told): (Vec<Box<str>>, Vec<Box<str>>) = Default::default();
-        for policy in &config.policies {
-            let PolicyRule::Authenticate(rules) = &policy.rule else { continue };
-            for method in &rules.methods {
-                match method {
-                    AuthenticationMethod::ApiKey(method) => keys.push(method.header.as_str().into()),
-                    AuthenticationMethod::External(method) => {
-                        told.extend(method.headers.iter().map(|name| name.as_str().into()));
-                    }
-                    AuthenticationMethod::Jwt(_)
-                    | AuthenticationMethod::Basic(_)
-                    | AuthenticationMethod::Mtls(_)
-                    | AuthenticationMethod::Introspection(_)
-                    | AuthenticationMethod::Signature(_) => {}
-                }
-            }
-        }
-        Self { keys: keys.into(), told: told.into() }
     }
 }
 

@@ -119,6 +119,8 @@ pub(crate) struct Facts {
     pub(crate) cors: Option<Told>,
     /// Who calls, by the first policy that knows
     pub(crate) caller: Option<Arc<Verified>>,
+    /// By which of its methods it knows
+    pub(crate) known_by: Option<(PolicyIndex, usize)>,
     /// Whether a recording lacks what would tell who called
     pub(crate) is_caller_unjudged: bool,
     /// The policy that let an API key in, one that enforces if there is any: it answers for what the key may use

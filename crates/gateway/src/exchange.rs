@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use bartizan_config::Limits;
 use bartizan_engine::Inspection;
-use bartizan_model::{Ending, Outcome, RequestId, Source, Timestamp};
+use bartizan_model::{CacheStatus, Ending, Outcome, RequestId, Source, Timestamp};
 use http::HeaderValue;
 use smallvec::SmallVec;
 
@@ -58,6 +58,8 @@ pub(crate) struct Exchange {
     pub(crate) record: Option<Box<Record>>,
     /// What it has to do with kept answers
     pub(crate) kept: Option<Box<Kept>>,
+    /// What a policy that keeps answers did for it
+    pub(crate) cache_status: Option<CacheStatus>,
     /// Counted among the client's requests
     pub(crate) turn: Option<Turn>,
 }
@@ -117,6 +119,7 @@ impl Context {
             ending: None,
             record: self.shared.sinks.exchanges.is_some().then(Box::default),
             kept: None,
+            cache_status: None,
             turn: None,
         }))
     }
@@ -133,6 +136,7 @@ impl Context {
             request_bytes: totals.request_bytes,
             response_bytes: totals.response_bytes,
             upstream_us: exchange.upstream_us,
+            cache_status: exchange.cache_status,
             duration_us: None,
         };
         if let (Some(record), Some(sink)) = (exchange.record, &self.shared.sinks.exchanges) {

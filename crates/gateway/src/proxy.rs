@@ -195,6 +195,7 @@ impl ProxyHttp for Proxy {
         }
         forward::edit(upstream_request, exchange.inspection.edits())?;
         kept::withhold(exchange, upstream_request);
+        kept::ask_to_confirm(exchange, upstream_request)?;
         if session.is_http2() {
             forward::join_cookies(upstream_request)?;
         }
@@ -267,7 +268,7 @@ impl ProxyHttp for Proxy {
             exchange.link.switch_protocol();
         }
         exchange.upstream_us = Some(ids::now().micros_since(exchange.begun));
-        if kept::is_better_than(exchange, status) {
+        if kept::is_better_than(session, exchange, response) {
             return Err(Error::new_in(KEPT_INSTEAD));
         }
         let step = {
@@ -562,8 +563,9 @@ async fn answer_from_cache(session: &mut Session, exchange: &mut Exchange, share
         version: version_of(session),
         headers: &fields(&header.headers),
     });
-    let Some(entry) = kept::look(session, exchange, caching, &shared.cache_counters).await else { return Ok(false) };
-    match kept::give(session, exchange, &entry).await? {
+    let counters = &shared.cache_counters;
+    let Some(given) = kept::look(session, exchange, caching, counters).await else { return Ok(false) };
+    match kept::give(session, exchange, given, counters).await? {
         true => Ok(true),
         false => stop(session, exchange).await,
     }
@@ -583,10 +585,10 @@ async fn stand_in(session: &mut Session, exchange: &mut Exchange, ending: Ending
     if !is_upstream || session.response_written().is_some_and(|response| is_final(response.status.as_u16())) {
         return None;
     }
-    let entry = kept::take_stale(exchange, &shared.cache_counters)?;
+    let given = kept::take_instead(exchange, &shared.cache_counters)?;
     session.set_keepalive(None);
     exchange.ending = Some(Ending::Answered);
-    match kept::give(session, exchange, &entry).await {
+    match kept::give(session, exchange, given, &shared.cache_counters).await {
         Ok(true) => {}
         Ok(false) => _ = stop(session, exchange).await,
         Err(_) => exchange.ending = Some(Ending::ClientClosed),

@@ -131,6 +131,46 @@ impl Ending {
     }
 }
 
+/// What a policy that keeps answers did for a request: RFC 9211's words where it has one (`fwd` reasons for those that
+/// went on to the upstream), told in one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CacheStatus {
+    /// Answered with what was kept: `hit`
+    Hit,
+    /// Answered with what was kept, and older than it should be: `hit` with a negative `ttl`
+    StaleHit,
+    /// The upstream confirmed what was kept, and that was given: `fwd=stale; fwd-status=304`
+    Revalidated,
+    /// What was kept was too old, and the upstream answered anew: `fwd=stale`
+    Stale,
+    /// Nothing was kept for it: `fwd=miss`
+    Miss,
+    /// It passed the cache by: `fwd=bypass`, or `fwd=request` where the client wanted that
+    Bypass,
+    /// An observing policy would have answered it
+    WouldHit,
+}
+
+impl CacheStatus {
+    /// Each of them.
+    pub const ALL: [Self; 7] =
+        [Self::Hit, Self::StaleHit, Self::Revalidated, Self::Stale, Self::Miss, Self::Bypass, Self::WouldHit];
+
+    /// The word in events and queries.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::StaleHit => "stale_hit",
+            Self::Revalidated => "revalidated",
+            Self::Stale => "stale",
+            Self::Miss => "miss",
+            Self::Bypass => "bypass",
+            Self::WouldHit => "would_hit",
+        }
+    }
+}
+
 /// What the host knows at the end of an exchange and the engine cannot: passed to `Inspection::finish`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
@@ -144,6 +184,8 @@ pub struct Outcome {
     pub response_bytes: u64,
     /// From the request's head to the upstream's response head, in microseconds
     pub upstream_us: Option<u64>,
+    /// What a policy that keeps answers did for it; `None` where none concerns it
+    pub cache_status: Option<CacheStatus>,
     /// From the request's head to the end; `None` lets the engine measure from `begin` to `finish`
     pub duration_us: Option<u64>,
 }
@@ -242,4 +284,7 @@ pub struct Event {
     pub decision: Decision,
     /// What was not seen
     pub missing: Missing,
+    /// What a policy that keeps answers did for it; `None` where none concerns it
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_status: Option<CacheStatus>,
 }

@@ -30,7 +30,7 @@ pub use client::{Actor, ActorKind, Client, Connection, TlsInfo};
 pub use decision::{Action, Decision, Mode};
 pub use diagnostic::{Diagnostic, DiagnosticSeverity, Position};
 pub use endpoint::{Endpoint, EndpointId, EndpointRef};
-pub use event::{Ending, Event, Missing, Outcome, RequestId, Source};
+pub use event::{CacheStatus, Ending, Event, Missing, Outcome, RequestId, Source};
 pub use exchange::{Exchange, Request, Response};
 pub use finding::{Confidence, Finding, FindingPolicy, Location, Part};
 pub use message::{HeaderField, HttpVersion, RequestHead, ResponseHead, Scheme, header};

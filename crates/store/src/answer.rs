@@ -79,6 +79,9 @@ pub struct EventRow {
     /// Id of the credential that was verified, where it has one: an API key's
     #[serde(default)]
     pub credential_id: Option<String>,
+    /// What a policy that keeps answers did for it
+    #[serde(default)]
+    pub cache_status: Option<String>,
 }
 
 impl EventRow {
@@ -121,6 +124,7 @@ impl EventRow {
             missing: event.missing.words().map(str::to_owned).collect(),
             application: event.principal.as_ref().and_then(|principal| owned(&principal.application)),
             credential_id: event.principal.as_ref().and_then(|principal| owned(&principal.credential_id)),
+            cache_status: event.cache_status.map(|status| status.as_str().to_owned()),
         }
     }
 }

@@ -150,6 +150,7 @@ impl<'a> Row<'a> {
             missing: self.words("missing")?,
             application: self.owned("application")?,
             credential_id: self.owned("credential_id")?,
+            cache_status: self.owned("cache_status")?,
         })
     }
 
@@ -194,6 +195,7 @@ impl<'a> Row<'a> {
             findings: self.items("findings")?,
             decision: self.decision()?,
             missing: self.missing()?,
+            cache_status: self.optional_text("cache_status")?.map(|_| self.word("cache_status")).transpose()?,
         })
     }
 

@@ -9,7 +9,7 @@ use arrow::array::{
     ArrayBuilder, ArrayRef, BooleanBuilder, Int32Builder, Int64Builder, RecordBatch, StringBuilder,
     TimestampMicrosecondBuilder,
 };
-use bartizan_model::{AuthKinds, Event, EventPrincipal, Finding, Missing, Parameter};
+use bartizan_model::{AuthKinds, CacheStatus, Event, EventPrincipal, Finding, Missing, Parameter};
 
 use crate::Error;
 use crate::schema::WRITTEN;
@@ -57,6 +57,7 @@ pub(crate) struct Columns {
     application: StringBuilder,
     credential_id: StringBuilder,
     principal: StringBuilder,
+    cache_status: StringBuilder,
     scratch: String,
     rows: usize,
 }
@@ -128,6 +129,7 @@ impl Columns {
         append_json(&mut self.findings, &event.findings, &mut self.scratch, write_finding);
         append_missing(&mut self.missing, event.missing, &mut self.scratch);
         self.push_principal(event.principal.as_deref());
+        self.cache_status.append_option(event.cache_status.map(CacheStatus::as_str));
     }
 
     fn push_principal(&mut self, principal: Option<&EventPrincipal>) {
@@ -193,6 +195,7 @@ impl Columns {
             take(&mut self.application),
             take(&mut self.credential_id),
             take(&mut self.principal),
+            take(&mut self.cache_status),
         ]
     }
 }

@@ -363,6 +363,7 @@ fn cell<'a>(row: &'a EventRow, name: &str) -> Cell<'a> {
         "missing" => Cell::Words(&row.missing),
         "application" => Cell::Text(row.application.as_deref()),
         "credential_id" => Cell::Text(row.credential_id.as_deref()),
+        "cache_status" => Cell::Text(row.cache_status.as_deref()),
         _ => Cell::Text(None), // `field_named` lets no other name through
     }
 }

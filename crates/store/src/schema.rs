@@ -82,6 +82,7 @@ pub(crate) const COLUMNS: &[ColumnSpec] = &[
     column("application", Kind::Text, true, true),
     column("credential_id", Kind::Text, true, true),
     column("principal", Kind::Text, true, true),
+    column("cache_status", Kind::Text, true, true),
 ];
 
 /// The schema in which events are written.

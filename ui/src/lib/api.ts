@@ -18,6 +18,11 @@ export class ApiError extends Error {
   }
 }
 
+/** Whatever was thrown, as an ApiError: one of ours as it is, anything else as a fault of this page. */
+export function asApiError(thrown: unknown): ApiError {
+  return thrown instanceof ApiError ? thrown : new ApiError(0, 'fault', String(thrown))
+}
+
 /** What went wrong, for people. */
 export function faultWords(error: unknown): string {
   return error instanceof ApiError ? error.message : String(error)

@@ -1,6 +1,6 @@
 // Events as a list that grows downwards by cursor, and the live tail that grows upwards.
 
-import { ApiError, BASE, call, url } from './api'
+import { asApiError, BASE, call, url, type ApiError } from './api'
 import { word } from './words'
 import type { EventFacets, EventPage, EventRow, FacetValue, Outcome } from './types'
 
@@ -95,7 +95,7 @@ export class EventList {
       },
       (error: unknown) => {
         if (signal.aborted) return
-        this.error = error instanceof ApiError ? error : new ApiError(0, 'fault', String(error))
+        this.error = asApiError(error)
         this.loading = false
         this.more = false
         this.next = null

@@ -1,6 +1,6 @@
 // A long list by offset, loaded in pages as they come into sight.
 
-import { ApiError, call } from './api'
+import { asApiError, call, type ApiError } from './api'
 
 export class Pages<T, R extends { items: T[]; total: number }> {
   /** The newest answer, for what else it carries (facets) */
@@ -69,7 +69,7 @@ export class Pages<T, R extends { items: T[]; total: number }> {
       (error: unknown) => {
         if (signal.aborted) return
         this.asked.delete(page)
-        this.error = error instanceof ApiError ? error : new ApiError(0, 'fault', String(error))
+        this.error = asApiError(error)
         this.loading = false
       },
     )

@@ -44,6 +44,7 @@ export const FIELDS: Record<string, string> = {
   duration_us: 'microseconds in all: >500000',
   upstream_us: 'microseconds until the upstream answered',
   upstream: 'upstream',
+  cache_status: 'what the cache did: hit, stale_hit, revalidated, stale, miss, bypass or would_hit',
   missing: 'what was not seen',
   id: 'request id',
 }
@@ -59,6 +60,7 @@ export const WORDS: Record<string, string[]> = {
   actor_kind: ['principal', 'credential', 'session', 'network', 'unknown'],
   auth: ['none', 'bearer', 'jwt', 'basic', 'digest', 'other_authorization', 'key_header', 'key_query', 'session_cookie', 'client_certificate'],
   ending: ['answered', 'stopped', 'client_closed', 'malformed', 'no_route', 'upstream_unreachable', 'upstream_timeout', 'upstream_failed', 'internal_fault'],
+  cache_status: ['hit', 'stale_hit', 'revalidated', 'stale', 'miss', 'bypass', 'would_hit'],
   missing: ['time', 'client', 'headers', 'request_body', 'response', 'response_body'],
 }
 

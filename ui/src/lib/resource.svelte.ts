@@ -1,7 +1,7 @@
 // One GET as state. The address is a function: when what it reads changes, the old call is given up and a new one
 // made. What was there stays on the screen meanwhile, unless the subject itself changed.
 
-import { ApiError, call } from './api'
+import { asApiError, call, type ApiError } from './api'
 
 export class Resource<T> {
   data = $state.raw<T | undefined>(undefined)
@@ -36,7 +36,7 @@ export class Resource<T> {
         },
         (error: unknown) => {
           if (controller.signal.aborted) return
-          this.error = error instanceof ApiError ? error : new ApiError(0, 'fault', String(error))
+          this.error = asApiError(error)
           this.loading = false
         },
       )

@@ -1,6 +1,6 @@
 // Who is signed in.
 
-import { ApiError, call, setCsrf, whenExpired } from './api'
+import { ApiError, asApiError, call, setCsrf, whenExpired } from './api'
 import type { Session } from './types'
 
 type State = 'loading' | 'setup' | 'signed_out' | 'signed_in' | 'unreachable'
@@ -35,7 +35,7 @@ class Who {
       if (error instanceof ApiError && error.status === 401) {
         this.state = error.extra['setup_needed'] === true ? 'setup' : 'signed_out'
       } else {
-        this.fault = error instanceof ApiError ? error : new ApiError(0, 'fault', String(error))
+        this.fault = asApiError(error)
         this.state = 'unreachable'
       }
     }

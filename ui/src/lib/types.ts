@@ -167,6 +167,7 @@ export interface EventRow {
   missing: string[]
   application: string | null
   credential_id: string | null
+  cache_status: string | null
 }
 
 export interface EventPage {
@@ -233,6 +234,8 @@ export interface FullEvent {
   findings: Finding[]
   decision: { action: 'allow' | 'deny'; applied: boolean; status: number; check: string | null; policy: string | null }
   missing: Record<string, boolean>
+  /** What a policy that keeps answers did for it; absent where none concerns it */
+  cache_status?: string
   checks?: Record<string, CheckInfo>
 }
 

@@ -50,6 +50,17 @@ export const CREDENTIAL: Record<string, string> = {
   external: 'External authorizer',
 }
 
+/** What a policy that keeps answers did for a request. */
+export const CACHE: Record<string, string> = {
+  hit: 'Answered from the cache',
+  stale_hit: 'Answered from the cache, with an answer past its time',
+  revalidated: 'Answered from the cache, once the upstream confirmed it',
+  stale: 'What was kept was too old; the upstream answered anew',
+  miss: 'Nothing was kept for it',
+  bypass: 'Passed the cache by',
+  would_hit: 'Would have been answered from the cache',
+}
+
 export const MISSING: Record<string, string> = {
   time: 'No time was recorded; the time of reading stands in',
   client: 'No client address',
@@ -121,6 +132,7 @@ export const FIELD: Record<string, string> = {
   duration_us: 'Duration',
   upstream_us: 'Upstream time',
   upstream: 'Upstream',
+  cache_status: 'Cache',
   missing: 'Not seen',
   application: 'Application',
   credential_id: 'API key',
@@ -130,7 +142,7 @@ export const FIELD: Record<string, string> = {
 /** The word for a value of a field, where there is one. */
 export function word(field: string, value: string): string {
   if (value === '') return 'none'
-  const words: Record<string, Record<string, string>> = { auth: AUTH, ending: ENDING, source: SOURCE, actor_kind: ACTOR, missing: MISSING, outcome: OUTCOME }
+  const words: Record<string, Record<string, string>> = { auth: AUTH, ending: ENDING, source: SOURCE, actor_kind: ACTOR, missing: MISSING, cache_status: CACHE, outcome: OUTCOME }
   const known = words[field]
   // several credentials in one request come as one value: `jwt,session_cookie`
   return known ? value.split(',').map((one) => known[one] ?? one).join(', ') : value

@@ -10,7 +10,7 @@ use anyhow::{Result, anyhow};
 use bartizan_config::{duration_ms, duration_text};
 use bartizan_console::{KeyRefused, MadeKey, NewKey};
 use bartizan_model::{Timestamp, excerpt};
-use bartizan_store::{ApiKeyRecord, KeyQuota, RevisionOutcome, Store};
+use bartizan_store::{ApiKeyRecord, KeyQuota, Store};
 use serde_json::{Value, json};
 
 use crate::arguments::{CreateKey, KeyVerb, Keys};
@@ -19,8 +19,6 @@ use crate::{REFUSED, clock, output};
 
 /// Who changes keys here, as records and the console say it.
 const AUTHOR: &str = "command line";
-/// LIMIT: revisions of the configuration that are looked through for the last one that was applied.
-const REVISIONS_MAX: u32 = 100;
 /// What is printed where a key has no such thing.
 const NONE: &str = "-";
 
@@ -79,8 +77,8 @@ fn create(options: &CreateKey) -> Result<(), Fault> {
     let directory = &options.options.data.data_dir;
     let is_new = !directory.join("state.db").exists();
     let store = Store::open_state(directory)?;
-    let plans = running_plans(&store)?;
-    let made = store.block_on(super::create(&store, new, plans.as_deref(), AUTHOR))?;
+    let plans = if new.plan.is_some() { running_plans(&store)? } else { Vec::new() };
+    let made = store.block_on(super::create(&store, new, &plans, AUTHOR))?;
     if is_new {
         output::note(&format!("note: `{}` was empty; run the gateway with `--data-dir` there", directory.display()));
     }
@@ -88,15 +86,24 @@ fn create(options: &CreateKey) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Plans of the configuration that ran here last; `None` when none ever did.
-fn running_plans(store: &Store) -> Result<Option<Vec<String>>, Fault> {
-    let history = store.block_on(store.revisions(REVISIONS_MAX))?;
-    let Some(last) = history.iter().find(|revision| revision.outcome == RevisionOutcome::Applied) else {
-        return Ok(None);
+/// Plans of the configuration that runs here, or ran last. A key of a plan that there is not would be refused everywhere, so
+/// that what is not known is no reason to make one.
+fn running_plans(store: &Store) -> Result<Vec<String>, Fault> {
+    let Some(applied) = store.block_on(store.applied_revision())? else {
+        let why = "which plans there are is not known: no configuration has run on this data directory; start the gateway \
+                   with `--data-dir` there, then make the key";
+        return Err(Fault::Refused(why.to_owned()));
     };
-    let detail = store.block_on(store.revision(last.revision))?;
-    let parsed = detail.map(|detail| bartizan_config::parse(&detail.yaml, "bartizan.yaml", Path::new("")));
-    Ok(parsed.and_then(|parsed| parsed.config).map(|config| super::plans_of(&config)))
+    let parsed = bartizan_config::parse(&applied.yaml, "bartizan.yaml", Path::new(""));
+    let config = parsed.config.ok_or_else(|| {
+        let revision = applied.revision.revision;
+        let fault = parsed.diagnostics.first().map(ToString::to_string).unwrap_or_default();
+        Fault::Refused(format!(
+            "which plans there are is not known: this version cannot read the configuration that ran last (revision \
+             {revision}: {fault}); start the gateway with one that it can, then make the key"
+        ))
+    })?;
+    Ok(super::plans_of(&config))
 }
 
 fn rotate(name: &str, grace: &str, options: &Keys) -> Result<(), Fault> {
@@ -325,6 +332,8 @@ fn end(text: &str) -> Result<Timestamp, String> {
 
 #[cfg(test)]
 mod tests {
+    use bartizan_store::{NewRevision, RevisionCause, RevisionOutcome};
+
     use super::*;
 
     fn at(micros: i64) -> Timestamp {
@@ -384,6 +393,40 @@ mod tests {
         assert_eq!(end("2027-01-31T00:00:00Z").unwrap().to_string(), "2027-01-31T00:00:00.000000Z");
         assert!(end("90d").unwrap() > clock::now());
         assert!(end("tomorrow").unwrap_err().contains("`90d`"));
+    }
+
+    #[test]
+    fn the_plans_are_those_of_the_configuration_that_runs_however_many_were_refused_since() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open_state(directory.path()).unwrap();
+        let refusal = |found: Result<Vec<String>, Fault>| match found {
+            Err(Fault::Refused(why)) => why,
+            Err(Fault::Failed(error)) => panic!("{error:#}"),
+            Ok(plans) => panic!("{plans:?}"),
+        };
+        assert!(refusal(running_plans(&store)).contains("no configuration has run"));
+        let add = |outcome: RevisionOutcome, yaml: &str| {
+            let revision = NewRevision {
+                time: at(1),
+                author: AUTHOR.to_owned(),
+                cause: RevisionCause::File,
+                outcome,
+                message: String::new(),
+                yaml: yaml.to_owned(),
+                diagnostics: Vec::new(),
+            };
+            store.block_on(store.add_revision(&revision)).unwrap();
+        };
+        let ran = "listeners: [{ address: \"127.0.0.1:1\" }]\nplans: [{ name: gold }]\n\
+                   upstreams: [{ name: a, targets: [{ address: \"127.0.0.1:2\" }] }]\n";
+        add(RevisionOutcome::Applied, &ran.replace("gold", "silver"));
+        add(RevisionOutcome::Applied, ran);
+        for _ in 0..120 {
+            add(RevisionOutcome::Rejected, "plans: [{ name: bronze }]");
+        }
+        assert_eq!(running_plans(&store).unwrap_or_else(|_| panic!("plans")), ["gold"]);
+        add(RevisionOutcome::Applied, "of: another version");
+        assert!(refusal(running_plans(&store)).contains("revision 123"));
     }
 
     #[test]

@@ -293,7 +293,8 @@ fn cache_requests(stats: &CacheStats) -> Vec<Sample> {
         ("hit", stats.hits_total.saturating_sub(stats.stale_hits_total)),
         ("stale_hit", stats.stale_hits_total),
         ("would_hit", stats.would_hits_total),
-        ("miss", stats.misses_total),
+        ("miss", stats.misses_total.saturating_sub(stats.revalidated_total)),
+        ("revalidated", stats.revalidated_total),
         ("bypass", stats.bypasses_total),
     ]
     .map(|(outcome, count)| labeled([("outcome", outcome)], Value::Whole(count)))

@@ -145,7 +145,7 @@ pub(super) const METRICS: &[MetricInfo] = {
             M::CacheRequests,
             "bartizan_cache_requests",
             Counter,
-            &[("outcome", "`hit`, `stale_hit`, `would_hit` (a policy in `observe`), `miss`, `bypass`")],
+            &[("outcome", "`hit`, `stale_hit`, `would_hit` (a policy in `observe`), `miss`, `revalidated`, `bypass`")],
             "Requests that a policy keeps answers for, by what became of them",
         ),
         info(M::CacheStored, "bartizan_cache_stored", Counter, &[], "Answers that were kept"),
@@ -195,7 +195,7 @@ pub(super) const METRICS: &[MetricInfo] = {
             &[
                 (
                     "policy",
-                    "name of a policy with `rate`, `plan:` and the name of a plan, or `api-key` for the quotas of keys",
+                    "name of a policy with `rate`, `plan:` and the name of a plan, or `key:api-key` for the quotas of keys",
                 ),
                 ("outcome", "`allowed`, `limited` (in `observe` too)"),
             ],

@@ -311,6 +311,7 @@ pub fn blank_event() -> Event {
         parameters: Vec::new(),
         auth: AuthKinds::NONE,
         principal: None,
+        cache_status: None,
         user_agent: None,
         request_type: None,
         response_type: None,

@@ -24,6 +24,7 @@ pub fn event(path: &str) -> Event {
         parameters: Vec::new(),
         auth: AuthKinds::NONE,
         principal: None,
+        cache_status: None,
         user_agent: None,
         request_type: None,
         response_type: None,

@@ -2,6 +2,8 @@
 
 use bartizan_model::Timestamp;
 
+use crate::defaults;
+
 /// Rate limits; each that is `Some` must hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rate {
@@ -208,8 +210,8 @@ impl RateKey {
 }
 
 impl Rate {
-    /// Limits that hold for an application, whatever it calls; none yet. At most `keys_max` of them are counted apart.
-    pub fn of_application(sharing: RateSharing, keys_max: u32) -> Self {
+    /// Limits that hold for an application, whatever it calls; none yet. At most 65,536 applications are counted apart.
+    pub fn of_application(sharing: RateSharing) -> Self {
         Self {
             key: vec![RateKey::Application],
             plans: Vec::new(),
@@ -224,7 +226,7 @@ impl Rate {
             page_size: None,
             login: None,
             sharing,
-            keys_max,
+            keys_max: defaults::APPLICATIONS_MAX,
             announce: true,
         }
     }

@@ -2,8 +2,12 @@
 
 use std::sync::{Arc, LazyLock};
 
-use bartizan_engine::{CacheBypass, Caching, Inputs, Inspection, Snapshot, Step};
-use bartizan_model::{Connection, HeaderField, HttpVersion, Mode, RequestHead, RequestId, Scheme, Source, Timestamp};
+use bartizan_engine::{
+    API_KEY_RANDOM_BYTES, AccessState, ApiKeyGrant, ApiKeys, CacheBypass, Caching, Inputs, Inspection, Snapshot, Step,
+};
+use bartizan_model::{
+    Connection, HeaderField, HttpVersion, Mode, RequestHead, RequestId, ResponseHead, Scheme, Source, Timestamp,
+};
 use proptest::prelude::*;
 
 /// A Snapshot with these policies.
@@ -126,6 +130,116 @@ fn a_field_is_withheld_unless_the_key_holds_it() {
     let Caching::Keyed(other) = caching(&snapshot(ANYBODY), "GET", "/", &[]) else { panic!("a key") };
     assert!(!by_agent.withholds("user-agent") && by_agent.withholds("referer"));
     assert!(other.withholds("user-agent") && other.withholds("sec-ch-ua") && !other.withholds("accept"));
+}
+
+#[test]
+fn an_answer_whose_body_an_observed_rule_noticed_is_given_and_not_kept() {
+    let threats = |mode: &str| {
+        format!(
+            "  - {{ name: attacks, mode: {mode}, threats: {{ files: [plain.conf], own_rules: false, responses: true }} }}\n"
+        )
+    };
+    for (mode, body, may_be_kept, is_given) in [
+        ("observe", "all is well", true, true),
+        ("observe", "a stack trace", false, true),
+        ("enforce", "all is well", true, true),
+        ("enforce", "a stack trace", false, false),
+    ] {
+        let policies = threats(mode) + "  - { name: kept, mode: enforce, cache: { key: [anonymous] } }\n";
+        let snapshot = crate::host::snapshot(&format!("policies:\n{policies}"), "");
+        let get = crate::document::exchange("GET / HTTP/1.1\nHost: a.example", None);
+        let mut inspection = crate::host::open(&snapshot, &get);
+        let length = body.len().to_string();
+        let headers = [("content-type", "text/plain"), ("content-length", length.as_str())];
+        let headers = headers.map(|(name, value)| HeaderField { name: name.as_bytes(), value: value.as_bytes() });
+        inspection.response_head(&ResponseHead { status: 200, headers: &headers });
+        assert!(inspection.may_be_kept(), "{mode}: nothing of the body was seen yet");
+        let (first, rest) = body.split_at(5);
+        inspection.response_body(first.as_bytes());
+        inspection.response_body(rest.as_bytes());
+        let step = inspection.response_end();
+        assert_eq!(inspection.may_be_kept(), may_be_kept, "{mode}: {body}");
+        assert_eq!(!matches!(step, Step::Stop(_)), is_given, "{mode}: {body}");
+    }
+}
+
+/// The Snapshot of `policies` and two plans, and a key for each application and plan.
+fn with_keys<const N: usize>(policies: &str, keys: [(&str, Option<&str>); N]) -> (Arc<Snapshot>, [String; N]) {
+    let mut number = 0;
+    let made = keys.map(|(application, plan)| {
+        number += 1;
+        let grant = ApiKeyGrant {
+            application: application.into(),
+            owner: None,
+            plan: plan.map(Into::into),
+            quota: None,
+            scopes: Vec::new(),
+            roles: Vec::new(),
+            expires_at: None,
+        };
+        ApiKeys::new([5; 32], []).create(grant, &[number; API_KEY_RANDOM_BYTES], Timestamp::default()).unwrap()
+    });
+    let access = Arc::new(AccessState::default());
+    access.publish_api_keys(ApiKeys::new([5; 32], made.iter().map(|made| made.key.clone())));
+    let policies = format!("{policies}plans: [{{ name: gold }}, {{ name: free }}]\n");
+    let snapshot = Snapshot::with_endpoints(&snapshot(&policies), 2, &[]).with_access(access);
+    (Arc::new(snapshot), made.map(|made| made.text.expose().clone()))
+}
+
+#[test]
+fn a_key_beside_the_one_that_the_caller_is_known_by_keeps_a_request_from_the_cache() {
+    const KEPT: &str = "  - { name: kept, mode: enforce, cache: { key: [principal, query] } }\n";
+    let methods = |header: &str| format!("{{ api_key: {{ header: {header}, query: {header} }} }}");
+    let policy = |name: &str, more: &str, methods: &str| {
+        format!(
+            "  - {{ name: {name}, mode: enforce, {more}authenticate: {{ methods: [{methods}], anonymous: true }} }}\n"
+        )
+    };
+    let both = policy("callers", "", &[methods("x-a-key"), methods("x-b-key")].join(", "));
+    let elsewhere = policy("callers", "", &methods("x-a-key"))
+        + &policy("others", "scope: { paths: [/other/**] }, ", &methods("x-b-key"));
+    let apart = policy("callers", "", &methods("x-a-key")) + &policy("others", "", &methods("x-b-key"));
+    let forwarded = both.replace("anonymous: true", "anonymous: true, strip: false");
+    for (name, policies) in [("both", both), ("elsewhere", elsewhere), ("forwarded", forwarded)] {
+        let (snapshot, [ann, ben]) = with_keys(&(policies + KEPT), [("ann", None), ("ben", None)]);
+        let answer = |target: &str, headers: &[(&str, &str)]| caching(&snapshot, "GET", target, headers);
+        let alone = answer("/a", &[("x-a-key", &ann)]);
+        assert!(matches!(alone, Caching::Keyed(_)), "{name}: {alone:?}");
+        for (target, headers) in [
+            ("/a", &[("x-a-key", ann.as_str()), ("x-b-key", ben.as_str())][..]),
+            ("/a", &[("x-b-key", &ben), ("x-a-key", &ann)]),
+            ("/a", &[("x-a-key", &ann), ("x-b-key", "whatever the upstream may know")]),
+            (&format!("/a?x-a-key={ann}"), &[("x-b-key", &ben)]),
+        ] {
+            let bypassed = answer(target, headers);
+            assert_eq!(bypassed, Caching::Bypass(CacheBypass::Field), "{name}: {target} {headers:?}");
+        }
+    }
+    // A policy of its own takes the second key out: the upstream knows of the first one alone.
+    let (snapshot, [ann, ben]) = with_keys(&(apart + KEPT), [("ann", None), ("ben", None)]);
+    let both = [("x-a-key", ann.as_str()), ("x-b-key", ben.as_str())];
+    assert_eq!(key(&snapshot, "/a", &both), key(&snapshot, "/a", &both[..1]));
+    assert_ne!(key(&snapshot, "/a", &both), key(&snapshot, "/a", &both[1..]));
+}
+
+#[test]
+fn the_plan_of_a_key_tells_answers_to_one_application_apart() {
+    for (part, is_apart) in [("application", true), ("principal", true), ("scopes", false)] {
+        let policies = format!(
+            "  - {{ name: callers, mode: enforce, authenticate: {{ methods: [{{ api_key: {{}} }}] }} }}\n  \
+             - {{ name: kept, mode: enforce, cache: {{ key: [{part}] }} }}\n"
+        );
+        let keys = [("shop", Some("gold")), ("shop", Some("free")), ("shop", None)];
+        let (snapshot, [gold, free, none]) = with_keys(&policies, keys);
+        let of = |text: &str| key(&snapshot, "/a", &[("x-api-key", text)]);
+        assert_eq!(of(&gold) != of(&free), is_apart, "{part}");
+        assert_eq!(of(&gold) != of(&none), is_apart, "{part}");
+    }
+    let policies = "  - { name: callers, mode: enforce, authenticate: { methods: [{ api_key: {} }] } }\n  \
+                    - { name: kept, mode: enforce, cache: { key: [application] } }\n";
+    let (snapshot, [old, new]) = with_keys(policies, [("shop", Some("gold")), ("shop", Some("gold"))]);
+    let of = |text: &str| key(&snapshot, "/a", &[("x-api-key", text)]);
+    assert_eq!(of(&old), of(&new), "two keys of one plan share answers");
 }
 
 /// What a key is made of, here.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use pingora::cache::key::{HashBinary, hash_key};
 use pingora::http::ResponseHeader;
 
@@ -26,6 +26,11 @@ const NOT_KEPT: [HeaderName; 8] = [
     header::AGE,
     header::CONTENT_LENGTH,
 ];
+
+/// Fields that say what the body is, and its validator: the request named one, so that the 304 confirms that one, whatever it
+/// has itself (RFC 9111 §3.2, §4.3.4).
+const NOT_CONFIRMED: [HeaderName; 5] =
+    [header::CONTENT_ENCODING, header::CONTENT_LENGTH, header::CONTENT_RANGE, header::CONTENT_TYPE, header::ETAG];
 
 /// A kept answer.
 pub(crate) struct Entry {
@@ -53,7 +58,7 @@ pub(super) enum Freshness {
     Fresh,
     /// It may be given in some cases
     Stale,
-    /// It may not be given at all
+    /// It may not be given at all, and nobody can confirm it
     Dead,
 }
 
@@ -69,11 +74,17 @@ impl Entry {
         let stale = self.lifetime.stale_while_revalidate.max(self.lifetime.stale_if_error);
         if age < self.lifetime.fresh {
             Freshness::Fresh
-        } else if age < self.lifetime.fresh + stale {
+        } else if age < self.lifetime.fresh + stale || self.condition().is_some() {
             Freshness::Stale
         } else {
             Freshness::Dead
         }
+    }
+
+    /// What an upstream is asked by whether this is still its answer (RFC 9111 §4.3.1).
+    pub(super) fn condition(&self) -> Option<(HeaderName, &HeaderValue)> {
+        let of = |asks: HeaderName, told: HeaderName| self.head.headers.get(told).map(|value| (asks, value));
+        of(header::IF_NONE_MATCH, header::ETAG).or_else(|| of(header::IF_MODIFIED_SINCE, header::LAST_MODIFIED))
     }
 
     /// Whether it may be given for so long after its lifetime.
@@ -106,12 +117,35 @@ pub(super) fn variance(secret: &[u8; 32], request: &HeaderMap, name: &HeaderName
 
 /// An answer's head as it is kept.
 pub(super) fn kept_head(response: &ResponseHeader) -> ResponseHeader {
+    let mut head = response.clone();
+    for name in not_kept(response) {
+        head.remove_header(&name);
+    }
+    head
+}
+
+/// The fields of an answer that are not kept.
+fn not_kept(response: &ResponseHeader) -> Vec<HeaderName> {
     let nominated = form::nominated(&response.headers).filter_map(|name| HeaderName::from_bytes(name).ok());
     let by_custom = ["keep-alive", "proxy-connection", "x-request-id"].map(HeaderName::from_static);
-    let dropped: Vec<HeaderName> = nominated.chain(NOT_KEPT).chain(by_custom).collect();
-    let mut head = response.clone();
-    for name in dropped {
-        head.remove_header(&name);
+    nominated.chain(NOT_KEPT).chain(by_custom).collect()
+}
+
+/// A kept head with what a 304 says anew (RFC 9111 §3.2, §4.3.4), its `Age` too.
+pub(super) fn confirmed_head(kept: &ResponseHeader, confirmation: &ResponseHeader) -> ResponseHeader {
+    let mut head = kept.clone();
+    head.remove_header(&header::DATE); // its time begins anew, whether or not the upstream says so
+    let dropped = not_kept(confirmation);
+    for name in confirmation.headers.keys() {
+        let is_dropped = dropped.contains(name) && *name != header::AGE;
+        if is_dropped || NOT_CONFIRMED.contains(name) {
+            continue;
+        }
+        head.remove_header(name);
+        for value in confirmation.headers.get_all(name) {
+            // A field that came in a head is one that a head can have.
+            let _ = head.append_header(name.clone(), value.clone());
+        }
     }
     head
 }
@@ -137,6 +171,51 @@ mod tests {
         let kept = kept_head(&response);
         let names: Vec<&str> = kept.headers.keys().map(HeaderName::as_str).collect();
         assert_eq!(names, ["etag"]);
+    }
+
+    #[test]
+    fn a_confirmation_renews_what_it_says_and_nothing_of_the_body() {
+        let head = |status: u16, fields: &[(&'static str, &str)]| {
+            let mut response = ResponseHeader::build(status, None).unwrap();
+            for (name, value) in fields {
+                response.append_header(*name, *value).unwrap();
+            }
+            response
+        };
+        let kept = [
+            ("cache-control", "max-age=1"),
+            ("content-type", "text/plain"),
+            ("date", "Sun, 06 Nov 1994 08:49:37 GMT"),
+            ("etag", "\"1\""),
+            ("x-old", "1"),
+            ("x-two", "1"),
+        ];
+        let told = [
+            ("age", "3"),
+            ("cache-control", "max-age=2"),
+            ("connection", "x-hop"),
+            ("content-length", "0"),
+            ("content-type", "text/html"),
+            ("etag", "\"1-gzip\""),
+            ("x-hop", "1"),
+            ("x-request-id", "1"),
+            ("x-two", "2"),
+            ("x-two", "3"),
+        ];
+        let confirmed = confirmed_head(&head(200, &kept), &head(304, &told));
+        let mut fields: Vec<(&str, &str)> =
+            confirmed.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+        fields.sort_unstable();
+        let expected = [
+            ("age", "3"),
+            ("cache-control", "max-age=2"),
+            ("content-type", "text/plain"),
+            ("etag", "\"1\""),
+            ("x-old", "1"),
+            ("x-two", "2"),
+            ("x-two", "3"),
+        ];
+        assert_eq!((confirmed.status.as_u16(), fields.as_slice()), (200, expected.as_slice()));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use bytes::BytesMut;
 use http::{HeaderMap, Version, header};
 use pingora::http::ResponseHeader;
 
-use super::entry::{Entry, Variance, kept_head, variance};
+use super::entry::{Entry, Variance, confirmed_head, kept_head, variance};
 use super::fresh::{self, Asked, Lifetime};
 use super::store::{Fetching, Place, Store};
 
@@ -126,12 +126,49 @@ impl Fill {
             lifetime: head.lifetime,
             kept_at: Instant::now(),
         };
+        self.keep(Arc::new(entry))
+    }
+
+    fn keep(&mut self, entry: Arc<Entry>) -> Option<u64> {
         let evicted = self.store.keep(&self.place, entry, self.purges)?;
         self.store.learn(&self.place, true);
         if let Some(fetching) = &mut self.fetching {
             fetching.is_kept();
         }
         Some(evicted)
+    }
+
+    /// What `old` is now that the upstream has confirmed it (RFC 9111 §4.3.4): for this request, and for others where the
+    /// confirmation allows it.
+    pub(crate) fn confirmed(&mut self, request: &HeaderMap, old: &Entry, confirmation: &ResponseHeader) -> Entry {
+        let told = confirmed_head(&old.head, confirmation);
+        self.is_delimited = true; // its body is here, whole
+        let judged = self.judge(request, &told);
+        let (lifetime, vary) = match judged {
+            Some(head) => (head.lifetime, head.vary),
+            None => (Lifetime::of_once(&told, SystemTime::now()), old.vary.clone()),
+        };
+        Entry {
+            id: self.store.new_id(),
+            key: self.request.key.clone(),
+            vary,
+            api: self.request.api.clone(),
+            path: self.request.path.clone(),
+            head: kept_head(&told),
+            body: old.body.clone(),
+            lifetime,
+            kept_at: Instant::now(),
+        }
+    }
+
+    /// Keeps `entry`, which was judged, in the place of the answer of this number; one that must not be kept only ends
+    /// that. Returns how many others went for it, if it was kept.
+    pub(crate) fn renew(mut self, entry: &Arc<Entry>, old: u64, may_be_kept: bool) -> Option<u64> {
+        if may_be_kept && !entry.lifetime.fresh.is_zero() {
+            return self.keep(entry.clone());
+        }
+        self.store.end(&self.place, old);
+        None
     }
 }
 

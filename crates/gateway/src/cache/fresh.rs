@@ -32,6 +32,14 @@ pub(super) struct Lifetime {
     pub(super) stale_if_error: Duration,
 }
 
+impl Lifetime {
+    /// Of an answer that may be given once, and not be kept.
+    pub(super) fn of_once(response: &ResponseHeader, now: SystemTime) -> Self {
+        let none = Duration::ZERO;
+        Self { age: age(response, now), fresh: none, stale_while_revalidate: none, stale_if_error: none }
+    }
+}
+
 /// What is known of the request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked<'a> {

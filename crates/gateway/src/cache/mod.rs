@@ -105,6 +105,7 @@ pub(crate) struct Counters {
     stale_hits: AtomicU64,
     would_hits: AtomicU64,
     misses: AtomicU64,
+    revalidated: AtomicU64,
     bypasses: AtomicU64,
     waits: AtomicU64,
     stored: AtomicU64,
@@ -122,6 +123,8 @@ pub struct CacheStats {
     pub would_hits_total: u64,
     /// Requests that went on, nothing being kept for them
     pub misses_total: u64,
+    /// Those of them whose older answer the upstream confirmed
+    pub revalidated_total: u64,
     /// Requests that passed the cache by: their key could not tell answers apart, or nothing may be kept of them
     pub bypasses_total: u64,
     /// Requests that waited for another one that fetched the same answer
@@ -151,6 +154,7 @@ impl Counters {
             stale_hits_total: self.stale_hits.load(Relaxed),
             would_hits_total: self.would_hits.load(Relaxed),
             misses_total: self.misses.load(Relaxed),
+            revalidated_total: self.revalidated.load(Relaxed),
             bypasses_total: self.bypasses.load(Relaxed),
             waits_total: self.waits.load(Relaxed),
             stored_total: self.stored.load(Relaxed),

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use bartizan_engine::{CacheRequest, Caching, Step};
-use bartizan_model::{Mode, ResponseHead};
+use bartizan_model::{CacheStatus, Mode, ResponseHead};
 use bytes::Bytes;
 use http::{HeaderName, Method, header};
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -30,6 +30,23 @@ pub(crate) struct Kept {
     pub(crate) fill: Option<Fill>,
     /// An older answer that may be given when the upstream fails
     stale: Option<Arc<Entry>>,
+    /// An older answer that the upstream is asked to confirm
+    doubted: Option<Arc<Entry>>,
+    /// It did: what that answer is now
+    confirmed: Option<Entry>,
+}
+
+/// A kept answer that is given.
+pub(crate) struct Given {
+    entry: Arc<Entry>,
+    /// The upstream has just confirmed it: it is kept anew in the place of the one of this number
+    renewing: Option<(Fill, u64)>,
+}
+
+impl Given {
+    fn kept(entry: Arc<Entry>) -> Self {
+        Self { entry, renewing: None }
+    }
 }
 
 /// The answer that is kept for the request, if there is one; the request was found good, and has no body.
@@ -38,11 +55,12 @@ pub(crate) async fn look(
     exchange: &mut Exchange,
     caching: Caching,
     counters: &Counters,
-) -> Option<Arc<Entry>> {
+) -> Option<Given> {
     let request = match caching {
         Caching::Unasked => return None,
         Caching::Bypass(reason) => {
             counters.bypass(reason);
+            exchange.cache_status = Some(CacheStatus::Bypass);
             return None;
         }
         Caching::Keyed(request) => *request,
@@ -54,34 +72,37 @@ pub(crate) async fn look(
     let found = store.find(&place, &request, headers);
     let is_fresh = found.as_ref().is_some_and(|entry| entry.freshness(now) == Freshness::Fresh);
     let is_get = session.req_header().method == Method::GET;
-    match (request.mode, found) {
+    let missed = if found.is_some() { CacheStatus::Stale } else { CacheStatus::Miss };
+    let (status, given) = match (request.mode, found) {
         (Mode::Enforce, Some(entry)) if is_fresh => {
             counters.hits.fetch_add(1, Relaxed);
-            Some(entry)
+            (CacheStatus::Hit, Some(entry))
         }
         (Mode::Enforce, found) if is_get => {
             let lookup = Lookup { store, place, request, stale: found, now };
-            let (given, kept) = lookup.fetch(session, counters).await;
+            let (status, given, kept) = lookup.fetch(session, counters).await;
             exchange.kept = kept.map(Box::new);
-            given
+            (status, given)
         }
         (Mode::Enforce, found) => {
             // The answer to a HEAD has no body to keep.
             counters.misses.fetch_add(1, Relaxed);
             let window = |entry: &Arc<Entry>| entry.is_within(entry.lifetime.stale_if_error, now);
-            exchange.kept = Some(Box::new(Kept { fill: None, stale: found.filter(window) }));
-            None
+            exchange.kept = Some(Box::new(Kept { stale: found.filter(window), ..Kept::default() }));
+            (missed, None)
         }
         (Mode::Observe | Mode::Off, _) => {
             let counter = if is_fresh { &counters.would_hits } else { &counters.misses };
             counter.fetch_add(1, Relaxed);
             if is_get && !is_fresh {
                 let fill = Some(Fill::new(store, request, place, None));
-                exchange.kept = Some(Box::new(Kept { fill, stale: None }));
+                exchange.kept = Some(Box::new(Kept { fill, ..Kept::default() }));
             }
-            None
+            (if is_fresh { CacheStatus::WouldHit } else { missed }, None)
         }
-    }
+    };
+    exchange.cache_status = Some(status);
+    given.map(Given::kept)
 }
 
 /// A request that nothing fresh is kept for.
@@ -95,8 +116,9 @@ struct Lookup {
 
 impl Lookup {
     /// The answer that another request fetches meanwhile, or an old one; else the request goes on to the upstream.
-    async fn fetch(self, session: &Session, counters: &Counters) -> (Option<Arc<Entry>>, Option<Kept>) {
+    async fn fetch(self, session: &Session, counters: &Counters) -> (CacheStatus, Option<Arc<Entry>>, Option<Kept>) {
         let Self { store, place, request, stale, now } = self;
+        let missed = if stale.is_some() { CacheStatus::Stale } else { CacheStatus::Miss };
         let wait = Duration::from_millis(store.rules.wait_ms);
         let is_within = |window: fn(&Entry) -> Duration| {
             stale.as_ref().filter(|entry| entry.is_within(window(entry), now)).cloned()
@@ -112,7 +134,7 @@ impl Lookup {
                 if let Some(entry) = while_revalidating {
                     counters.hits.fetch_add(1, Relaxed);
                     counters.stale_hits.fetch_add(1, Relaxed);
-                    return (Some(entry), None);
+                    return (CacheStatus::StaleHit, Some(entry), None);
                 }
                 if let Some(_seat) = store.begin_waiting().filter(|_| !wait.is_zero()) {
                     counters.waits.fetch_add(1, Relaxed);
@@ -120,34 +142,71 @@ impl Lookup {
                 }
                 let found = store.find(&place, &request, &session.req_header().headers);
                 let found = found.filter(|entry| entry.freshness(Instant::now()) == Freshness::Fresh);
-                let counter = if found.is_some() { &counters.hits } else { &counters.misses };
+                let (counter, status) = match found {
+                    Some(_) => (&counters.hits, CacheStatus::Hit),
+                    None => (&counters.misses, missed),
+                };
                 counter.fetch_add(1, Relaxed);
-                return (found, Some(Kept { fill: None, stale: if_error }));
+                return (status, found, Some(Kept { stale: if_error, ..Kept::default() }));
             }
         };
         counters.misses.fetch_add(1, Relaxed);
         let fill = Some(Fill::new(store, request, place, fetching));
-        (None, Some(Kept { fill, stale: if_error }))
+        let doubted = stale.filter(|entry| entry.condition().is_some());
+        (missed, None, Some(Kept { fill, stale: if_error, doubted, confirmed: None }))
     }
 }
 
-/// Whether a kept answer takes the place of one with this status: the upstream failed.
-pub(crate) fn is_better_than(exchange: &Exchange, status: u16) -> bool {
-    matches!(status, 500 | 502 | 503 | 504) && exchange.kept.as_ref().is_some_and(|kept| kept.stale.is_some())
+/// Asks the upstream whether an old answer is still its own, in the place of what the client asks of the one that it has:
+/// that is answered from what is kept, once it is confirmed.
+pub(crate) fn ask_to_confirm(exchange: &Exchange, request: &mut RequestHeader) -> Result<()> {
+    let doubted = exchange.kept.as_ref().and_then(|kept| kept.doubted.as_ref());
+    let Some((name, value)) = doubted.and_then(|entry| entry.condition()) else { return Ok(()) };
+    request.remove_header(&header::IF_NONE_MATCH);
+    request.remove_header(&header::IF_MODIFIED_SINCE);
+    request.insert_header(name, value)
 }
 
-/// The old answer that may be given since the upstream failed.
-pub(crate) fn take_stale(exchange: &mut Exchange, counters: &Counters) -> Option<Arc<Entry>> {
-    let entry = exchange.kept.take()?.stale?;
+/// Whether a kept answer takes the place of this one: the upstream confirmed it, or failed.
+pub(crate) fn is_better_than(session: &Session, exchange: &mut Exchange, response: &ResponseHeader) -> bool {
+    let Some(kept) = exchange.kept.as_deref_mut() else { return false };
+    match (response.status.as_u16(), &kept.doubted, &mut kept.fill) {
+        (304, Some(doubted), Some(fill)) => {
+            kept.confirmed = Some(fill.confirmed(&session.req_header().headers, doubted, response));
+            true
+        }
+        (500 | 502 | 503 | 504, ..) => kept.stale.is_some(),
+        _ => false,
+    }
+}
+
+/// The kept answer that takes the place of the upstream's, or of none.
+pub(crate) fn take_instead(exchange: &mut Exchange, counters: &Counters) -> Option<Given> {
+    let kept = *exchange.kept.take()?;
+    if let (Some(entry), Some(old), Some(fill)) = (kept.confirmed, kept.doubted, kept.fill) {
+        counters.revalidated.fetch_add(1, Relaxed);
+        exchange.cache_status = Some(CacheStatus::Revalidated);
+        return Some(Given { entry: Arc::new(entry), renewing: Some((fill, old.id)) });
+    }
+    let entry = kept.stale?;
     counters.hits.fetch_add(1, Relaxed);
     counters.stale_hits.fetch_add(1, Relaxed);
-    Some(entry)
+    exchange.cache_status = Some(CacheStatus::StaleHit);
+    Some(Given::kept(entry))
 }
 
 /// Gives a kept answer; `false` when the inspection decided against it and nothing was sent.
-pub(crate) async fn give(session: &mut Session, exchange: &mut Exchange, entry: &Entry) -> Result<bool> {
-    exchange.inspection.answered_from_cache();
-    let (mut response, body) = answer_of(session.req_header(), entry)?;
+pub(crate) async fn give(
+    session: &mut Session,
+    exchange: &mut Exchange,
+    given: Given,
+    counters: &Counters,
+) -> Result<bool> {
+    let Given { entry, renewing } = given;
+    if renewing.is_none() {
+        exchange.inspection.answered_from_cache();
+    }
+    let (mut response, body) = answer_of(session.req_header(), &entry)?;
     let step = {
         let fields = fields(&response.headers);
         let head = ResponseHead { status: response.status.as_u16(), headers: &fields };
@@ -165,6 +224,11 @@ pub(crate) async fn give(session: &mut Session, exchange: &mut Exchange, entry: 
         return Ok(false);
     }
     exchange.response.end(&mut exchange.inspection);
+    if let Some((fill, old)) = renewing
+        && let Some(evicted) = fill.renew(&entry, old, exchange.inspection.may_be_kept())
+    {
+        counters.evicted.fetch_add(evicted, Relaxed);
+    }
     edit_response(&mut response, exchange)?;
     let body = body.filter(|body| !body.is_empty());
     session.write_response_header(Box::new(response), body.is_none()).await.map_err(Error::into_down)?;
@@ -207,7 +271,7 @@ pub(crate) fn upstream_head(exchange: &mut Exchange, response: &ResponseHeader) 
 /// The upstream's head, before policies change it.
 pub(crate) fn response_head(session: &Session, exchange: &mut Exchange, response: &ResponseHeader) {
     let Some(kept) = &mut exchange.kept else { return };
-    kept.stale = None; // two answers must not be mixed
+    (kept.stale, kept.doubted) = (None, None); // two answers must not be mixed
     if kept.fill.as_mut().is_some_and(|fill| !fill.head(&session.req_header().headers, response)) {
         kept.fill = None;
     }

@@ -157,7 +157,7 @@ impl Store {
 
     /// Keeps `entry` in place of one that varies alike, unless there were other than `purges` purges; returns how many
     /// others went for it, if it was kept.
-    pub(super) fn keep(&self, place: &Place, entry: Entry, purges: u64) -> Option<u64> {
+    pub(super) fn keep(&self, place: &Place, entry: Arc<Entry>, purges: u64) -> Option<u64> {
         let (id, weight) = (entry.id, entry.weight());
         let evicted = {
             let mut shard = self.shard(&place.digest);
@@ -172,7 +172,7 @@ impl Store {
             if entries.len() >= VARIANTS_MAX {
                 replaced.push(entries.remove(0).id);
             }
-            entries.push(Arc::new(entry));
+            entries.push(entry);
             replaced.iter().for_each(|id| self.forget(&place.digest, *id));
             self.eviction.admit(identity(place.digest, id), weight, SystemTime::UNIX_EPOCH)
         };
@@ -187,6 +187,11 @@ impl Store {
     /// A number for a new entry.
     pub(super) fn new_id(&self) -> u64 {
         self.next_id.fetch_add(1, Relaxed)
+    }
+
+    /// Forgets the answer of this number.
+    pub(super) fn end(&self, place: &Place, id: u64) {
+        self.remove(&place.digest, id);
     }
 
     fn remove(&self, digest: &HashBinary, id: u64) {

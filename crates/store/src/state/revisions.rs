@@ -10,6 +10,7 @@ use crate::{Error, Store};
 
 const HISTORY: &str = "SELECT revision, time, author, cause, outcome, message, yaml_sha256 FROM config_revisions \
                        ORDER BY revision DESC LIMIT ?";
+const APPLIED: &str = "SELECT * FROM config_revisions WHERE outcome = ? ORDER BY revision DESC LIMIT 1";
 
 impl Store {
     /// Records a configuration that was read; gives its number.
@@ -50,11 +51,23 @@ impl Store {
     pub async fn revision(&self, number: u64) -> Result<Option<RevisionDetail>, Error> {
         let Ok(number) = i64::try_from(number) else { return Ok(None) };
         let query = sqlx::query("SELECT * FROM config_revisions WHERE revision = ?").bind(number);
-        let Some(row) = query.fetch_optional(self.state()).await? else { return Ok(None) };
-        let diagnostics: Vec<Diagnostic> =
-            serde_json::from_str(row.try_get("diagnostics")?).map_err(|error| internal(&error))?;
-        Ok(Some(RevisionDetail { revision: revision_of(&row)?, yaml: row.try_get("yaml")?, diagnostics }))
+        query.fetch_optional(self.state()).await?.as_ref().map(detail_of).transpose()
     }
+
+    /// The newest revision that was applied, however many were refused since: what runs, or ran last.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn applied_revision(&self) -> Result<Option<RevisionDetail>, Error> {
+        let query = sqlx::query(APPLIED).bind(RevisionOutcome::Applied.as_str());
+        query.fetch_optional(self.state()).await?.as_ref().map(detail_of).transpose()
+    }
+}
+
+fn detail_of(row: &SqliteRow) -> Result<RevisionDetail, Error> {
+    let diagnostics: Vec<Diagnostic> =
+        serde_json::from_str(row.try_get("diagnostics")?).map_err(|error| internal(&error))?;
+    Ok(RevisionDetail { revision: revision_of(row)?, yaml: row.try_get("yaml")?, diagnostics })
 }
 
 fn revision_of(row: &SqliteRow) -> Result<Revision, Error> {

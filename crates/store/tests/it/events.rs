@@ -4,9 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use bartizan_model::{
-    Action, Actor, ActorKind, AuthKind, CheckId, Client, Confidence, CredentialKind, Decision, Ending, EndpointId,
-    EndpointRef, Event, EventPrincipal, Finding, FindingPolicy, HttpVersion, Location, Missing, Mode, Parameter,
-    ParameterPlace, Part, RequestId, Scheme, Severity, Source, Strength, Timestamp, ValueKind,
+    Action, Actor, ActorKind, AuthKind, CacheStatus, CheckId, Client, Confidence, CredentialKind, Decision, Ending,
+    EndpointId, EndpointRef, Event, EventPrincipal, Finding, FindingPolicy, HttpVersion, Location, Missing, Mode,
+    Parameter, ParameterPlace, Part, RequestId, Scheme, Severity, Source, Strength, Timestamp, ValueKind,
 };
 use bartizan_store::{EventQuery, EventRow, Filter, PolicyScope, Store};
 use proptest::prelude::*;
@@ -369,11 +369,13 @@ fn any_event() -> impl Strategy<Value = Event> {
         prop::collection::vec(word(&AuthKind::ALL), 0..4),
     );
     let endings = &[Ending::Answered, Ending::Stopped, Ending::ClientClosed, Ending::NoRoute, Ending::InternalFault];
-    let outcome = (word(endings), any::<u16>(), any::<u32>(), prop::option::of(any::<u32>()), prop::option::of(text()));
+    let cache = prop::option::of(word(&CacheStatus::ALL));
+    let outcome =
+        ((word(endings), cache), any::<u16>(), any::<u32>(), prop::option::of(any::<u32>()), prop::option::of(text()));
     let judgement = (findings(), any::<bool>(), any::<bool>(), prop::option::of(text()), any::<[bool; 6]>());
     (request, outcome, judgement, principal()).prop_map(|(request, outcome, judgement, principal)| {
         let ((id, time, client, actor), (host, method, path, parameters, user_agent), endpoint, auth) = request;
-        let (ending, status, bytes, upstream_us, upstream) = outcome;
+        let ((ending, cache_status), status, bytes, upstream_us, upstream) = outcome;
         let (findings, denies, applied, policy, missing) = judgement;
         let [time_missing, client_missing, headers, request_body, response, response_body] = missing;
         Event {
@@ -421,11 +423,14 @@ fn any_event() -> impl Strategy<Value = Event> {
                 response,
                 response_body,
             },
+            cache_status,
         }
     })
 }
 
-const TERMS: [&str; 24] = [
+const TERMS: [&str; 26] = [
+    "cache_status:hit,stale_hit",
+    "-cache_status:\"\"",
     "a",
     "-a",
     "\"b\\c\"",

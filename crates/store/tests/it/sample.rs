@@ -56,6 +56,7 @@ pub fn at(time: i64, number: u64) -> Event {
         findings: vec![],
         decision: Decision::default(),
         missing: Missing::default(),
+        cache_status: None,
     }
 }
 

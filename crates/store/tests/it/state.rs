@@ -115,6 +115,12 @@ fn revisions_are_numbered_and_kept_in_full() {
         assert_eq!(json["yaml_sha256"], "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert_eq!(store.revision(3).await.unwrap(), None);
         assert_eq!(store.revision(u64::MAX).await.unwrap(), None);
+        assert_eq!(store.applied_revision().await.unwrap(), None);
+        let applied = NewRevision { outcome: RevisionOutcome::Applied, yaml: "def".to_owned(), ..new.clone() };
+        assert_eq!(store.add_revision(&applied).await.unwrap(), 3);
+        assert_eq!(store.add_revision(&new).await.unwrap(), 4);
+        let detail = store.applied_revision().await.unwrap().unwrap();
+        assert_eq!((detail.revision.revision, detail.yaml.as_str()), (3, "def"));
     });
 }
 

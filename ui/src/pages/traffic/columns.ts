@@ -25,6 +25,7 @@ export const COLUMNS: Column[] = [
   { id: 'user_agent', title: 'User agent', width: 220 },
   { id: 'ending', title: 'Ending', width: 180 },
   { id: 'upstream', title: 'Upstream name', width: 112 },
+  { id: 'cache_status', title: 'Cache', width: 96 },
   { id: 'request_type', title: 'Request type', width: 140 },
   { id: 'response_type', title: 'Response type', width: 160 },
   { id: 'request_bytes', title: 'Request size', width: 96, number: true },

@@ -37,11 +37,10 @@ const LIVE_MAX: usize = 2;
 /// Who vouches for what this installation knows itself.
 pub(crate) const AUTHORITY: &str = "bartizan";
 
-/// What clients know the quota of a key by.
-const KEY_LIMITS: &str = "api-key";
+/// What clients know the quota of a key by. No policy can have this name, which must not have a `:`: whoever has it shares
+/// its counts.
+const KEY_LIMITS: &str = "key:api-key";
 
-/// LIMIT: applications whose quotas are counted one by one; as many as an installation keeps keys of.
-const METERED_MAX: u32 = 65_536;
 /// LIMIT: requests of a quota, as for policies.
 const QUOTA_REQUESTS_MAX: u64 = 1_000_000_000_000;
 /// LIMIT: shortest and longest window of a quota, in seconds: a second and 366 days, as for policies.
@@ -75,7 +74,7 @@ impl ApiKeyQuota {
     fn limits(self, sharing: RateSharing) -> Rate {
         let window = QuotaWindow::Rolling { window_ms: self.per_s.saturating_mul(1000) };
         let quota = Some(Quota { requests: self.requests, window });
-        Rate { quota, ..Rate::of_application(sharing, METERED_MAX) }
+        Rate { quota, ..Rate::of_application(sharing) }
     }
 }
 

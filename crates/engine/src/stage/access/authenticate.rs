@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use bartizan_config::{Authenticate, AuthenticationMethod, IdentityHeader, IdentityValue};
-use bartizan_model::{ClaimValue, Location, Mode, Part, Source};
+use bartizan_model::{ClaimValue, HeaderField, Location, Mode, Part, RequestHead, Source};
 
 use super::api_key::ApiKeyRules;
 use super::basic::BasicRules;
@@ -191,6 +191,8 @@ impl Authentication {
     ) {
         if ctx.facts.caller.is_none() {
             ctx.facts.caller = Some(Arc::clone(verified));
+            let is_method = |known: &Method| method.is_some_and(|method| std::ptr::eq(known, method));
+            ctx.facts.known_by = self.methods.iter().position(is_method).map(|number| (index, number));
         }
         if matches!(method, Some(Method::ApiKey(_))) {
             meter(ctx, index, mode, who);
@@ -277,6 +279,11 @@ impl Authentication {
         self.methods.iter().any(|method| matches!(method, Method::Mtls(_)))
     }
 
+    /// Whether this field is what the method of this number knew the caller by, and nothing beside it.
+    pub(crate) fn is_proof(&self, method: usize, field: &HeaderField<'_>, head: &RequestHead<'_>) -> bool {
+        self.methods.get(method).is_some_and(|method| method.is_proof(field, head))
+    }
+
     /// The fields by which it tells the upstream who calls.
     pub(crate) fn identity_headers(&self) -> impl Iterator<Item = &Arc<str>> {
         self.identity_headers.iter().map(|(name, _)| name)
@@ -322,6 +329,24 @@ impl Method {
             Self::Signature(_) => Location::named(Part::Header, "signature"),
             Self::ApiKey(rules) => Location::named(Part::Header, rules.header()),
             Self::External(_) => Location::part(Part::Header),
+        }
+    }
+
+    /// Whether this field of a head is what it knows callers by, and nothing beside it.
+    fn is_proof(&self, field: &HeaderField<'_>, head: &RequestHead<'_>) -> bool {
+        let is_named = |name: &str| field.name.eq_ignore_ascii_case(name.as_bytes());
+        match self {
+            Self::Jwt(_) | Self::Introspection(_) => is_named("authorization") || is_named("dpop"),
+            Self::Basic(_) => is_named("authorization"),
+            Self::ApiKey(rules) => is_named(rules.header()),
+            // One signature is verified; another beside it, in a list or in a field of its own, is nobody's proof.
+            Self::Signature(_) if is_named("signature") || is_named("signature-input") => {
+                let same = head.headers.iter().filter(|other| other.name.eq_ignore_ascii_case(field.name));
+                same.count() == 1 && !field.value.contains(&b',')
+            }
+            Self::Signature(_) => is_named("content-digest"),
+            Self::External(rules) => rules.is_told(field.name),
+            Self::Mtls(_) => false,
         }
     }
 

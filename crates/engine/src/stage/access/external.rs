@@ -64,6 +64,11 @@ impl ExternalRules {
         self.credentials.iter()
     }
 
+    /// Whether it is told this field.
+    pub(crate) fn is_told(&self, name: &[u8]) -> bool {
+        self.method.headers.iter().any(|told| name.eq_ignore_ascii_case(told.as_bytes()))
+    }
+
     pub(crate) fn verdict(&self, ctx: &mut HeadContext<'_>, privacy: Privacy<'_>) -> Verdict {
         let request = self.request(ctx).to_string().into_bytes();
         // Whatever it is told is in the name: another request is another question.

@@ -90,8 +90,19 @@ impl Overrides<'_> {
             return None;
         }
         let declared = body.format(bytes);
-        let readings = [Some(declared), second_reading(declared, bytes)];
-        readings.into_iter().flatten().find_map(|format| self.reading(format, bytes, &limits))
+        // Servers that read forms whatever they are called.
+        let is_form_too = declared == Format::Raw;
+        let readings = [Some(declared), second_reading(declared, bytes), is_form_too.then_some(Format::Form)];
+        let noticed = readings.into_iter().flatten().find_map(|format| self.reading(format, bytes, &limits));
+        noticed.or_else(|| if body.is_plain_text() { self.lines(bytes) } else { None })
+    }
+
+    /// Looks at a form as web pages write it in plain text: a member a line, nothing encoded (HTML §4.10.21.8).
+    fn lines(&self, bytes: &[u8]) -> Option<Notice> {
+        bytes.split(|byte| matches!(byte, b'\r' | b'\n')).find_map(|line| {
+            let (name, value) = line.split_at_checked(memchr::memchr(b'=', line)?)?;
+            self.judge(Part::Body, parameter(name)?, value.get(1..)?)
+        })
     }
 
     /// Looks at a body's members as one format has them.

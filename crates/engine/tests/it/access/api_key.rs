@@ -1,12 +1,17 @@
 //! API keys: made, shown, rotated, taken back.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bartizan_config::{FailureMode, RateSharing};
 use bartizan_engine::{
-    API_KEY_RANDOM_BYTES, ApiKey, ApiKeyGrant, ApiKeyQuota, ApiKeyRefused, ApiKeyUse, ApiKeys, NewApiKey, Step,
-    api_key_pepper,
+    API_KEY_RANDOM_BYTES, AccessState, ApiKey, ApiKeyGrant, ApiKeyQuota, ApiKeyRefused, ApiKeyUse, ApiKeys, Counters,
+    Inputs, NewApiKey, Plans, Snapshot, Step, api_key_pepper,
 };
 use bartizan_model::{CredentialKind, Secret, Strength};
 
 use super::desk::{AUDIENCE, Call, Desk, ISSUER, NOW, Signer, at};
+use crate::document;
 use serde_json::json;
 
 const POLICY: &str = "{ methods: [{ api_key: {} }] }";
@@ -217,14 +222,52 @@ fn a_key_is_used_no_more_often_than_its_quota_allows_and_is_told_so() {
     assert_eq!(refused.check().as_deref(), Some("LIM-202"));
     let field = |name: &str| refused.answer.headers.iter().find(|(field, _)| *field == name).map(|(_, value)| &**value);
     assert_eq!(field("retry-after"), Some("10"));
-    assert_eq!(field("ratelimit-policy"), Some("\"api-key\";q=3;w=10"));
-    assert_eq!(field("ratelimit"), Some("\"api-key\";r=0;t=10"));
+    assert_eq!(field("ratelimit-policy"), Some("\"key:api-key\";q=3;w=10"));
+    assert_eq!(field("ratelimit"), Some("\"key:api-key\";r=0;t=10"));
     let body = String::from_utf8(refused.answer.body).unwrap();
-    assert!(body.contains("quota-exceeded") && body.contains("\"api-key\""), "{body}");
+    assert!(body.contains("quota-exceeded") && body.contains("\"key:api-key\""), "{body}");
     let evidence = &refused.event.findings[0].evidence;
     assert_eq!(**evidence, *format!("more than 3 requests in 10s with key `{}`", made.key.id));
     assert_eq!(refused.event.principal.unwrap().application.as_deref(), Some("shop"), "whom it is charged to");
     desk.check("a window later", &call(&made, 11), None);
+}
+
+#[test]
+fn no_policy_shares_counts_with_the_quotas_of_keys_whatever_its_name() {
+    let made = make(&[], "shop", 1);
+    let rate = "rate: { key: [application], quota: { requests: 3, per: 10s } }";
+    let named = |name: &str| {
+        let callers = format!("{{ name: callers, mode: enforce, authenticate: {POLICY} }}");
+        format!("policies: [{callers}, {{ name: {name}, mode: enforce, {rate} }}]")
+    };
+    let redis = "redis: { address: \"127.0.0.1:6379\", gateways: 2 }\n";
+    for name in ["api-key", "key.api-key", "key"] {
+        let desk = Desk::with_policies(&named(name));
+        desk.access.publish_api_keys(ApiKeys::new(PEPPER, [metered(&made)]));
+        for left in ["2", "1", "0"] {
+            desk.check(&format!("{name}, {left} left"), &call(&made, 0), None);
+        }
+        let refused = desk.serve(&call(&made, 0));
+        let told = refused.answer.headers.iter().find(|(field, _)| *field == "ratelimit").unwrap();
+        assert_eq!(told.1, format!("\"{name}\";r=0;t=10, \"key:api-key\";r=0;t=10"), "clients can tell them apart");
+
+        // A store has one count for what has one name there.
+        let counters = Arc::new(Counters::shared(&[9; 32], 2));
+        let plans = Plans::new();
+        let inputs = Inputs { generation: 1, endpoints: &[], plans: &plans, counters: &counters, key: [7; 32] };
+        let snapshot = Snapshot::compile(&document::config(&format!("{redis}{}", named(name))), inputs);
+        let sharing = RateSharing::Leased(FailureMode::Share);
+        let access = Arc::new(AccessState::counting_in(Arc::clone(&counters), sharing));
+        access.publish_api_keys(ApiKeys::new(PEPPER, [metered(&made)]));
+        let _running = snapshot.with_access(access);
+        let limits: BTreeSet<String> = counters.shared_limits().iter().map(|limit| limit.name().to_owned()).collect();
+        assert_eq!(limits.len(), 2, "{name}: {limits:?}");
+    }
+    let taken = format!("{}{}", "listeners: [{ address: \"127.0.0.1:1\" }]\n", named("\"key:api-key\""));
+    let parsed = bartizan_config::parse(&taken, "a.yaml", "/".as_ref());
+    assert!(parsed.config.is_none(), "no policy can have the name that these counts have");
+    let told: Vec<String> = parsed.diagnostics.iter().map(ToString::to_string).collect();
+    assert!(told.iter().any(|fault| fault.contains("`key:api-key` is not a name")), "{told:?}");
 }
 
 #[test]

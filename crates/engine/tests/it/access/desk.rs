@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bartizan_config::KeySource;
-use bartizan_engine::{AccessState, Answer, Edits, Inspection, Question, Reply, Snapshot, Step};
+use bartizan_engine::{AccessState, Answer, Caching, Edits, Inspection, Question, Reply, Snapshot, Step};
 use bartizan_model::{
     Connection, Event, HeaderField, HttpVersion, Outcome, RequestHead, Scheme, Source, Timestamp, TlsInfo,
 };
@@ -64,6 +64,8 @@ pub struct Served {
     pub questions: Vec<Question>,
     /// Fields for the upstream's answer, when there is one
     pub response_fields: Vec<(&'static str, String)>,
+    /// Whether the answer may be kept
+    pub caching: Caching,
 }
 
 impl Served {
@@ -160,8 +162,9 @@ impl Desk {
             Step::Stop(_) => Vec::new(),
             Step::Continue | Step::Hold | Step::Answer | Step::Ask(_) => inspection.response_fields(),
         };
+        let caching = inspection.caching(&head);
         let event = inspection.finish(Outcome::default(), now);
-        Served { step, event, answer, edits, questions, response_fields }
+        Served { step, event, answer, edits, questions, response_fields, caching }
     }
 
     /// Panics unless `call` is refused by `check`, or let in when there is none.

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use bartizan_engine::{Question, Reply, Step};
+use bartizan_engine::{CacheBypass, Caching, Question, Reply, Step};
 use serde_json::{Value, json};
 
 use super::desk::{Call, Desk};
@@ -165,4 +165,26 @@ fn the_credentials_that_it_is_told_are_taken_out_where_the_policy_says_so() {
     }
     let served = Desk::new(&POLICY.replace("{ subject", "{ strip: true, subject")).serve_with(&call(), Some(&reply));
     assert!(!served.edits.removes(b"cookie"), "what it is not told is no credential for it");
+}
+
+#[test]
+fn what_another_authorizer_is_told_keeps_an_answer_from_being_kept() {
+    let method = |header: &str| {
+        format!("{{ external: {{ url: \"https://{header}.example/check\", headers: [{header}], fail_open: true }} }}")
+    };
+    let policies = format!(
+        "policies: [{{ name: callers, mode: enforce, authenticate: {{ methods: [{}, {}], anonymous: true }} }}, {{ name: kept, \
+         mode: enforce, cache: {{ key: [principal, query] }} }}]",
+        method("x-first"),
+        method("x-second")
+    );
+    let jane = json!({ "allow": true, "subject": "jane" });
+    let caching = |fields: &[&str]| {
+        let call = fields.iter().fold(Call::get("/"), |call, name| call.with(name, "a-credential"));
+        Desk::with_policies(&policies).serve_with(&call, Some(&|_| reply(200, &jane))).caching
+    };
+    assert!(matches!(caching(&["x-first"]), Caching::Keyed(_)));
+    for fields in [&["x-second"][..], &["x-first", "x-second"]] {
+        assert_eq!(caching(fields), Caching::Bypass(CacheBypass::Field), "{fields:?}");
+    }
 }

@@ -82,7 +82,10 @@ fn every_limit_of_a_plan_holds_beside_the_quota_of_a_key() {
     let refused = desk.serve(&call(&made, 22));
     assert_eq!(refused.check().as_deref(), Some("LIM-202"), "the key's own quota");
     let told = refused.answer.headers.iter().find(|(name, _)| *name == "ratelimit-policy").unwrap();
-    assert_eq!(told.1, "\"api-key\";q=2;w=3600, \"plan:gold.spike_arrest\";q=1;w=10, \"plan:gold.quota\";q=9;w=3600");
+    assert_eq!(
+        told.1,
+        "\"key:api-key\";q=2;w=3600, \"plan:gold.spike_arrest\";q=1;w=10, \"plan:gold.quota\";q=9;w=3600"
+    );
 }
 
 /// Plans of the configuration, the plan of a key, and the check that must notice.

@@ -4,6 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
+use bartizan_engine::{CacheBypass, Caching};
+
 use super::desk::{Call, Desk, NOW, Signer, base64url};
 
 const POLICY: &str = "{ methods: [{ signature: { jwks_file: keys.jwks } }] }";
@@ -291,4 +293,31 @@ fn rfc_9421_b_2() {
             .with("signature", "sig-b25=:pxcQw6G3AjtMBQjwo8XzkZf/bws5LelbaMk5rGIGtE8=:")
     };
     desk.check("B.2.5", &call, None);
+}
+
+#[test]
+fn an_answer_to_a_signed_call_is_kept_unless_another_signature_stands_beside_it() {
+    let caching = |change: &dyn Fn(Call) -> Call| {
+        let kept = "{ name: kept, mode: enforce, cache: { key: [principal, query] } }";
+        let callers = format!("{{ name: callers, mode: enforce, authenticate: {POLICY} }}");
+        let desk = Desk::with_policies(&format!("policies: [{callers}, {kept}]"));
+        desk.publish(&[partner().named("partner")]);
+        let served = desk.serve(&change(signed(&message(), &partner())));
+        assert_eq!(served.check(), None);
+        served.caching
+    };
+    let others = (format!("sig2=(\"@method\");created={NOW};keyid=\"other\""), "sig2=:AAAA:");
+    assert!(matches!(caching(&|call| call), Caching::Keyed(_)));
+    let in_a_field_of_its_own =
+        caching(&|call| call.with("signature-input", others.0.clone()).with("signature", others.1));
+    let in_the_list = caching(&|mut call| {
+        for (name, value) in &mut call.headers {
+            let other = if name == "signature" { others.1 } else { &others.0 };
+            *value = format!("{value}, {other}");
+        }
+        call
+    });
+    for caching in [in_a_field_of_its_own, in_the_list] {
+        assert_eq!(caching, Caching::Bypass(CacheBypass::Field));
+    }
 }

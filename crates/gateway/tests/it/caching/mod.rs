@@ -3,6 +3,7 @@
 mod keeping;
 mod life;
 mod poisoning;
+mod revalidation;
 mod sharing;
 
 use std::sync::Arc;
