@@ -179,10 +179,11 @@ impl Opener {
         self.found.clear();
         self.longest = self.longest.max(value.len());
         let value = value.trim_ascii();
+        let value = value.strip_prefix(b"\xef\xbb\xbf").unwrap_or(value).trim_ascii();
         let value = value.strip_prefix(b"\"").and_then(|inner| inner.strip_suffix(b"\"")).unwrap_or(value);
         let is_opened = match value {
             [b'{', .., b'}'] | [b'[', .., b']'] => self.json(value, b"").or_else(|| self.graphql(value)),
-            [.., b'}'] if graphql::is_operation(value) => self.graphql(value),
+            _ if graphql::is_document(value) => self.graphql(value),
             _ => self.token(value).or_else(|| self.base64_text(value)).or_else(|| self.percent_encoded(value)),
         };
         is_opened.is_some()
@@ -357,8 +358,29 @@ mod tests {
         check("%27%20or%201", &[("url", "' or 1")]);
         check(r#"mutation { add(note: "a\"b", n: 1) { id } }"#, &[("graphql.note", "a\"b")]);
         check(r#"{ item(id: "1' or 1") { id } }"#, &[("graphql.id", "1' or 1")]);
+        check("\u{feff}{\"a\":\"b\"}", &[("json.a", "b")]);
         let token = "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiInIG9yIDEifQ.";
         check(token, &[("jwt.header.alg", "none"), ("jwt.payload.sub", "' or 1")]);
+    }
+
+    #[test]
+    fn tokens_that_graphql_ignores_hide_no_document() {
+        for document in [
+            "{ item(id: \"x\") { id } } # done",
+            "{ item(id: \"x\") { id } } # \"a\": \"b\"\r# two\n",
+            "{ item(id: \"x\") { id } },",
+            "{ item(id: \"x\") { id } }\u{feff}",
+            "{ item(id: \"x\") { id } }\t,\n, #",
+            "# first\n{ item(id: \"x\") { id } }",
+            "#\rquery Q { item(id: \"x\") { id } }",
+            ",,{ item(id: \"x\") { id } }",
+            "\u{feff}, mutation{ item(id: \"x\") { id } }",
+            "query#{\n{ item(id: \"x\") { id } },#}",
+            "\"\"\"What \"it\" does\"\"\" query { item(id: \"x\") { id } }",
+            "\"it\", # and\nquery { item(id: \"x\") { id } } #",
+        ] {
+            check(document, &[("graphql.id", "x")]);
+        }
     }
 
     #[test]
@@ -372,6 +394,10 @@ mod tests {
             "{not json}",
             "query { items { id } }",
             "{ item(id: 5) }",
+            "# heading: \"quoted\"",
+            "{ item(id: \"x\") { id } } and more",
+            "query parameters: \"a\" # {x",
+            "\"note\": \"{}\" }",
             "mutations of \"genes\" {a}",
             "[see below]",
             "100 %",

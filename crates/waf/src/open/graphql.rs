@@ -4,18 +4,71 @@
 //! its own. This is no parser: a string is what stands between quotes outside of a comment, and its name is the last one
 //! that a colon followed. What is not GraphQL gives strings that nobody asks for, at the cost of one pass over it.
 //!
-//! Source: GraphQL (September 2025) §2.1.4 comments, §2.9.4 string values and block strings.
+//! Source: GraphQL (September 2025) §2.1 ignored tokens and comments, §2.9.4 string values and block strings.
 
 use std::borrow::Cow;
 
 use bartizan_content::block_string_length;
 use bartizan_content::encoding::{braced_char, hex4};
 
+/// Whether the text is a document: it begins as an operation, a fragment or a selection does and ends with a brace, the
+/// tokens aside that a server ignores (byte order marks, white space, commas, comments) and descriptions in front.
+pub(super) fn is_document(text: &[u8]) -> bool {
+    let begin = behind_ignored(text);
+    let described = begin.first().filter(|byte| **byte == b'"').and_then(|_| behind_string(begin)).map(behind_ignored);
+    let is_begun = match described {
+        Some(behind) => is_operation(behind),
+        None => begin.starts_with(b"{") || is_operation(begin),
+    };
+    is_begun && (text.ends_with(b"}") || ends_with_brace(begin))
+}
+
 /// Whether the text begins as an operation or a fragment does.
-pub(super) fn is_operation(text: &[u8]) -> bool {
+fn is_operation(text: &[u8]) -> bool {
     const KEYWORDS: [&[u8]; 4] = [b"query", b"mutation", b"subscription", b"fragment"];
     let behind = KEYWORDS.iter().find_map(|keyword| text.strip_prefix(*keyword));
     behind.and_then(<[u8]>::first).is_some_and(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_')
+}
+
+/// Whether the last token that counts is a closing brace. What a comment is can only be told from the front: a number sign
+/// may stand in a string.
+fn ends_with_brace(document: &[u8]) -> bool {
+    let (mut rest, mut is_brace) = (document, false);
+    loop {
+        rest = behind_ignored(rest);
+        let Some((byte, behind)) = rest.split_first() else { return is_brace };
+        is_brace = *byte == b'}';
+        rest = match *byte {
+            b'"' => match behind_string(rest) {
+                Some(behind) => behind,
+                None => return false,
+            },
+            _ => behind,
+        };
+    }
+}
+
+/// What follows the tokens that are ignored (§2.1).
+fn behind_ignored(text: &[u8]) -> &[u8] {
+    let mut rest = text;
+    loop {
+        rest = match rest {
+            [b' ' | b'\t' | b'\r' | b'\n' | b',', behind @ ..] | [0xef, 0xbb, 0xbf, behind @ ..] => behind,
+            [b'#', ..] => memchr::memchr2(b'\n', b'\r', rest).and_then(|end| rest.get(end..)).unwrap_or_default(),
+            _ => return rest,
+        };
+    }
+}
+
+/// What follows the string that the text begins with; `None` when it does not end.
+fn behind_string(text: &[u8]) -> Option<&[u8]> {
+    match text.strip_prefix(b"\"\"\"") {
+        Some(block) => block.get(block_string_length(block)? + 3..),
+        None => {
+            let inner = text.get(1..)?;
+            inner.get(closing_quote(inner)? + 1..)
+        }
+    }
 }
 
 /// Names and strings, one after another.
@@ -155,6 +208,29 @@ mod tests {
         check("{ a(b: \"\"\"c \"d\"\ne\"\"\", f: \"g\") }", &[("b", "c \"d\"\ne"), ("f", "g")]);
         check("{ a(b: \"\"\"c \\\"\"\" d\"\"\") }", &[("b", "c \\\"\"\" d")]);
         check("{ # \"no\": \"string\"\n a(b: \"c\") }", &[("b", "c")]);
+    }
+
+    #[test]
+    fn a_document_is_told_by_its_first_and_last_token_that_count() {
+        for (is_so, text) in [
+            (true, "{a}"),
+            (true, "{a}#"),
+            (true, "{a},# {"),
+            (true, "{a(b:\"# } \\\" {\")}#"),
+            (true, "{a(b:\"\"\"# } \" {\"\"\")}#"),
+            (true, "{a(b:\"no end)}"),
+            (false, "{a(b:\"no end)}#"),
+            (false, "{a}b"),
+            // Not looked at more closely: what ends in a brace as it stands.
+            (true, "{a #}"),
+            (false, "#{a}"),
+            (false, ",,"),
+            (false, "\"{\"}"),
+            (false, "\"a\"{b}"),
+            (false, ""),
+        ] {
+            assert_eq!(is_document(text.as_bytes()), is_so, "{text}");
+        }
     }
 
     #[test]

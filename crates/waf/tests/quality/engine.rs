@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use bartizan_model::{DiagnosticSeverity, HeaderField, RequestId, Timestamp};
-use bartizan_waf::{Gates, Options, Parsed, Plan, Request, Sources, Transaction, parse};
+use bartizan_waf::{Gates, Match, Options, Parsed, Plan, Request, Sources, Transaction, parse};
 
 use crate::sample::Sample;
 use crate::workspace;
@@ -51,33 +51,43 @@ impl Configuration {
     }
 
     pub fn plan(self, rule_set: &Path, gates: Gates) -> Result<Arc<Plan>> {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        std::fs::create_dir_all(folder)?;
-        let config = folder.join(format!("quality-{}-{self:?}.conf", std::process::id()));
-        std::fs::write(&config, self.text(rule_set))?;
-        let read = |path: &Path| std::fs::read(path).map_err(|error| error.to_string());
-        let Parsed { document, diagnostics } =
-            parse(std::slice::from_ref(&config), &Sources { read: &read, glob: &glob });
-        let errors = diagnostics.iter().filter(|found| found.severity == DiagnosticSeverity::Error);
-        let faults: Vec<String> = errors.map(ToString::to_string).collect();
-        ensure!(faults.is_empty(), "faults in the rules:\n{}", faults.join("\n"));
-        let options = Options { gates, detect_bodies: true, opens_values: true, ..Options::default() };
-        let plan = Plan::compile(&document, &options);
-        plan.map(Arc::new).map_err(|faults| {
-            anyhow::anyhow!("{}", faults.iter().map(|fault| format!("{fault}\n")).collect::<String>())
-        })
+        compile(&format!("quality-{self:?}"), &self.text(rule_set), gates)
     }
+}
+
+/// Compiles a configuration, in a file of this name while it does.
+pub fn compile(name: &str, text: &str, gates: Gates) -> Result<Arc<Plan>> {
+    let folder = std::env::temp_dir().join("bartizan-waf");
+    std::fs::create_dir_all(&folder)?;
+    let config = folder.join(format!("{name}-{}.conf", std::process::id()));
+    std::fs::write(&config, text)?;
+    let read = |path: &Path| std::fs::read(path).map_err(|error| error.to_string());
+    let Parsed { document, diagnostics } = parse(std::slice::from_ref(&config), &Sources { read: &read, glob: &glob });
+    let errors = diagnostics.iter().filter(|found| found.severity == DiagnosticSeverity::Error);
+    let faults: Vec<String> = errors.map(ToString::to_string).collect();
+    ensure!(faults.is_empty(), "faults in the rules:\n{}", faults.join("\n"));
+    let options = Options { gates, detect_bodies: true, opens_values: true, ..Options::default() };
+    let plan = Plan::compile(&document, &options);
+    plan.map(Arc::new)
+        .map_err(|faults| anyhow::anyhow!("{}", faults.iter().map(|fault| format!("{fault}\n")).collect::<String>()))
 }
 
 /// What the rules say about a sample.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
     pub is_stopped: bool,
-    /// Rules that were logged, but those that only add up, with what they matched
+    /// Rules that were logged, but those that only add up, with where they matched
     pub rules: Vec<(u32, String)>,
 }
 
 pub fn judge(plan: &Arc<Plan>, sample: &Sample) -> Verdict {
+    let (is_stopped, matches) = run(plan, sample);
+    let rules = matches.iter().map(|found| (found.rule, String::from_utf8_lossy(&found.variable).into_owned()));
+    Verdict { is_stopped, rules: rules.collect() }
+}
+
+/// Whether the rules stop it, and those that were logged, but those that only add up.
+pub fn run(plan: &Arc<Plan>, sample: &Sample) -> (bool, Vec<Match>) {
     let headers: Vec<HeaderField<'_>> = sample
         .headers
         .iter()
@@ -96,8 +106,7 @@ pub fn judge(plan: &Arc<Plan>, sample: &Sample) -> Verdict {
     let mut transaction = Transaction::new(Arc::clone(plan));
     let stopped = transaction.request_head(&head).or_else(|| transaction.request_body(&sample.body));
     let logged = transaction.matches().iter().filter(|found| !EVALUATION.contains(&found.rule));
-    let rules = logged.map(|found| (found.rule, String::from_utf8_lossy(&found.variable).into_owned())).collect();
-    Verdict { is_stopped: stopped.is_some(), rules }
+    (stopped.is_some(), logged.cloned().collect())
 }
 
 /// The Core Rule Set, when there is one.
@@ -107,7 +116,7 @@ pub fn rule_set_folder() -> Option<PathBuf> {
     named.into_iter().chain([beside]).find(|folder| folder.join("rules").is_dir())
 }
 
-fn glob(pattern: &Path) -> Result<Vec<PathBuf>, String> {
+pub fn glob(pattern: &Path) -> Result<Vec<PathBuf>, String> {
     let list = || -> Result<Vec<PathBuf>> {
         let suffix = pattern.file_name().context("a name")?.to_string_lossy().replace('*', "");
         let folder = pattern.parent().context("a folder")?;

@@ -225,3 +225,91 @@ fn a_body_that_is_a_file_is_no_argument() -> Result<()> {
     assert!(sent("text/xml", "<!DOCTYPE a [<!ENTITY b SYSTEM \"file:///etc/passwd\">]><a>&b;</a>"));
     Ok(())
 }
+
+#[test]
+fn the_fields_of_a_change_of_password_are_random_where_the_path_says_so() -> Result<()> {
+    let plan = Configuration::OwnPack.plan(Path::new(""), Gates::All)?;
+    let sent = |path: &str, body: serde_json::Value| {
+        let sample = request("PUT", path).with("User-Agent", "curl/8.9");
+        engine::judge(&plan, &sample.with_body("application/json", body.to_string())).is_stopped
+    };
+    assert!(!sent("/v1/me/password", json!({"current": "1f6a2a8473'#", "new": "x|Y'--9"})));
+    assert!(sent("/v1/me/profile", json!({"current": "1f6a2a8473'#"})));
+    assert!(sent("/v1/me/profile;/password", json!({"current": "1f6a2a8473'#"})));
+    assert!(sent("/v1/password/../profile", json!({"current": "1f6a2a8473'#"})));
+    assert!(sent("/v1/me/password", json!({"current": "x' or 1=1 -- "})));
+    assert!(sent("/v1/me/password", json!({"note": "admin'#"})));
+    Ok(())
+}
+
+#[test]
+fn a_filter_of_a_directory_passes_in_a_field_for_one_when_it_is_one_as_a_whole() -> Result<()> {
+    check_bodies(
+        &[
+            json!({"userSearchFilter": "(&(objectClass=person)(!(uid={0})))"}),
+            json!({"ldapUrl": "ldaps://dc01.example.com:636"}),
+        ],
+        &[
+            json!({"userSearchFilter": "*)(uid=*))(|(uid=*"}),
+            json!({"user": "(&(objectClass=person)(uid=*))"}),
+            json!({"url": "ldap://192.0.2.4:389/x"}),
+        ],
+    )
+}
+
+#[test]
+fn padding_hides_no_attack() -> Result<()> {
+    let plan = Configuration::OwnPack.plan(Path::new(""), Gates::All)?;
+    let long = "a".repeat(5_000);
+    let token = crate::encode::base64_url(&format!("{{\"pad\":\"{long}\",\"alg\":\"none\"}}"));
+    for value in [
+        format!("http://{long}@169.254.169.254/latest/meta-data/"),
+        format!("http://localhost:9200/{long}"),
+        format!("1/*{long}*/or/*{long}*/1=1"),
+        format!("{long};drop table users"),
+        format!("<svg {long} onload=alert(1)>"),
+        format!("{long}/../../../../etc/passwd"),
+        format!("e.g. {token}.{token}.x").replace("e.g. ", ""),
+    ] {
+        let sample = request("GET", &format!("/v1/items?note={}", percent(value.as_bytes(), b"")));
+        let verdict = engine::judge(&plan, &sample.with("User-Agent", "curl/8.9"));
+        assert!(verdict.is_stopped, "{}…: {:?}", &value[..40], verdict.rules);
+    }
+    let sample = request("GET", "/v1/items").with("User-Agent", "curl/8.9");
+    let sample = sample.with("Authorization", &format!("Bearer {token}.{token}.x"));
+    assert!(engine::judge(&plan, &sample).is_stopped);
+    Ok(())
+}
+
+#[test]
+fn programs_are_handed_in_where_the_path_is_for_them() -> Result<()> {
+    let plan = Configuration::OwnPack.plan(Path::new(""), Gates::All)?;
+    let sent = |path: &str, filename: &str, content: &str| {
+        let body = format!(
+            "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{filename}\"\r\nContent-Type: \
+             text/plain\r\n\r\n{content}\r\n--b--\r\n"
+        );
+        let sample = request("POST", path).with("User-Agent", "curl/8.9");
+        engine::judge(&plan, &sample.with_body("multipart/form-data; boundary=b", body)).is_stopped
+    };
+    assert!(!sent("/v4/projects/5/uploads/source", "list.aspx", "<asp:GridView runat=\"server\" />"));
+    assert!(sent("/v4/uploads", "list.aspx", "<asp:GridView runat=\"server\" />"));
+    assert!(sent("/v4/source/../uploads", "list.aspx", "<asp:GridView runat=\"server\" />"));
+    assert!(sent("/v4/projects/5/uploads/source", "a.php", "<?php system($_GET['c']); ?>"));
+    assert!(sent("/v4/projects/5/uploads/source", ".htaccess", "AddType application/x-httpd-php .jpg"));
+    Ok(())
+}
+
+#[test]
+fn a_program_that_takes_commands_is_not_put_where_it_is_run() -> Result<()> {
+    let plan = Configuration::OwnPack.plan(Path::new(""), Gates::All)?;
+    let sent = |path: &str, body: &str| {
+        let sample = request("PUT", path).with("User-Agent", "curl/8.9").with_body("text/plain", body);
+        engine::judge(&plan, &sample).rules.iter().any(|(rule, _)| *rule == 9_518_060)
+    };
+    assert!(sent("/uploads/s.php/", "<?php system($_GET['cmd']); ?>"));
+    assert!(sent("/uploads/s.phar", "<?php eval(gzinflate(base64_decode('80jNyckHAA=='))); ?>"));
+    assert!(!sent("/files/src/a.php", "<?php echo htmlspecialchars($title); ?>"));
+    assert!(!sent("/files/notes.txt", "<?php system($_GET['cmd']); ?>"));
+    Ok(())
+}
