@@ -54,7 +54,7 @@ impl Host {
 
     /// Whether `authority` names the same host.
     pub(crate) fn is_same(&self, authority: &[u8], scheme: Scheme) -> bool {
-        authority.eq_ignore_ascii_case(self.text.as_bytes()) || Self::parse(authority, scheme).as_ref() == Some(self)
+        authority == self.text.as_bytes() || Self::parse(authority, scheme).as_ref() == Some(self)
     }
 }
 
@@ -85,11 +85,17 @@ fn split_port(authority: &[u8]) -> Option<(&[u8], Option<u16>)> {
     };
     match rest {
         [] | [b':'] => Some((name, None)),
-        [b':', digits @ ..] if digits.iter().all(u8::is_ascii_digit) => {
-            Some((name, Some(std::str::from_utf8(digits).ok()?.parse().ok()?)))
-        }
+        [b':', digits @ ..] => Some((name, Some(number(digits)?))),
         _ => None,
     }
+}
+
+/// A port.
+fn number(digits: &[u8]) -> Option<u16> {
+    digits.iter().try_fold(0u16, |number, digit| {
+        let digit = digit.is_ascii_digit().then_some(digit & 0x0f)?;
+        number.checked_mul(10)?.checked_add(digit.into())
+    })
 }
 
 /// Letters, digits and what names in the wild also have.
