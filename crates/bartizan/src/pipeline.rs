@@ -1,10 +1,11 @@
 //! From the gateway to the store: Event → catalog → audit logs, store and live listeners → perhaps a new Snapshot.
 //!
 //! The queue is bounded and its sender never waits: when it is full, the event is dropped and counted. One thread takes
-//! events out in batches by polling, so that a request never pays for waking it. The catalog's templates go back to the
+//! events out in batches by polling, so that a request never pays for waking it. A ring as long as the bound would give
+//! each event memory that no cache has seen for minutes; a list of blocks uses the same few again and again. The catalog's templates go back to the
 //! engine as a new Snapshot at most once a second: the one arrow back.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -16,7 +17,7 @@ use bartizan_console::{CatalogView, QueueCounters, SourceHealth, SourceState};
 use bartizan_gateway::EventSink;
 use bartizan_model::{Endpoint, Event, Timestamp};
 use bartizan_store::Store;
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, Sender, unbounded};
 use tokio::sync::broadcast;
 
 use crate::audit::Audits;
@@ -24,7 +25,7 @@ use crate::control::Control;
 use crate::{catalog, clock, output};
 
 /// How often the queue is emptied. A sleeping reader is never woken by a request; this bounds the live view's delay.
-const POLL: Duration = Duration::from_millis(20);
+const POLL: Duration = Duration::from_millis(10);
 /// LIMIT: events taken out at once, so that the catalog's lock is held shortly.
 const BATCH_MAX: usize = 1024;
 /// How often templates, view and counters are looked after.
@@ -43,6 +44,8 @@ const IDLE_US: u64 = 60_000_000;
 pub(crate) struct Queue {
     sender: Sender<Event>,
     receiver: Receiver<Event>,
+    /// Events in it, or about to be
+    queued: AtomicUsize,
     dropped: AtomicU64,
     written: AtomicU64,
     last_event: AtomicI64,
@@ -52,19 +55,27 @@ pub(crate) struct Queue {
 impl Queue {
     /// A queue for at most `max` events.
     pub(crate) fn new(max: usize) -> Arc<Self> {
-        let (sender, receiver) = bounded(max);
-        let (dropped, written, last_event) = Default::default();
-        Arc::new(Self { sender, receiver, dropped, written, last_event, max })
+        let (sender, receiver) = unbounded();
+        let (queued, dropped, written, last_event) = Default::default();
+        Arc::new(Self { sender, receiver, queued, dropped, written, last_event, max })
     }
 
     /// Puts events in without ever waiting.
     pub(crate) fn sink(self: &Arc<Self>) -> EventSink {
         let queue = Arc::clone(self);
         Arc::new(move |event| {
-            if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = queue.sender.try_send(event) {
+            let has_room = queue.queued.fetch_add(1, Ordering::Relaxed) < queue.max;
+            if !has_room || queue.sender.send(event).is_err() {
+                queue.queued.fetch_sub(1, Ordering::Relaxed);
                 queue.dropped.fetch_add(1, Ordering::Relaxed);
             }
         })
+    }
+
+    /// Takes out what is there, at most [`BATCH_MAX`] events.
+    fn take(&self, batch: &mut Vec<Event>) {
+        batch.extend(self.receiver.try_iter().take(BATCH_MAX));
+        self.queued.fetch_sub(batch.len(), Ordering::Relaxed);
     }
 
     /// The counters that the console shows.
@@ -72,7 +83,7 @@ impl Queue {
         QueueCounters {
             written: self.written.load(Ordering::Relaxed),
             dropped: self.dropped.load(Ordering::Relaxed),
-            queued: self.receiver.len() as u64,
+            queued: self.queued.load(Ordering::Relaxed).min(self.max) as u64,
             queue_max: self.max as u64,
         }
     }
@@ -176,7 +187,7 @@ fn fold(parts: &Parts, stopping: &AtomicBool) -> Result<()> {
     loop {
         let is_last = stopping.load(Ordering::Acquire);
         loop {
-            batch.extend(parts.queue.receiver.try_iter().take(BATCH_MAX));
+            parts.queue.take(&mut batch);
             if batch.is_empty() {
                 break;
             }
@@ -277,5 +288,43 @@ impl Upkeep {
             self.save_took = begun.elapsed();
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bartizan_engine::{Counters, Inputs, Inspection, Plans, Snapshot};
+    use bartizan_model::{Connection, Outcome, RequestId, Source};
+
+    use super::*;
+
+    fn event() -> Event {
+        let text = "listeners:\n  - address: 127.0.0.1:1\nupstreams:\n  - name: a\n    targets:\n      - address: 127.0.0.1:2\n";
+        let config = bartizan_config::parse(text, "a.yaml", "/".as_ref()).config.expect("a valid configuration");
+        let inputs = Inputs {
+            generation: 1,
+            endpoints: &[],
+            plans: &Plans::new(),
+            counters: &Counters::default(),
+            key: [0; 32],
+        };
+        let snapshot = Arc::new(Snapshot::compile(&config, inputs));
+        let (connection, now) = (Connection { peer: None, local: None, tls: None }, Timestamp::default());
+        Inspection::new(snapshot, &connection, RequestId::from_bits(1), Source::Gateway, now)
+            .finish(Outcome::default(), now)
+    }
+
+    #[test]
+    fn what_does_not_fit_is_dropped_and_counted_until_there_is_room() {
+        let queue = Queue::new(3);
+        let sink = queue.sink();
+        let mut batch = Vec::new();
+        for dropped in [2, 4] {
+            (0..5).for_each(|_| sink(event()));
+            assert_eq!((queue.counters().queued, queue.counters().dropped), (3, dropped));
+            queue.take(&mut batch);
+            assert_eq!((batch.len(), queue.counters().queued), (3, 0));
+            batch.clear();
+        }
     }
 }
