@@ -138,7 +138,7 @@ pub(crate) struct Item {
     /// What the gate found for the value and for the name
     pub(crate) rows: (u32, u32),
     /// The removals that took the value, and the name, away from rules; see `Plan::is_removed`
-    pub(crate) removals: (u32, u32),
+    pub(crate) removals: (u64, u64),
     pub(crate) standing: Standing,
 }
 
@@ -231,7 +231,7 @@ pub(crate) struct Inputs {
     lists: [Vec<Item>; List::COUNT],
     scalars: [Option<Span>; SCALARS],
     scalar_rows: [u32; SCALARS],
-    scalar_removals: [u32; SCALARS],
+    scalar_removals: [u64; SCALARS],
     /// Which part of the exchange is being filled in
     pub(crate) part: Part,
     /// Arguments so far, without those that were opened inside of values
@@ -360,7 +360,7 @@ impl Inputs {
 
     /// Marks a value with the number of a removal.
     pub(crate) fn mark(&mut self, origin: Origin, removal: u32) {
-        let bit = 1u32.checked_shl(removal).unwrap_or(0);
+        let bit = 1u64.checked_shl(removal).unwrap_or(0);
         match origin {
             Origin::Member(list, at, is_name) => {
                 let items = self.lists.get_mut(list as usize);
@@ -377,7 +377,7 @@ impl Inputs {
     }
 
     /// The removals that a scalar variable is marked with.
-    pub(crate) fn scalar_removals(&self, variable: Variable) -> u32 {
+    pub(crate) fn scalar_removals(&self, variable: Variable) -> u64 {
         self.scalar_removals.get(variable as usize).copied().unwrap_or(0)
     }
 

@@ -232,7 +232,7 @@ impl Plan {
     }
 
     /// Whether a value with these marks is taken away from the rule of this index.
-    pub(crate) fn is_removed(&self, marks: u32, index: usize) -> bool {
+    pub(crate) fn is_removed(&self, marks: u64, index: usize) -> bool {
         marks != 0
             && self.value_removals.iter().enumerate().any(|(at, rules)| marks >> at & 1 == 1 && rules.contains(index))
     }

@@ -326,8 +326,8 @@ fn default_actions<'d>(document: &'d Document, draft: &Draft<'d>, phase: u8) -> 
     defaults.iter().filter(|action| !matches!(action, Action::Phase(_))).collect()
 }
 
-/// LIMIT: `ctl:ruleRemoveMatched…` of one rule set; values are marked with a bit for each.
-const VALUE_REMOVALS_MAX: usize = u32::BITS as usize;
+/// LIMIT: `ctl:ruleRemoveMatched…` of one rule set; values are marked with a bit for each. Ours take about half.
+const VALUE_REMOVALS_MAX: usize = u64::BITS as usize;
 
 struct Compiler {
     faults: Vec<Diagnostic>,

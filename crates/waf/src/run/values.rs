@@ -96,7 +96,7 @@ impl Sources<'_> {
     fn count(&mut self, target: &Target, link: &Link) -> usize {
         if let Source::Lists(lists, is_names) = target.source {
             let items = lists.iter().flat_map(|list| self.inputs.list(*list));
-            let is_left = |removals: (u32, u32)| {
+            let is_left = |removals: (u64, u64)| {
                 !self.plan.is_removed(if is_names { removals.1 } else { removals.0 }, self.index)
             };
             return items

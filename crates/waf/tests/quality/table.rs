@@ -121,7 +121,7 @@ Written by `cargo xtask bless` from the labelled requests of `bench/quality/waf/
 class (`attacks/`), requests of honest clients (`benign/`), put together by `crates/waf/tests/quality/`. The *measuring*
 set shares no payload and no template with the *tuning* set, on which the rules were written; of it, only figures like
 these and the ids of rules that stopped honest requests were looked at while tuning. The *unseen* set was written when the rules were first finished; they
-were changed since, by the tuning set and two sets of strangers ([one](waf-blind.md), [two](waf-blind2.md)); [a third](waf-blind3.md) was measured once. A test
+were changed since, by the tuning set and three sets of strangers ([one](waf-blind.md), [two](waf-blind2.md), [three](waf-blind3.md)); [a fourth](waf-blind4.md) was measured once. A test
 fails when a figure here becomes worse.
 
 ";

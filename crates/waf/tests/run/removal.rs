@@ -175,6 +175,33 @@ fn a_rule_that_matches_nothing_of_the_client_can_take_nothing_away() {
 }
 
 #[test]
+fn sixty_four_groups_of_rules_can_be_named_and_the_next_is_refused() {
+    let text = |groups: u32| {
+        let removal = |at: u32| {
+            let (id, removed) = (1000 + at, 2000 + at);
+            format!(
+                "SecRule ARGS \"@streq text{at}\" \"id:{id},phase:2,pass,nolog,ctl:ruleRemoveMatchedById={removed}\"\n\
+                 SecRule ARGS \"@rx ^text\" \"id:{removed},phase:2,pass,log\"\n"
+            )
+        };
+        (0..groups).map(removal).collect::<String>()
+    };
+    let plan = plan_of(&text(64), Gates::All, false);
+    for left_out in [0, 31, 32, 63] {
+        let target = format!("/?a=text{left_out}");
+        let sent = Sent { target: &target, ..GET };
+        let expected: Vec<u32> = (2000..2064).filter(|id| *id != 2000 + left_out).collect();
+        assert_eq!(run(plan.clone(), sent).rules(), expected, "{target}");
+    }
+    let read = |_: &std::path::Path| Ok(text(65).into_bytes());
+    let glob = |_: &std::path::Path| Ok(Vec::new());
+    let Parsed { document, .. } = parse(&["test.conf".into()], &Sources { read: &read, glob: &glob });
+    let faults = Plan::compile(&document, &Options::default()).unwrap_err();
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert!(faults[0].message.contains("more than 64 `ctl:ruleRemoveMatched…`"), "{faults:?}");
+}
+
+#[test]
 fn what_is_remembered_of_a_value_brings_no_removal_and_takes_none_away() {
     const RULES: &str = r#"
 SecRule REQUEST_HEADERS:X-Kind "@streq prose" "id:1,phase:1,pass,nolog,chain"
